@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_CONNECT_H
+#define IMIG_CONNECT_H
+
+/**
+ * @file
+ * Open URIs, and reach every hypervisor behind them as if it were one.
+ */
+
+#include <imig/backend.h>
+#include <imig/context.h>
+#include <imig/error.h>
+
+IMIG_BEGIN_DECLS
+
+/** One or several open backends; opaque, reference-counted; for one thread at a time. */
+typedef struct imig_connection imig_connection;
+
+/**
+ * Open one or several URIs: `sim:FILE`, `xenctl:`, a registered backend's own, or libvirt's.
+ *
+ * Each may be followed by `,migrate=URI` (the address that other hosts reach it by) and `,id=NAME`
+ * (instead of the host's own id).
+ *
+ * @param context          not NULL
+ * @param uri              [n] URIs
+ * @param n                at least 1
+ * @param[out] connection  one reference
+ * @param[out] error       set on failure; may be NULL; names the URI
+ * @ownership{@p connection is the caller's and holds the context}
+ * @threads{one thread at a time for one context}
+ * @retval IMIG_OK              all are open
+ * @retval IMIG_ERR_ARGUMENT    NULL, no URI, an unknown option behind a comma
+ * @retval IMIG_ERR_UNSUPPORTED no backend takes this URI, or its module cannot be loaded
+ * @retval IMIG_ERR_ABI         the module was made for another interface
+ */
+IMIG_EXPORT int imig_connect(imig_context *context, const char *const *uri, size_t n,
+                             imig_connection **connection, imig_error **error);
+
+/**
+ * Take a reference.
+ *
+ * @param connection  not NULL
+ * @return @p connection
+ * @threads{safe from any thread}
+ */
+IMIG_EXPORT imig_connection *imig_connection_ref(imig_connection *connection);
+
+/**
+ * Drop a reference; the last one closes every backend.
+ *
+ * @param connection  may be NULL
+ * @threads{safe from any thread}
+ */
+IMIG_EXPORT void imig_connection_unref(imig_connection *connection);
+
+/**
+ * Now, on the clock of the first backend.
+ *
+ * @param connection  not NULL
+ * @return seconds
+ * @threads{one thread at a time}
+ */
+IMIG_EXPORT double imig_connection_clock(imig_connection *connection);
+
+/**
+ * Wait until something happens to a job, or until a deadline.
+ *
+ * @param connection  not NULL
+ * @param deadline_s  on the connection's clock
+ * @param[out] error  set on failure; may be NULL
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            waited
+ * @retval IMIG_ERR_ARGUMENT  NULL, or a deadline that is not finite
+ * @retval IMIG_ERR_BACKEND   the hypervisor cannot be reached
+ */
+IMIG_EXPORT int imig_connection_wait(imig_connection *connection, double deadline_s,
+                                     imig_error **error);
+
+/**
+ * Where is a VM, and in which state?  All backends are asked.
+ *
+ * @param connection     not NULL
+ * @param vm             id
+ * @param[out] location  filled up to its `size`; set that before
+ * @param[out] error     set on failure; may be NULL
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            @p location is filled; #IMIG_VM_ABSENT is an answer
+ * @retval IMIG_ERR_ARGUMENT  NULL
+ * @retval IMIG_ERR_ABI       `location->size` is not known
+ * @retval IMIG_ERR_BACKEND   a hypervisor cannot be asked
+ */
+IMIG_EXPORT int imig_connection_locate(imig_connection *connection, const char *vm,
+                                       imig_location *location, imig_error **error);
+
+/**
+ * Can this VM go there?
+ *
+ * @param connection  not NULL
+ * @param vm          id
+ * @param host        id
+ * @param[out] error  the reason; may be NULL
+ * @threads{one thread at a time}
+ * @retval IMIG_OK              nothing speaks against it
+ * @retval IMIG_ERR_ARGUMENT    NULL
+ * @retval IMIG_ERR_NOT_FOUND   no such VM or host
+ * @retval IMIG_ERR_UNSUPPORTED it cannot, the message says why
+ */
+IMIG_EXPORT int imig_connection_check(imig_connection *connection, const char *vm,
+                                      const char *host, imig_error **error);
+
+/**
+ * Begin one live migration; returns at once.
+ *
+ * @param connection  not NULL
+ * @param migration   `vm` and `to` are needed; `from`, `to_uri` and `migrate_uri` are filled in
+ * @param[out] job    its number
+ * @param[out] error  set on failure; may be NULL
+ * @threads{one thread at a time}
+ * @retval IMIG_OK              begun
+ * @retval IMIG_ERR_ARGUMENT    NULL, a value out of range, the VM is there already
+ * @retval IMIG_ERR_ABI         `migration->size` is not known
+ * @retval IMIG_ERR_NOT_FOUND   no such VM or host
+ * @retval IMIG_ERR_BUSY        it is being migrated or measured
+ * @retval IMIG_ERR_UNSUPPORTED the backend cannot migrate, or not there
+ * @retval IMIG_ERR_BACKEND     the hypervisor refused
+ */
+IMIG_EXPORT int imig_connection_migrate(imig_connection *connection,
+                                        const imig_migration *migration, uint64_t *job,
+                                        imig_error **error);
+
+/**
+ * How far is a job?  Does not wait.
+ *
+ * @param connection  not NULL
+ * @param job         its number
+ * @param[out] into   filled up to its `size`; set that before
+ * @param[out] error  set on failure; may be NULL
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            @p into is filled
+ * @retval IMIG_ERR_ARGUMENT  NULL
+ * @retval IMIG_ERR_ABI       `into->size` is not known
+ * @retval IMIG_ERR_NOT_FOUND no such job
+ */
+IMIG_EXPORT int imig_connection_poll(imig_connection *connection, uint64_t job, imig_job *into,
+                                     imig_error **error);
+
+/**
+ * Ask a job to stop; the VM stays on the source.  A job that has ended is left as it is.
+ *
+ * @param connection  not NULL
+ * @param job         its number
+ * @param[out] error  set on failure; may be NULL
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            asked
+ * @retval IMIG_ERR_ARGUMENT  NULL
+ * @retval IMIG_ERR_NOT_FOUND no such job
+ */
+IMIG_EXPORT int imig_connection_cancel(imig_connection *connection, uint64_t job,
+                                       imig_error **error);
+
+/**
+ * The outcome of a job that has ended; the job is forgotten.
+ *
+ * @param connection  not NULL
+ * @param job         its number
+ * @param[out] into   filled up to its `size`; set that before
+ * @param[out] error  set on failure; may be NULL
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            @p into is filled, also where the migration failed
+ * @retval IMIG_ERR_ARGUMENT  NULL
+ * @retval IMIG_ERR_ABI       `into->size` is not known
+ * @retval IMIG_ERR_BUSY      it has not ended
+ * @retval IMIG_ERR_NOT_FOUND no such job
+ */
+IMIG_EXPORT int imig_connection_result(imig_connection *connection, uint64_t job, imig_job *into,
+                                       imig_error **error);
+
+/**
+ * Measure the dirty rate and working set of a VM, as the paper's dirty-logging tool does.
+ *
+ * Logs for a while, reads the growing union of dirtied pages @p points times and lends the points
+ * to the caller, who fits them with imig_dirty_fit().
+ *
+ * @param connection          not NULL
+ * @param vm                  id
+ * @param for_s               > 0, on the connection's clock
+ * @param points              readings, >= 1
+ * @param[out] elapsed_s      [points] since the logging began
+ * @param[out] dirtied_bytes  [points] of the union by then
+ * @param[out] error          set on failure; may be NULL; the logging is off again then
+ * @units{seconds, bytes}
+ * @threads{one thread at a time}
+ * @paper{section 3.1}
+ * @retval IMIG_OK              the arrays are filled
+ * @retval IMIG_ERR_ARGUMENT    NULL, or a value out of range
+ * @retval IMIG_ERR_NOT_FOUND   no such VM
+ * @retval IMIG_ERR_BUSY        it is being migrated or measured
+ * @retval IMIG_ERR_UNSUPPORTED the backend cannot log dirty pages
+ */
+IMIG_EXPORT int imig_connection_dirty(imig_connection *connection, const char *vm, double for_s,
+                                      size_t points, double *elapsed_s, double *dirtied_bytes,
+                                      imig_error **error);
+
+IMIG_END_DECLS
+
+#endif

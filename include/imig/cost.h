@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_COST_H
+#define IMIG_COST_H
+
+/**
+ * @file
+ * Predict: how long a migration takes, how long the VM stands still, what is sent, what is lost.
+ *
+ * The model is pre-copy, round by round (Clark et al., NSDI 2005), with the stop rule of each
+ * hypervisor as data.  doc/paper-map.md lists every constant as measured or assumed.
+ */
+
+#include <imig/error.h>
+#include <imig/model.h>
+
+IMIG_BEGIN_DECLS
+
+/** How a VM writes its working set: the curve between slope and plateau.  Travels as `int32_t`. */
+typedef enum imig_writes {
+    IMIG_WRITES_RANDOM = 0, /**< dirtied in t seconds: W (1 - exp(-D t / W)); the default */
+    IMIG_WRITES_CYCLIC = 1  /**< min(D t, W) */
+} imig_writes;
+
+/** One migration to predict. */
+typedef struct imig_migration_profile {
+    size_t      size;         /**< sizeof(imig_migration_profile) */
+    uint64_t    present;      /**< IMIG_PROFILE_HAS_* */
+    const char *hypervisor;   /**< "qemu" or "xen"; NULL: "qemu" */
+    double      memory_bytes; /**< > 0 */
+    double      bandwidth_bytes_per_s;  /**< what the migration really gets, > 0 */
+    double      dirty_bytes_per_s;      /**< initial slope D, >= 0; 0: nothing is dirtied */
+    double      working_set_bytes;      /**< plateau W, >= 0; absent: the memory */
+    double      memory_nonzero_bytes;   /**< absent: the memory; QEMU sends zero pages as headers */
+    double      memory_populated_bytes; /**< absent: the memory; Xen sends every populated page */
+    double      disk_bytes;             /**< copied along: disks that are not shared; default 0 */
+    double      downtime_limit_s;       /**< > 0; default 0.3 (QEMU) */
+    int32_t     writes;                 /**< an #imig_writes */
+    int32_t     workload_class;         /**< for the slowdown; #IMIG_WORKLOAD_UNKNOWN is allowed */
+} imig_migration_profile;
+
+#define IMIG_PROFILE_HAS_WORKING_SET    (UINT64_C(1) << 0) /**< `working_set_bytes` */
+#define IMIG_PROFILE_HAS_NONZERO        (UINT64_C(1) << 1) /**< `memory_nonzero_bytes` */
+#define IMIG_PROFILE_HAS_POPULATED      (UINT64_C(1) << 2) /**< `memory_populated_bytes` */
+#define IMIG_PROFILE_HAS_DOWNTIME_LIMIT (UINT64_C(1) << 3) /**< `downtime_limit_s` */
+
+/** Everything absent, class not known. */
+#define IMIG_MIGRATION_PROFILE_INIT { sizeof(imig_migration_profile), 0, NULL, \
+    0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, IMIG_WORKLOAD_UNKNOWN }
+
+/** What a migration costs. */
+typedef struct imig_cost {
+    size_t   size;              /**< sizeof(imig_cost) */
+    double   time_s;            /**< from its start to the VM running on the destination; what was
+                                     spent until giving up where it does not converge */
+    double   downtime_s;        /**< the VM stands still */
+    double   transferred_bytes; /**< over the network */
+    double   slowdown_ratio;    /**< work the VM loses while it migrates; 0.08 is 8 % */
+    uint32_t rounds;            /**< of pre-copy, the final one included */
+    int32_t  converges;         /**< 0: the hypervisor would copy for ever; say so before it starts */
+} imig_cost;
+
+/** Nothing. */
+#define IMIG_COST_INIT { sizeof(imig_cost), 0.0, 0.0, 0.0, 0.0, 0, 0 }
+
+/**
+ * Predict one migration over a link of its own.
+ *
+ * @param profile    the VM and the link
+ * @param[out] cost  filled up to `cost->size`; set that before
+ * @param[out] error set on failure; may be NULL
+ * @threads{safe from any thread: no state, no I/O, no clock}
+ * @paper{section 2, metrics; section 3.1, Fig. 1: time grows with memory and dirty size, downtime
+ *        with dirty size only}
+ * @retval IMIG_OK            @p cost is filled
+ * @retval IMIG_ERR_ARGUMENT  NULL, a value not finite or out of range, an unknown hypervisor or enum
+ * @retval IMIG_ERR_ABI       a size is not known
+ */
+IMIG_EXPORT int imig_predict(const imig_migration_profile *profile, imig_cost *cost,
+                             imig_error **error);
+
+/**
+ * The hypervisors whose stop rules are known.
+ *
+ * @param index  from 0
+ * @return "qemu", "xen", ...; NULL beyond the last
+ * @ownership{lent, static}
+ * @threads{safe from any thread}
+ */
+IMIG_EXPORT const char *imig_hypervisor_name(uint32_t index);
+
+/** Options of imig_predict_sequence(). */
+typedef struct imig_predict_options {
+    size_t   size;                  /**< sizeof(imig_predict_options) */
+    uint64_t set;                   /**< IMIG_PREDICT_HAS_* */
+    double   bandwidth_bytes_per_s; /**< cap of each migration, > 0; default none */
+    double   downtime_limit_s;      /**< > 0; default 0.3 */
+} imig_predict_options;
+
+#define IMIG_PREDICT_HAS_BANDWIDTH      (UINT64_C(1) << 0) /**< `bandwidth_bytes_per_s` */
+#define IMIG_PREDICT_HAS_DOWNTIME_LIMIT (UINT64_C(1) << 1) /**< `downtime_limit_s` */
+
+/** All defaults. */
+#define IMIG_PREDICT_OPTIONS_INIT { sizeof(imig_predict_options), 0, 0.0, 0.0 }
+
+/**
+ * Predict migrations that run one after the other, each meeting the cluster as the ones before
+ * left it: VMs still on its source and already at its destination take from its bandwidth.
+ *
+ * @param cluster   finished
+ * @param workload  [vm_count] class of each VM; NULL: imig_classify() with the defaults
+ * @param vm        [n] index of the VM, in sequence
+ * @param to        [n] index of its destination
+ * @param n         number of migrations; 0 is allowed
+ * @param options   NULL for the defaults
+ * @param[out] time_s            [n] may be NULL
+ * @param[out] downtime_s        [n] may be NULL
+ * @param[out] transferred_bytes [n] may be NULL
+ * @param[out] slowdown_ratio    [n] may be NULL
+ * @param[out] converges         [n] may be NULL
+ * @param[out] error             set on failure; may be NULL
+ * @ownership{nothing is kept}
+ * @threads{safe from any thread: no state, no I/O, no clock}
+ * @paper{section 3.3, Figs. 4 to 6}
+ * @retval IMIG_OK            the outputs are filled
+ * @retval IMIG_ERR_ARGUMENT  NULL, no such VM or host, a VM already there, an option out of range
+ * @retval IMIG_ERR_ABI       `options->size` is not known
+ */
+IMIG_EXPORT int imig_predict_sequence(const imig_cluster *cluster, const int32_t *workload,
+                                      const uint32_t *vm, const uint32_t *to, size_t n,
+                                      const imig_predict_options *options, double *time_s,
+                                      double *downtime_s, double *transferred_bytes,
+                                      double *slowdown_ratio, int32_t *converges,
+                                      imig_error **error);
+
+/**
+ * Fit the dirtying curve to a growing set of dirtied pages.
+ *
+ * Both curves of #imig_writes are fitted by least squares; the one with the smaller residual wins.
+ *
+ * @param elapsed_s         [n] time since the logging began, > 0, rising
+ * @param dirtied_bytes     [n] size of the union of all pages dirtied by then, >= 0, not falling
+ * @param n                 at least 1; with 1 the rate is a lower bound and the plateau unknown
+ * @param[out] dirty_bytes_per_s   the slope D
+ * @param[out] working_set_bytes   the plateau W; NaN where the points do not bend
+ * @param[out] writes              an #imig_writes
+ * @param[out] residual_bytes      root mean square of what the curve misses; may be NULL
+ * @param[out] error               set on failure; may be NULL
+ * @threads{safe from any thread: no state, no I/O, no clock}
+ * @paper{section 3.1, dirty rate and dirty size by dirty logging}
+ * @retval IMIG_OK            the outputs are filled
+ * @retval IMIG_ERR_ARGUMENT  NULL, n is 0, a point is not finite or out of order
+ */
+IMIG_EXPORT int imig_dirty_fit(const double *elapsed_s, const double *dirtied_bytes, size_t n,
+                               double *dirty_bytes_per_s, double *working_set_bytes,
+                               int32_t *writes, double *residual_bytes, imig_error **error);
+
+IMIG_END_DECLS
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_MONITOR_H
+#define IMIG_MONITOR_H
+
+/**
+ * @file
+ * Observe: samples over time in, a snapshot out.
+ */
+
+#include <imig/connect.h>
+#include <imig/error.h>
+#include <imig/model.h>
+
+IMIG_BEGIN_DECLS
+
+/** Options of imig_monitor_new() and imig_observe(). */
+typedef struct imig_monitor_options {
+    size_t   size;       /**< sizeof(imig_monitor_options) */
+    uint64_t set;        /**< IMIG_MONITOR_HAS_* */
+    double   interval_s; /**< between two samples, > 0; default 10 */
+    double   dirty_for_s;/**< log dirty pages of each VM for so long while observing; 0: do not
+                              measure; default 1 */
+    uint32_t window;     /**< samples that count, newest first, >= 2; default 60 */
+    uint32_t reserved;   /**< 0 */
+} imig_monitor_options;
+
+#define IMIG_MONITOR_HAS_INTERVAL  (UINT64_C(1) << 0) /**< `interval_s` */
+#define IMIG_MONITOR_HAS_DIRTY_FOR (UINT64_C(1) << 1) /**< `dirty_for_s` */
+#define IMIG_MONITOR_HAS_WINDOW    (UINT64_C(1) << 2) /**< `window` */
+
+/** All defaults. */
+#define IMIG_MONITOR_OPTIONS_INIT { sizeof(imig_monitor_options), 0, 0.0, 0.0, 0, 0 }
+
+/** Turns counters into rates; opaque; for one thread at a time. */
+typedef struct imig_monitor imig_monitor;
+
+/**
+ * Begin to observe.
+ *
+ * @param connection    not NULL; a reference is taken
+ * @param options       NULL for the defaults
+ * @param[out] monitor  the monitor
+ * @param[out] error    set on failure; may be NULL
+ * @ownership{@p monitor is the caller's; end it with imig_monitor_free()}
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            @p monitor is set
+ * @retval IMIG_ERR_ARGUMENT  NULL, or an option out of range
+ * @retval IMIG_ERR_ABI       `options->size` is not known
+ */
+IMIG_EXPORT int imig_monitor_new(imig_connection *connection, const imig_monitor_options *options,
+                                 imig_monitor **monitor, imig_error **error);
+
+/**
+ * End a monitor.
+ *
+ * @param monitor  may be NULL
+ * @threads{one thread at a time}
+ */
+IMIG_EXPORT void imig_monitor_free(imig_monitor *monitor);
+
+/**
+ * Take one sample now.
+ *
+ * @param monitor    not NULL
+ * @param[out] error set on failure; may be NULL; earlier samples are kept
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            taken
+ * @retval IMIG_ERR_ARGUMENT  NULL
+ * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_INVALID   it reported something that breaks a rule of the model
+ */
+IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
+
+/**
+ * The cluster as the samples in the window show it: rates from counters, with their standard
+ * error, robust against counters that restart and VMs that come, go and move.
+ *
+ * @param monitor       with at least two samples
+ * @param[out] cluster  finished, one reference
+ * @param[out] error    set on failure; may be NULL
+ * @ownership{@p cluster is the caller's}
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            @p cluster is set
+ * @retval IMIG_ERR_ARGUMENT  NULL, or fewer than two samples
+ * @retval IMIG_ERR_INVALID   what was reported breaks a rule of the model
+ */
+IMIG_EXPORT int imig_monitor_snapshot(imig_monitor *monitor, imig_cluster **cluster,
+                                      imig_error **error);
+
+/**
+ * Observe for a while and make a snapshot: samples at the interval, dirty pages of every VM that
+ * allows it, classes from what was measured.
+ *
+ * @param connection    not NULL
+ * @param for_s         > 0, on the connection's clock
+ * @param options       NULL for the defaults
+ * @param[out] cluster  finished, one reference; every VM has its class
+ * @param[out] error    set on failure; may be NULL
+ * @ownership{@p cluster is the caller's}
+ * @threads{one thread at a time}
+ * @paper{section 5, "workload automatic monitoring"}
+ * @retval IMIG_OK            @p cluster is set
+ * @retval IMIG_ERR_ARGUMENT  NULL, or a value out of range
+ * @retval IMIG_ERR_ABI       `options->size` is not known
+ * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ */
+IMIG_EXPORT int imig_observe(imig_connection *connection, double for_s,
+                             const imig_monitor_options *options, imig_cluster **cluster,
+                             imig_error **error);
+
+IMIG_END_DECLS
+
+#endif

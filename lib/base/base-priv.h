@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_BASE_PRIV_H
+#define IMIG_BASE_PRIV_H
+
+/* Errors and growing structs; included by every other file of the library. */
+
+#include <glib.h>
+#include <imig/error.h>
+
+/* Sets *error (unless there is one already) and returns code.  One line, no full stop. */
+int imig__fail(imig_error **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* Puts "prefix: " in front of the message of an error that is there. */
+void imig__error_prefix(imig_error **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/*
+ * Copies a caller's struct into today's shape.  Old caller: the missing tail becomes 0.  New
+ * caller: the unknown tail must be 0.  first_size is the size in the release that introduced it.
+ */
+int imig__copy_struct(void *dst, size_t dst_size, const void *src, size_t first_size,
+                      imig_error **error);
+
+/* Fills a caller's struct from today's shape: no more than the caller's size, which is kept. */
+int imig__fill_struct(void *dst, const void *src, size_t src_size, size_t first_size,
+                      imig_error **error);
+
+/* Shortest decimal text that reads back as the same double; integers without exponent. */
+#define IMIG__NUMBER_LENGTH 40
+const char *imig__number(double value, char text[IMIG__NUMBER_LENGTH]);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_INTERPLAY_PRIV_H
+#define IMIG_INTERPLAY_PRIV_H
+
+/*
+ * What VMs do to the migrations of others (section 3.3), kept per host so that a step costs O(1):
+ * whoever is on the source takes from what it can send, whoever is on the destination from what it
+ * can receive.
+ */
+
+#include "base/base-priv.h"
+
+#include <imig/cost.h>
+#include <imig/model.h>
+
+typedef struct imig__traffic imig__traffic;
+
+/* options are in today's shape.  Keeps the arguments: they must outlive it. */
+imig__traffic *imig__traffic_new(const imig_cluster *cluster, const int32_t *workload,
+                                 const imig_predict_options *options);
+void imig__traffic_free(imig__traffic *traffic);
+
+/* The VM is on another host from now on. */
+void imig__traffic_move(imig__traffic *traffic, uint32_t vm, uint32_t host);
+
+/*
+ * Predicts the migration of a VM from where it is to a host, while out_sharing migrations leave its
+ * source and in_sharing enter its destination, itself included (1, 1: alone).
+ */
+void imig__traffic_predict(const imig__traffic *traffic, uint32_t vm, uint32_t to,
+                           uint32_t out_sharing, uint32_t in_sharing, imig_cost *cost);
+
+/*
+ * Shares for the pairwise model of the sequence: by how much does this VM lengthen migrations out of
+ * its present host while it is still there, and into host `to` once it has arrived (DESIGN section 7)?
+ */
+void imig__traffic_hold(const imig__traffic *traffic, uint32_t vm, uint32_t to,
+                        double *hold_source, double *hold_destination);
+
+/* The cheapest this migration can be: idle links at both ends, nobody else. */
+void imig__traffic_predict_idle(const imig__traffic *traffic, uint32_t vm, imig_cost *cost);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_CLUSTER_PRIV_H
+#define IMIG_CLUSTER_PRIV_H
+
+/*
+ * The snapshot as the floors above read it: arrays, indexed as the public getters index them.
+ * Strings and inner arrays live in chunks owned by the cluster.  Defaults are filled in, so that a
+ * reader needs `present` only where "absent" means something.
+ */
+
+#include "base/base-priv.h"
+
+#include <imig/model.h>
+
+typedef struct imig__flow {
+    uint32_t a, b;
+    double bytes_per_s;
+} imig__flow;
+
+struct imig_cluster {
+    double time_s;
+    gboolean finished;
+
+    imig_host_info *hosts;  /* [host_count] name, pool, overcommit, ... never absent */
+    imig_vm_info *vms;      /* [vm_count] name, weight never absent */
+    imig__flow *flows;      /* [flow_count] */
+    imig_rule_info *rules;  /* [rule_count] */
+    size_t host_count, vm_count, flow_count, rule_count;
+
+    uint32_t *host_pool;    /* [host_count] number of the pool, 0 .. pool_count-1; once finished */
+    uint32_t pool_count;
+
+    /* Owned by cluster.c. */
+    struct imig__cluster_store *store;
+};
+
+/* Bytes of memory a host can give to VMs: memory x overcommit - reserved. */
+double imig__host_usable_memory(const imig_host_info *host);
+
+/* CPU demand: used + waiting, at most the vCPUs; NaN where it was not measured. */
+double imig__vm_demand(const imig_vm_info *vm);
+
+/* Does the document allow this VM to move at this time?  NULL, or a reason code ("pinned",
+   "blocked", "cooldown", "no-measurement"). */
+const char *imig__vm_why_fixed(const imig_vm_info *vm, double now_s);
+
+/* May this VM be on this host, as far as pool and allowed hosts go? */
+gboolean imig__vm_may_be_on(const imig_cluster *cluster, uint32_t vm, uint32_t host);
+
+/* A copy that can be added to and changed before it is finished again; one reference. */
+imig_cluster *imig__cluster_copy(const imig_cluster *cluster);
+
+#endif
