@@ -45,8 +45,8 @@ IMIG_EXPORT imig_affinity *imig_affinity_new_default(void);
  * @retval IMIG_OK            @p affinity is set
  * @retval IMIG_ERR_ARGUMENT  NULL
  * @retval IMIG_ERR_SYNTAX    not CSV, not UTF-8; the message has the line
- * @retval IMIG_ERR_INVALID   a name twice, a row of another length, a time that is not finite and > 0;
- *                            the message has row, column, value and rule
+ * @retval IMIG_ERR_INVALID   a name twice, a row of another length, a time that is not a
+ *                            finite number > 0; the message has row, column, value and rule
  */
 IMIG_EXPORT int imig_affinity_from_csv(const char *text, size_t length, imig_affinity **affinity,
                                        imig_error **error);

@@ -11,9 +11,9 @@
  * #imig_backend_entry_fn under the name `imig_backend_entry` and calls back only through the table
  * it is given, so it needs no link to the library.
  *
- * A backend reports counters and a time, never rates: differences are the monitor's work.  Times are
- * seconds on the backend's own clock, which runs on while it waits: real for hypervisors, virtual
- * for the simulator.
+ * A backend reports counters and a time, never rates: differences are the monitor's work.  Times
+ * are seconds on the backend's own clock, which runs on while it waits: real for hypervisors,
+ * virtual for the simulator.
  */
 
 #include <imig/error.h>
@@ -48,7 +48,8 @@ typedef struct imig_vm_counters {
 #define IMIG_COUNTER_HAS_NET_TX     (UINT64_C(1) << 6) /**< `net_tx_bytes` */
 
 /** Nothing present. */
-#define IMIG_VM_COUNTERS_INIT { sizeof(imig_vm_counters), 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0 }
+#define IMIG_VM_COUNTERS_INIT { sizeof(imig_vm_counters), 0, \
+    0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0 }
 
 /** State of a VM as its hypervisor sees it.  Travels as `int32_t`. */
 typedef enum imig_vm_state {
@@ -75,19 +76,20 @@ typedef struct imig_migration {
     const char *from;   /**< id of its host */
     const char *to;     /**< id of the destination */
     const char *to_uri; /**< URI of the destination's connection; NULL where it is the same one */
-    const char *migrate_uri; /**< address that other hosts reach the destination by; NULL: the backend's choice */
+    const char *migrate_uri; /**< address that other hosts reach the destination by; NULL: any */
     double      bandwidth_bytes_per_s; /**< 0: no cap */
     double      downtime_limit_s;      /**< 0: the hypervisor's own */
     double      timeout_s;             /**< give up and stay on the source after it; 0: never */
 } imig_migration;
 
 #define IMIG_MIGRATE_COPY_DISKS    (UINT64_C(1) << 0) /**< copy disks that are not shared */
-#define IMIG_MIGRATE_UNSAFE        (UINT64_C(1) << 1) /**< even where the hypervisor calls it unsafe */
+#define IMIG_MIGRATE_UNSAFE        (UINT64_C(1) << 1) /**< even where it is called unsafe */
 #define IMIG_MIGRATE_AUTO_CONVERGE (UINT64_C(1) << 2) /**< throttle the VM until it converges */
 #define IMIG_MIGRATE_POST_COPY     (UINT64_C(1) << 3) /**< switch to post-copy where it does not */
 
 /** Nothing set. */
-#define IMIG_MIGRATION_INIT { sizeof(imig_migration), 0, NULL, NULL, NULL, NULL, NULL, 0.0, 0.0, 0.0 }
+#define IMIG_MIGRATION_INIT { sizeof(imig_migration), 0, NULL, NULL, NULL, NULL, NULL, \
+    0.0, 0.0, 0.0 }
 
 /** How far a job is.  Travels as `int32_t`. */
 typedef enum imig_job_state {
@@ -160,7 +162,7 @@ typedef struct imig_backend_ops {
     /** Mandatory.  Until something happens to a job, or until the deadline on our own clock. */
     int (*wait)(void *state, double deadline_s, imig_error **error);
 
-    /** Optional.  Can this VM go there?  #IMIG_OK, or #IMIG_ERR_UNSUPPORTED with the reason as error. */
+    /** Optional.  Can this VM go there?  #IMIG_OK, or #IMIG_ERR_UNSUPPORTED with the reason. */
     int (*check)(void *state, const char *vm, const char *host, imig_error **error);
 
     /** Optional.  Begin to log dirty pages of a VM. */
@@ -179,7 +181,8 @@ typedef struct imig_backend_ops {
     /** Required with migrate.  How far is it?  Does not wait. */
     int (*poll)(void *state, uint64_t job, imig_job *into, imig_error **error);
 
-    /** Required with migrate.  Ask a job to stop; the VM stays on the source.  Not an error once it ended. */
+    /** Required with migrate.  Ask a job to stop; the VM stays where it is.  Not an
+        error once the job has ended. */
     int (*cancel)(void *state, uint64_t job, imig_error **error);
 
     /** Required with migrate.  The outcome of a job that has ended; forgets the job. */

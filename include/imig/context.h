@@ -91,7 +91,8 @@ IMIG_EXPORT const char *imig_context_backend_name(const imig_context *context, u
  * @param max_level  lines above this #imig_log_level are not made
  * @param log        NULL for none
  * @param user_data  given to @p log
- * @param destroy    called with @p user_data when the hook is replaced or the context ends; may be NULL
+ * @param destroy    called with @p user_data when the hook is replaced or the context ends; may be
+ *                   NULL
  * @ownership{@p user_data passes to the context, on failure too}
  * @threads{not while another thread uses @p context; the hook runs on the thread that logs}
  */

@@ -56,7 +56,7 @@ typedef struct imig_cost {
     double   transferred_bytes; /**< over the network */
     double   slowdown_ratio;    /**< work the VM loses while it migrates; 0.08 is 8 % */
     uint32_t rounds;            /**< of pre-copy, the final one included */
-    int32_t  converges;         /**< 0: the hypervisor would copy for ever; say so before it starts */
+    int32_t  converges;         /**< 0: the hypervisor would copy for ever */
 } imig_cost;
 
 /** Nothing. */
@@ -72,7 +72,8 @@ typedef struct imig_cost {
  * @paper{section 2, metrics; section 3.1, Fig. 1: time grows with memory and dirty size, downtime
  *        with dirty size only}
  * @retval IMIG_OK            @p cost is filled
- * @retval IMIG_ERR_ARGUMENT  NULL, a value not finite or out of range, an unknown hypervisor or enum
+ * @retval IMIG_ERR_ARGUMENT  NULL, a value not finite or out of range, an unknown hypervisor or
+ *                            enum
  * @retval IMIG_ERR_ABI       a size is not known
  */
 IMIG_EXPORT int imig_predict(const imig_migration_profile *profile, imig_cost *cost,

@@ -13,18 +13,18 @@ IMIG_BEGIN_DECLS
 
 /** What a function returns.  Travels as `int`; values never change their meaning. */
 typedef enum imig_errcode {
-    IMIG_OK = 0,
+    IMIG_OK = 0,               /**< done */
     IMIG_ERR_ARGUMENT = -1,    /**< a wrong argument: NULL, out of range, an unknown name */
     IMIG_ERR_ABI = -2,         /**< the size of a struct is not known to this library */
-    IMIG_ERR_SYNTAX = -3,      /**< a document is not well-formed; the message has line and column */
-    IMIG_ERR_INVALID = -4,     /**< a document or object breaks a rule; the message has path, value, rule */
+    IMIG_ERR_SYNTAX = -3,      /**< a document is not well-formed; names line and column */
+    IMIG_ERR_INVALID = -4,     /**< a rule is broken; names path, value and rule */
     IMIG_ERR_NOT_FOUND = -5,   /**< no such VM, host, job or file */
     IMIG_ERR_UNSUPPORTED = -6, /**< the backend or hypervisor cannot do this */
     IMIG_ERR_BACKEND = -7,     /**< the hypervisor said no; see imig_error_backend_code() */
     IMIG_ERR_TIMEOUT = -8,     /**< no answer in time */
     IMIG_ERR_CANCELLED = -9,   /**< ended on request */
     IMIG_ERR_BUSY = -10,       /**< somebody else is working on this VM or host */
-    IMIG_ERR_STALE = -11,      /**< the plan was made from a cluster that no longer looks like this */
+    IMIG_ERR_STALE = -11,      /**< the cluster no longer looks as it did for the plan */
     IMIG_ERR_IO = -12          /**< reading or writing failed */
 } imig_errcode;
 

@@ -67,12 +67,12 @@ typedef struct imig_execute_options {
     uint64_t set;            /**< IMIG_EXECUTE_HAS_* */
     uint64_t flags;          /**< IMIG_MIGRATE_*, of every migration */
     imig_execute_fn event;   /**< NULL: none */
-    void    *user_data;      /**< of @ref event */
+    void    *user_data;      /**< of `event` */
     const imig_cancel *cancel; /**< NULL: cannot be stopped */
     double   poll_s;         /**< between two looks at running jobs, > 0; default 0.5 */
     double   bandwidth_bytes_per_s; /**< cap of each migration, > 0; default none */
     double   downtime_limit_s;      /**< > 0; default the hypervisor's own */
-    double   timeout_s;      /**< of each migration, > 0; default: 4 times the prediction, at least 60 */
+    double   timeout_s;      /**< of each, > 0; default 4 times the predicted, at least 60 */
     uint32_t concurrency;    /**< migrations out of and into each host at a time; default 1 */
     uint32_t max_parallel;   /**< migrations in all at a time; default no limit */
     uint32_t retries;        /**< further attempts at a step that failed; default 1 */
@@ -99,8 +99,8 @@ typedef struct imig_run imig_run;
  *
  * A step begins as soon as its hosts have a free place, the memory it needs is free and the steps
  * that must come before it have ended: a sliding window, no batches.  Steps that share a source or
- * a destination begin in the plan's order.  A step that fails is tried again, then given up; what no
- * longer fits after that is skipped, the rest goes on.  After every failure the hypervisors are
+ * a destination begin in the plan's order.  A step that fails is tried again, then given up; what
+ * no longer fits after that is skipped, the rest goes on.  After every failure the hypervisors are
  * asked where the VM is.  On the first cancel nothing new begins and running pre-copy is cancelled;
  * a hand-over is waited for.
  *

@@ -7,7 +7,8 @@
  * The one model of hosts, VMs, flows and rules: a snapshot of a cluster.
  *
  * Made by the monitor, read from a document (`imig-cluster/1`), or built by hand: add hosts, then
- * VMs, then flows and rules, then finish.  A finished cluster never changes, so threads may share it.
+ * VMs, then flows and rules, then finish.  A finished cluster never changes, so threads may share
+ * it.
  */
 
 #include <imig/error.h>
@@ -75,7 +76,7 @@ typedef struct imig_host_info {
     const char *pool;       /**< VMs never leave their pool; NULL: "default" */
     const char *hypervisor; /**< "qemu", "xen"; NULL: not known */
     const char *const *labels; /**< [2 * label_count] key, value, key, value, ...; keys unique */
-    uint32_t    label_count;
+    uint32_t    label_count;  /**< pairs in `labels` */
     int32_t     state;      /**< an #imig_host_state */
     double      cpu_cores;    /**< required, > 0 */
     double      memory_bytes; /**< required, > 0 */
@@ -84,7 +85,7 @@ typedef struct imig_host_info {
     double      vm_overhead_bytes;       /**< for each VM, >= 0; default 0 */
     double      disk_ops_per_s;          /**< > 0; capacity */
     double      net_bytes_per_s;         /**< > 0; capacity each way */
-    double      migration_bytes_per_s;   /**< > 0; a separate link; absent: what the VMs leave of net */
+    double      migration_bytes_per_s;   /**< > 0; a link of its own; absent: the net's rest */
 } imig_host_info;
 
 #define IMIG_HOST_HAS_MEMORY_OVERCOMMIT (UINT64_C(1) << 0) /**< `memory_overcommit_ratio` */
@@ -122,18 +123,18 @@ typedef struct imig_vm_info {
     double      net_tx_bytes_per_s;     /**< sent */
     double      dirty_bytes_per_s;      /**< initial slope of the dirtied set */
     double      working_set_bytes;      /**< its plateau */
-    const double *noise;                /**< [noise_count] standard error by #imig_metric; 0: not known */
+    const double *noise;                /**< [noise_count] standard error by #imig_metric, or 0 */
     const double *disk_bytes;           /**< [disk_count] sizes */
     const int32_t *disk_shared;         /**< [disk_count] 1: every host of the pool sees it */
     const uint32_t *hosts;              /**< [host_count] allowed hosts; NULL: any of the pool */
     const char *workload;               /**< a finer label such as "milc"; NULL: none */
-    const char *blocked;                /**< why it cannot move now, such as "backup-job"; NULL: it can */
+    const char *blocked;                /**< why it cannot move, as "backup-job"; or NULL */
     double      weight;                 /**< scales its losses, >= 0; default 1 */
     double      cooldown_until_s;       /**< it moved recently: not before this time */
-    uint32_t    noise_count;
-    uint32_t    disk_count;
-    uint32_t    host_count;
-    int32_t     workload_class;         /**< an #imig_workload; #IMIG_WORKLOAD_UNKNOWN: classify it */
+    uint32_t    noise_count;            /**< of `noise` */
+    uint32_t    disk_count;             /**< of `disk_bytes` and `disk_shared` */
+    uint32_t    host_count;             /**< of `hosts` */
+    int32_t     workload_class;         /**< an #imig_workload; unknown: classify it */
     int32_t     prefer;                 /**< an #imig_prefer */
     int32_t     movable;                /**< 0: pinned; default 1 */
 } imig_vm_info;
@@ -153,7 +154,7 @@ typedef struct imig_rule_info {
     int32_t         hard;     /**< 1: always; 0: where nothing else is lost */
     const char     *label;    /**< such as "rack"; NULL: the host itself */
     const uint32_t *vms;      /**< [vm_count] indices, at least two, none twice */
-    size_t          vm_count;
+    size_t          vm_count; /**< of `vms` */
 } imig_rule_info;
 
 /** A hard rule of no VMs. */
@@ -194,7 +195,8 @@ IMIG_EXPORT void imig_cluster_unref(imig_cluster *cluster);
  *
  * @param cluster    not finished
  * @param info       the host
- * @param[out] error set on failure; may be NULL; the message begins with the path, `hosts[3].cpu_cores`
+ * @param[out] error set on failure; may be NULL; the message begins with the path,
+ *                   `hosts[3].cpu_cores`
  * @ownership{strings and arrays are copied}
  * @threads{one thread at a time}
  * @retval IMIG_OK            added

@@ -33,7 +33,7 @@ typedef struct imig_order_options {
     const double *hold_destination; /**< [n] share by which a VM that has arrived lengthens the
                                       migrations into its destination; NULL: by class */
     const double *downtime_s;    /**< [n] predicted downtime; NULL: 0 */
-    const double *memory_bytes;  /**< [n] for "smallest-first" and "largest-first"; NULL: predicted time */
+    const double *memory_bytes;  /**< [n] for "smallest-first", "largest-first"; NULL: by time */
     const int32_t *prefer;       /**< [n] an #imig_prefer each; NULL: none */
     uint64_t      seed;          /**< for "random" and for restarts */
     int32_t       order_by;      /**< an #imig_order_by */
@@ -64,7 +64,8 @@ typedef struct imig_order_options {
  * @threads{safe from any thread: no state, no I/O, no clock}
  * @paper{section 3.3; section 3.4, third rule}
  * @retval IMIG_OK            @p order holds a permutation
- * @retval IMIG_ERR_ARGUMENT  a class, time or share is out of range, no such policy; @p order is untouched
+ * @retval IMIG_ERR_ARGUMENT  a class, time or share is out of range, no such policy; @p order is
+ *                            untouched
  * @retval IMIG_ERR_ABI       `options->size` is not known; @p order is untouched
  */
 IMIG_EXPORT int imig_order(const int32_t *workload, const double *predicted_s, size_t n,

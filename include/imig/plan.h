@@ -22,17 +22,17 @@ typedef struct imig_plan_options {
     uint64_t    set;      /**< IMIG_PLAN_HAS_*: which of the numbers count */
     const char *goal;     /**< NULL is "balance"; see imig_plan_goal_name() */
     const char *policy;   /**< of every step; NULL is "informed"; see imig_plan_policy_name() */
-    const char *order_policy; /**< of the sequence alone; NULL: as @ref policy says */
+    const char *order_policy; /**< of the sequence alone; NULL: as `policy` says */
     const imig_affinity *affinity; /**< NULL: the built-in matrix */
     const int32_t *workload;  /**< [vm_count] classes; NULL: imig_classify() with the defaults */
     const uint32_t *drain;    /**< [drain_count] hosts to empty, for goal "drain" */
-    size_t      drain_count;
-    const imig_cancel *cancel; /**< asked now and then; the best plan so far is returned; may be NULL */
+    size_t      drain_count;  /**< of `drain` */
+    const imig_cancel *cancel; /**< ends the search with the best so far; may be NULL */
     uint64_t    seed;         /**< for "random" and for restarts */
-    double      threshold;    /**< a host is overloaded above this CPU utilisation, > 0; default 0.8 */
+    double      threshold;    /**< overloaded above this CPU utilisation, > 0; default 0.8 */
     double      horizon_s;    /**< losses are averaged over it, > 0; default 3600 */
-    double      gain_ratio;   /**< a group must gain this many times its migration loss, >= 0; default 3 */
-    double      noise_ratio;  /**< and this many standard errors of its measurements, >= 0; default 2 */
+    double      gain_ratio;   /**< a group gains this many times its migration loss; default 3 */
+    double      noise_ratio;  /**< and this many standard errors of its measurements; default 2 */
     double      network_price;       /**< cores, >= 0; default 1 */
     double      communication_price; /**< cores for each byte per second that crosses hosts, >= 0 */
     double      bandwidth_bytes_per_s; /**< cap of each migration, > 0; default none */
@@ -40,9 +40,9 @@ typedef struct imig_plan_options {
     double      max_bytes;    /**< memory moved in all, >= 0; default no limit */
     double      now_s;        /**< for cool-downs; default the time of the cluster */
     uint32_t    max_moves;    /**< migrations in all; default no limit */
-    uint32_t    concurrency;  /**< migrations out of and into each host at a time, >= 1; default 1 */
+    uint32_t    concurrency;  /**< out of and into each host at a time, >= 1; default 1 */
     uint32_t    max_parallel; /**< migrations in all at a time, >= 1; default no limit */
-    uint32_t    spare_hosts;  /**< hosts that may fail without another getting overloaded; default 0 */
+    uint32_t    spare_hosts;  /**< may fail without another getting overloaded; default 0 */
     int32_t     order_by;     /**< an #imig_order_by */
     int32_t     explain;      /**< 1: a reason for every VM that stays */
 } imig_plan_options;
@@ -78,7 +78,7 @@ typedef struct imig_plan_step {
     double      downtime_s;        /**< predicted */
     double      transferred_bytes; /**< predicted */
     double      slowdown_ratio;    /**< predicted, of the VM itself while it migrates */
-    double      gain;              /**< lost cores that this step takes away; may be negative in a group */
+    double      gain;              /**< lost cores it takes away; in a group also negative */
     uint32_t    group;             /**< steps with the same number only make sense together */
     uint32_t    rounds;            /**< predicted rounds of pre-copy */
     int32_t     converges;         /**< 0: only with a raised limit, throttling or post-copy */
@@ -117,7 +117,7 @@ typedef struct imig_plan_summary {
     double   gap_ratio;        /**< (contention + migration - bound) / (contention + migration) */
     double   makespan_s;       /**< predicted, first start to last end */
     double   makespan_bound_s; /**< the busiest link's total */
-    int32_t  complete;         /**< 0: the goal cannot be reached whole; see the kept VMs' reasons */
+    int32_t  complete;         /**< 0: the goal is out of reach; see the kept VMs' reasons */
     int32_t  reserved;         /**< 0 */
 } imig_plan_summary;
 
@@ -142,7 +142,8 @@ typedef struct imig_plan imig_plan;
  * @threads{safe from any thread: no state, no I/O, no clock}
  * @paper{section 3.4}
  * @retval IMIG_OK            @p plan is set; imig_plan_get_summary() says whether it is complete
- * @retval IMIG_ERR_ARGUMENT  NULL, no such goal or policy, a value out of range, drain without hosts
+ * @retval IMIG_ERR_ARGUMENT  NULL, no such goal or policy, a value out of range, drain without
+ *                            hosts
  * @retval IMIG_ERR_ABI       `options->size` is not known
  */
 IMIG_EXPORT int imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options,
@@ -241,7 +242,8 @@ IMIG_EXPORT int imig_plan_get_step(const imig_plan *plan, size_t index, imig_pla
                                    imig_error **error);
 
 /**
- * Number of VMs that stay and say why: every one with `explain`, else those the goal wanted to move.
+ * Number of VMs that stay and say why: every one with `explain`, else those the goal wanted to
+ * move.
  *
  * @param plan  not NULL
  * @return the count

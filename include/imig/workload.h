@@ -25,11 +25,14 @@ typedef enum imig_pressure {
 /** Options of imig_classify(); zero-initialised they mean the defaults. */
 typedef struct imig_classify_options {
     size_t         size;      /**< sizeof(imig_classify_options) */
-    const double  *threshold; /**< [IMIG_PRESSURE_COUNT] a VM shows a pressure from here on; NULL for the defaults */
-    const int32_t *previous;  /**< [n] class found the last time, or #IMIG_WORKLOAD_UNKNOWN; NULL for none */
+    const double  *threshold; /**< [IMIG_PRESSURE_COUNT] a VM shows a pressure from here on; NULL
+                                   for the defaults */
+    const int32_t *previous;  /**< [n] class found the last time, or #IMIG_WORKLOAD_UNKNOWN; NULL
+                                   for none */
     uint64_t       set;       /**< IMIG_CLASSIFY_HAS_*: which of the following count */
-    double         hysteresis_ratio; /**< a class is kept until its pressure falls below (1 - this) of the
-                                          threshold, or another exceeds its own by (1 + this); default 0.2 */
+    double         hysteresis_ratio; /**< a class is kept until its pressure falls below (1 - this)
+                                          of the threshold, or another passes its own by more
+                                          than (1 + this); default 0.2 */
 } imig_classify_options;
 
 #define IMIG_CLASSIFY_HAS_HYSTERESIS (UINT64_C(1) << 0) /**< `hysteresis_ratio` counts */
@@ -78,7 +81,8 @@ IMIG_EXPORT int imig_cluster_pressures(const imig_cluster *cluster, double *pres
  * The class of each VM from its pressures.
  *
  * The dominant pressure names the class: the one furthest above its threshold, CPU only where no
- * other passes.  Below all thresholds a VM is idle.  `previous` keeps a VM at a border in its class.
+ * other passes.  Below all thresholds a VM is idle.  `previous` keeps a VM at a border in its
+ * class.
  *
  * @param pressure      [n * IMIG_PRESSURE_COUNT] finite, >= 0
  * @param n             number of VMs; 0 is allowed
@@ -90,7 +94,8 @@ IMIG_EXPORT int imig_cluster_pressures(const imig_cluster *cluster, double *pres
  * @threads{safe from any thread: no state, no I/O, no clock}
  * @paper{section 3.3; section 5}
  * @retval IMIG_OK            @p workload is filled
- * @retval IMIG_ERR_ARGUMENT  NULL, a pressure or threshold that is not finite or negative, an unknown class
+ * @retval IMIG_ERR_ARGUMENT  NULL, a pressure or threshold that is not finite or negative, an
+ *                            unknown class
  * @retval IMIG_ERR_ABI       `options->size` is not known
  */
 IMIG_EXPORT int imig_classify_pressures(const double *pressure, size_t n,

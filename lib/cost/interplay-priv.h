@@ -31,8 +31,8 @@ void imig__traffic_predict(const imig__traffic *traffic, uint32_t vm, uint32_t t
                            uint32_t out_sharing, uint32_t in_sharing, imig_cost *cost);
 
 /*
- * Shares for the pairwise model of the sequence: by how much does this VM lengthen migrations out of
- * its present host while it is still there, and into host `to` once it has arrived (DESIGN section 7)?
+ * Shares for the pairwise model of the sequence: by how much does this VM lengthen migrations out
+ * of its present host while it is still there, and into host `to` once it has arrived?
  */
 void imig__traffic_hold(const imig__traffic *traffic, uint32_t vm, uint32_t to,
                         double *hold_source, double *hold_destination);

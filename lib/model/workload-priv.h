@@ -18,8 +18,8 @@ typedef struct imig__workload_row {
     const char *nonsharable; /* section 3.2: "disk", or NULL */
     int preferred;           /* section 3.4, first rule: chosen first to migrate */
     double overhead_ratio;   /* Table 1: work lost while it migrates */
-    double hold_source;      /* section 3.3: lengthens the migrations out of its host by this share */
-    double hold_destination; /* section 3.3: lengthens the migrations into its host by this share */
+    double hold_source;      /* section 3.3: lengthens migrations out of its host by this share */
+    double hold_destination; /* section 3.3: lengthens migrations into its host by this share */
 } imig__workload_row;
 
 extern const imig__workload_row imig__workload_rows[IMIG_WORKLOAD_COUNT];

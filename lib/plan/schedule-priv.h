@@ -3,8 +3,8 @@
 #define IMIG_SCHEDULE_PRIV_H
 
 /*
- * When may each step start?  From a set of moves and a wished sequence to a schedule in which memory
- * and hard rules hold at every moment, swap cycles going through a third host.
+ * When may each step start?  From a set of moves and a wished sequence to a schedule in which
+ * memory and hard rules hold at every moment, swap cycles going through a third host.
  */
 
 #include "base/base-priv.h"
@@ -45,8 +45,8 @@ typedef struct imig__schedule {
 /*
  * moves: [n] in the wished sequence; hosts that are shared are served in this order where memory
  * allows.  A move that is stuck does not happen; nor do the other moves of its group.  The
- * threshold-free limits (memory, pools, allowed hosts, hard apart; hard together at the end) are the
- * cluster's own.  Never fails: what cannot be done is in `stuck`.
+ * threshold-free limits (memory, pools, allowed hosts, hard apart; hard together at the end) are
+ * the cluster's own.  Never fails: what cannot be done is in `stuck`.
  */
 void imig__schedule_make(const imig_cluster *cluster, const int32_t *workload,
                          const imig__move *moves, size_t n,

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Installs what is missing, builds with gcc and clang, runs every test and check.
+# The last line is `N passed, N failed, N skipped`; the exit status is 0 where nothing failed.
+set -u
+export LC_ALL=C.UTF-8
+unset CC CXX CFLAGS CXXFLAGS LDFLAGS PKG_CONFIG_PATH LD_LIBRARY_PATH
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+work=$top/build-test
+logs=$work/logs
+passed=0 failed=0 skipped=0
+mkdir -p "$logs"
+
+# check NAME COMMAND...: status 0 is passed, 77 skipped (the last line says why), else failed.
+check()
+{
+    local name=$1 log=$logs/$1.log began=$SECONDS status
+    shift
+    (cd "$top" && "$@") </dev/null >"$log" 2>&1
+    status=$?
+    case $status in
+    0) passed=$((passed + 1)); echo "ok    $name: $(tail -n 1 "$log") [$((SECONDS - began)) s]" ;;
+    77) skipped=$((skipped + 1)); echo "skip  $name: $(tail -n 1 "$log")" ;;
+    *)
+        failed=$((failed + 1))
+        echo "FAIL  $name (status $status), the end of ${log#"$top"/}:"
+        tail -n 40 "$log" | sed 's/^/      /'
+        ;;
+    esac
+    return $status
+}
+
+# suite NAME BUILD ARGUMENT...: meson tests, counted one by one.
+suite()
+{
+    local name=$1 build=$work/$2 log=$logs/$1.log began=$SECONDS result json
+    shift 2
+    json=$build/meson-logs/$name.json
+    rm -f "$json"
+    meson test -C "$build" --no-rebuild --logbase "$name" "$@" </dev/null >"$log" 2>&1
+    if ! result=$("$top/tests/count-tap.py" "$json" 2>>"$log"); then
+        failed=$((failed + 1))
+        echo "FAIL  $name did not run, the end of ${log#"$top"/}:"
+        tail -n 40 "$log" | sed 's/^/      /'
+        return 1
+    fi
+    set -- $(tail -n 1 <<<"$result")
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+    [ "$2" -eq 0 ] && word='ok   ' || word='FAIL '
+    echo "$word $name: $1 passed, $2 failed, $3 skipped [$((SECONDS - began)) s]"
+    [ "$2" -eq 0 ] || head -n -1 <<<"$result" | sed 's/^/      /'
+    [ "$2" -eq 0 ]
+}
+
+# compile NAME MESON-OPTION...: warnings are errors.
+compile()
+{
+    local build=$work/$1 again=
+    shift
+    [ ! -f "$build/build.ninja" ] || again=--reconfigure
+    meson setup $again --werror "$@" "$build" "$top" && ninja -C "$build"
+}
+
+finish()
+{
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+"$top/tools/install-deps.sh" test || { failed=1; finish; }
+
+export CC=gcc
+check build-gcc compile gcc --prefix "$work/prefix" --libdir lib || finish
+suite unit gcc
+check abi tests/check-abi.sh "$work/gcc/lib/libimig.so"
+check headers tests/check-headers.sh "$top" cc:gcc cc:clang c++:g++ c++:clang++
+check install meson install -C "$work/gcc" --no-rebuild
+check outside tests/check-outside.sh "$top" "$work"
+check docs ninja -C "$work/gcc" docs
+
+export CC=clang
+check build-clang compile clang --buildtype release &&
+    check traces tests/traces/run.py --imig "$work/clang/tools/imig" --quick
+check build-sanitizers compile sanitizers -Db_sanitize=address,undefined -Db_lundef=false \
+    -Dc_args=-fno-sanitize-recover=all -Ddocs=disabled &&
+    UBSAN_OPTIONS=print_stacktrace=1 suite unit-sanitizers sanitizers --suite unit
+
+suite unit-valgrind gcc --setup valgrind --suite unit
+finish

@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Installs what is missing on Debian 12: install-deps.sh build | test
+set -eu
+
+build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev'
+test="$build clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
+      abigail-tools python3"
+
+case "${1-}" in
+build) wanted=$build ;;
+test) wanted=$test ;;
+*) echo "usage: $0 build | test" >&2; exit 2 ;;
+esac
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    echo "Not a Debian machine; please see to it that these are there:" $wanted >&2
+    exit 0
+fi
+
+missing=
+for package in $wanted; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -eq 0 ]; then
+    root=
+elif command -v sudo >/dev/null; then
+    root='sudo -n'
+else
+    echo "Missing:$missing (neither root nor sudo here, so install them by hand)" >&2
+    exit 1
+fi
+
+echo "Installing:$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+run()
+{
+    if ! $root env DEBIAN_FRONTEND=noninteractive "$@" </dev/null >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        echo "Failed: $*" >&2
+        exit 1
+    fi
+}
+run apt-get -q update
+run apt-get -q -y --no-install-recommends install $missing
