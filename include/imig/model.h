@@ -9,6 +9,10 @@
  * Made by the monitor, read from a document (`imig-cluster/1`), or built by hand: add hosts, then
  * VMs, then flows and rules, then finish.  A finished cluster never changes, so threads may share
  * it.
+ *
+ * Every text is UTF-8 without control characters, at most 1024 bytes and, labels' values apart,
+ * not empty.  Every number is finite and at most 1e18; what must be above 0 is at least 1e-6.
+ * That keeps whatever is computed from them finite too.
  */
 
 #include <imig/error.h>
@@ -66,7 +70,7 @@ typedef enum imig_metric {
 
 /**
  * One host.  Optional numbers count where their bit in `present` is set; the library fills in the
- * stated default otherwise when it lends a host.
+ * stated default otherwise when it lends a host.  Labels are lent in the order of their keys.
  */
 typedef struct imig_host_info {
     size_t      size;       /**< sizeof(imig_host_info) */
@@ -75,7 +79,7 @@ typedef struct imig_host_info {
     const char *name;       /**< NULL: the id */
     const char *pool;       /**< VMs never leave their pool; NULL: "default" */
     const char *hypervisor; /**< "qemu", "xen"; NULL: not known */
-    const char *const *labels; /**< [2 * label_count] key, value, key, value, ...; keys unique */
+    const char *const *labels; /**< [2 * label_count] key, value, ...; keys unique */
     uint32_t    label_count;  /**< pairs in `labels` */
     int32_t     state;      /**< an #imig_host_state */
     double      cpu_cores;    /**< required, > 0 */
@@ -101,7 +105,7 @@ typedef struct imig_host_info {
 
 /**
  * One VM.  A measurement counts where its bit in `present` is set; absent is not 0.  The bit of
- * metric m is `UINT64_C(1) << m`, see #imig_metric.
+ * metric m is `UINT64_C(1) << m`, see #imig_metric.  Allowed hosts are lent in ascending order.
  */
 typedef struct imig_vm_info {
     size_t      size;     /**< sizeof(imig_vm_info) */
@@ -126,7 +130,7 @@ typedef struct imig_vm_info {
     const double *noise;                /**< [noise_count] standard error by #imig_metric, or 0 */
     const double *disk_bytes;           /**< [disk_count] sizes */
     const int32_t *disk_shared;         /**< [disk_count] 1: every host of the pool sees it */
-    const uint32_t *hosts;              /**< [host_count] allowed hosts; NULL: any of the pool */
+    const uint32_t *hosts;              /**< [host_count] allowed; NULL: any of the pool */
     const char *workload;               /**< a finer label such as "milc"; NULL: none */
     const char *blocked;                /**< why it cannot move, as "backup-job"; or NULL */
     double      weight;                 /**< scales its losses, >= 0; default 1 */
@@ -147,7 +151,10 @@ typedef struct imig_vm_info {
     0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, \
     NULL, NULL, NULL, NULL, NULL, NULL, 0.0, 0.0, 0, 0, 0, IMIG_WORKLOAD_UNKNOWN, 0, 1 }
 
-/** One rule.  With `label`, "one host" reads "one value of this host label". */
+/**
+ * One rule.  With `label`, "one host" reads "one value of this host label"; a host without that
+ * label stands alone.
+ */
 typedef struct imig_rule_info {
     size_t          size;     /**< sizeof(imig_rule_info) */
     int32_t         kind;     /**< an #imig_rule_kind */
@@ -258,9 +265,10 @@ IMIG_EXPORT int imig_cluster_add_rule(imig_cluster *cluster, const imig_rule_inf
 /**
  * Check what can only be checked as a whole, and close the cluster.
  *
- * Refused are: two hard rules that contradict each other, a hard `together` across pools, a VM
- * that is larger than every host it may be on.  An over-committed host or a rule that is broken
- * now is no fault of the document: the planner improves it.
+ * Refused are: hard rules that contradict each other, also over other VMs and labels; a hard
+ * `together` across pools, or of VMs whose allowed hosts have none in common; a VM that no host of
+ * its pool is allowed, or that is larger than every host it may be on.  An over-committed host or
+ * a rule that is broken now is no fault of the document: the planner improves it.
  *
  * @param cluster    not finished
  * @param[out] error set on failure; may be NULL

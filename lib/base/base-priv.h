@@ -28,4 +28,8 @@ int imig__fill_struct(void *dst, const void *src, size_t src_size, size_t first_
 #define IMIG__NUMBER_LENGTH 40
 const char *imig__number(double value, char text[IMIG__NUMBER_LENGTH]);
 
+/* The text in double quotes, for a message: valid UTF-8, cut after 60 characters. */
+#define IMIG__QUOTE_LENGTH 256
+const char *imig__quote(const char *text, char quoted[IMIG__QUOTE_LENGTH]);
+
 #endif

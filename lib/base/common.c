@@ -3,6 +3,7 @@
 
 #include <imig/common.h>
 #include <math.h>
+#include <string.h>
 
 const char *
 imig_version(void)
@@ -33,4 +34,30 @@ imig__number(double value, char text[IMIG__NUMBER_LENGTH])
             return text;
     }
     return g_ascii_formatd(text, IMIG__NUMBER_LENGTH, "%.17g", value);
+}
+
+const char *
+imig__quote(const char *text, char quoted[IMIG__QUOTE_LENGTH])
+{
+    enum { LONGEST = 60 };
+    char *to = quoted;
+    int count = 0;
+
+    *to++ = '"';
+    while (*text && count++ < LONGEST) {
+        gunichar c = g_utf8_get_char_validated(text, -1);
+
+        if (c == (gunichar) -1 || c == (gunichar) -2) {
+            *to++ = '?';
+            text++;
+        } else {
+            size_t length = (size_t) (g_utf8_next_char(text) - text);
+
+            memcpy(to, text, length);
+            to += length;
+            text += length;
+        }
+    }
+    strcpy(to, *text ? "...\"" : "\"");
+    return quoted;
 }

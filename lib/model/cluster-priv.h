@@ -30,12 +30,27 @@ struct imig_cluster {
     uint32_t *host_pool;    /* [host_count] number of the pool, 0 .. pool_count-1; once finished */
     uint32_t pool_count;
 
+    /* [rule_count] what "one host" means for the rule, once finished: NULL for the host itself,
+       else [host_count] the number, below host_count, of the host's value of the rule's label.
+       A host without that label is a place of its own.  Rules with one label share one array. */
+    const uint32_t **rule_place;
+
     /* Owned by cluster.c. */
     struct imig__cluster_store *store;
 };
 
+/* The place of a host as a rule sees it. */
+static inline uint32_t
+imig__rule_place(const imig_cluster *cluster, size_t rule, uint32_t host)
+{
+    return cluster->rule_place[rule] ? cluster->rule_place[rule][host] : host;
+}
+
 /* Bytes of memory a host can give to VMs: memory x overcommit - reserved. */
 double imig__host_usable_memory(const imig_host_info *host);
+
+/* The VM with this id, never by its name; IMIG_NO_INDEX where there is none. */
+uint32_t imig__cluster_vm_by_id(const imig_cluster *cluster, const char *id);
 
 /* CPU demand: used + waiting, at most the vCPUs; NaN where it was not measured. */
 double imig__vm_demand(const imig_vm_info *vm);
