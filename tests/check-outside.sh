@@ -21,3 +21,8 @@ g++ -std=c++11 -Wall -Wextra -Werror $flags -o "$out/headers" "$top/tests/header
 gcc -std=c99 -pedantic -Wall -Wextra -Werror $flags -o "$out/readme" \
     -x c <("$top/tests/readme.py" "$top/README.md" c) -x none $libs
 "$out/readme" "$top/tools/demo-cluster.json"
+
+# The binding finds the installed library by itself.
+"$top/tests/readme.py" "$top/README.md" python >"$out/readme.py"
+PYTHONPATH=$top/tools/python PYTHONDONTWRITEBYTECODE=1 python3 "$out/readme.py" \
+    "$top/tools/demo-cluster.json"

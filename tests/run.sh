@@ -31,26 +31,41 @@ check()
     return $status
 }
 
-# suite NAME BUILD ARGUMENT...: meson tests, counted one by one.
-suite()
+# count NAME RESULT: adds the sums of tests/count-tap.py and shows what failed.
+count()
 {
-    local name=$1 build=$work/$2 log=$logs/$1.log began=$SECONDS result json
-    shift 2
-    json=$build/meson-logs/$name.json
-    rm -f "$json"
-    meson test -C "$build" --no-rebuild --logbase "$name" "$@" </dev/null >"$log" 2>&1
-    if ! result=$("$top/tests/count-tap.py" "$json" 2>>"$log"); then
+    local name=$1 began=$2 result=$3 word='ok   '
+    set -- $(tail -n 1 <<<"$result")
+    if [ $# -ne 3 ] || [ "$1$2$3" = 000 ]; then
         failed=$((failed + 1))
-        echo "FAIL  $name did not run, the end of ${log#"$top"/}:"
-        tail -n 40 "$log" | sed 's/^/      /'
+        echo "FAIL  $name did not run, the end of build-test/logs/$name.log:"
+        tail -n 40 "$logs/$name.log" | sed 's/^/      /'
         return 1
     fi
-    set -- $(tail -n 1 <<<"$result")
     passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
-    [ "$2" -eq 0 ] && word='ok   ' || word='FAIL '
+    [ "$2" -eq 0 ] || word='FAIL '
     echo "$word $name: $1 passed, $2 failed, $3 skipped [$((SECONDS - began)) s]"
     [ "$2" -eq 0 ] || head -n -1 <<<"$result" | sed 's/^/      /'
     [ "$2" -eq 0 ]
+}
+
+# suite NAME BUILD ARGUMENT...: meson tests, counted one by one.
+suite()
+{
+    local name=$1 build=$work/$2 began=$SECONDS
+    shift 2
+    rm -f "$build/meson-logs/$name.json"
+    meson test -C "$build" --no-rebuild --logbase "${name%-valgrind}" "$@" </dev/null >"$logs/$name.log" 2>&1
+    count "$name" $began "$("$top/tests/count-tap.py" "$build/meson-logs/$name.json" 2>&1)"
+}
+
+# tap NAME COMMAND...: a program that prints TAP.
+tap()
+{
+    local name=$1 began=$SECONDS
+    shift
+    (cd "$top" && "$@") </dev/null >"$logs/$name.log" 2>&1
+    count "$name" $began "$("$top/tests/count-tap.py" --tap "$logs/$name.log" $?)"
 }
 
 # compile NAME MESON-OPTION...: warnings are errors.
@@ -82,7 +97,7 @@ check docs ninja -C "$work/gcc" docs
 
 export CC=clang
 check build-clang compile clang --buildtype release &&
-    check traces tests/traces/run.py --imig "$work/clang/tools/imig" --quick
+    tap traces tests/traces/run.py --imig "$work/clang/tools/imig"
 check build-sanitizers compile sanitizers -Db_sanitize=address,undefined -Db_lundef=false \
     -Dc_args=-fno-sanitize-recover=all -Ddocs=disabled &&
     UBSAN_OPTIONS=print_stacktrace=1 suite unit-sanitizers sanitizers --suite unit
