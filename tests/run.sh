@@ -55,7 +55,8 @@ suite()
     local name=$1 build=$work/$2 began=$SECONDS
     shift 2
     rm -f "$build/meson-logs/$name.json"
-    meson test -C "$build" --no-rebuild --logbase "${name%-valgrind}" "$@" </dev/null >"$logs/$name.log" 2>&1
+    meson test -C "$build" --no-rebuild --logbase "${name%-valgrind}" "$@" \
+        </dev/null >"$logs/$name.log" 2>&1
     count "$name" $began "$("$top/tests/count-tap.py" "$build/meson-logs/$name.json" 2>&1)"
 }
 

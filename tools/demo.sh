@@ -61,7 +61,7 @@ show balance -c "$uri" --yes
 
 say "Next:"
 cat <<END
-  build-demo/tools/imig simulate --compare tools/demo-cluster.json   # every policy beside the others
+  build-demo/tools/imig simulate --compare tools/demo-cluster.json   # every policy
   build-demo/tools/imig plan --explain tools/demo-cluster.json       # why the other VMs stay
   build-demo/tools/imig predict --memory 4GiB --dirty-rate 20MB/s --working-set 300MB \\
       --bandwidth 1Gbit/s                                            # what one migration costs
