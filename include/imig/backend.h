@@ -63,7 +63,7 @@ typedef enum imig_vm_state {
 /** Where a VM is. */
 typedef struct imig_location {
     size_t  size;     /**< sizeof(imig_location) */
-    char    host[256];/**< id of the host; "" where absent */
+    char    host[1032];/**< id of the host, at most 1024 bytes; "" where absent */
     int32_t state;    /**< an #imig_vm_state */
     int32_t reserved; /**< 0 */
 } imig_location;

@@ -15,12 +15,6 @@
 
 IMIG_BEGIN_DECLS
 
-/** How a VM writes its working set: the curve between slope and plateau.  Travels as `int32_t`. */
-typedef enum imig_writes {
-    IMIG_WRITES_RANDOM = 0, /**< dirtied in t seconds: W (1 - exp(-D t / W)); the default */
-    IMIG_WRITES_CYCLIC = 1  /**< min(D t, W) */
-} imig_writes;
-
 /** One migration to predict. */
 typedef struct imig_migration_profile {
     size_t      size;         /**< sizeof(imig_migration_profile) */
@@ -132,28 +126,6 @@ IMIG_EXPORT int imig_predict_sequence(const imig_cluster *cluster, const int32_t
                                       double *downtime_s, double *transferred_bytes,
                                       double *slowdown_ratio, int32_t *converges,
                                       imig_error **error);
-
-/**
- * Fit the dirtying curve to a growing set of dirtied pages.
- *
- * Both curves of #imig_writes are fitted by least squares; the one with the smaller residual wins.
- *
- * @param elapsed_s         [n] time since the logging began, > 0, rising
- * @param dirtied_bytes     [n] size of the union of all pages dirtied by then, >= 0, not falling
- * @param n                 at least 1; with 1 the rate is a lower bound and the plateau unknown
- * @param[out] dirty_bytes_per_s   the slope D
- * @param[out] working_set_bytes   the plateau W; NaN where the points do not bend
- * @param[out] writes              an #imig_writes
- * @param[out] residual_bytes      root mean square of what the curve misses; may be NULL
- * @param[out] error               set on failure; may be NULL
- * @threads{safe from any thread: no state, no I/O, no clock}
- * @paper{section 3.1, dirty rate and dirty size by dirty logging}
- * @retval IMIG_OK            the outputs are filled
- * @retval IMIG_ERR_ARGUMENT  NULL, n is 0, a point is not finite or out of order
- */
-IMIG_EXPORT int imig_dirty_fit(const double *elapsed_s, const double *dirtied_bytes, size_t n,
-                               double *dirty_bytes_per_s, double *working_set_bytes,
-                               int32_t *writes, double *residual_bytes, imig_error **error);
 
 IMIG_END_DECLS
 

@@ -18,8 +18,8 @@ typedef struct imig_monitor_options {
     size_t   size;       /**< sizeof(imig_monitor_options) */
     uint64_t set;        /**< IMIG_MONITOR_HAS_* */
     double   interval_s; /**< between two samples, > 0; default 10 */
-    double   dirty_for_s;/**< log dirty pages of each VM for so long while observing; 0: do not
-                              measure; default 1 */
+    double   dirty_for_s;/**< log dirty pages of a VM for so long, one VM of each host at a time;
+                              0: do not measure; default 1 */
     uint32_t window;     /**< samples that count, newest first, >= 2; default 60 */
     uint32_t reserved;   /**< 0 */
 } imig_monitor_options;
@@ -72,8 +72,30 @@ IMIG_EXPORT void imig_monitor_free(imig_monitor *monitor);
 IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
 
 /**
+ * Watch for a while: samples at the interval, at the beginning and at the end, and in between the
+ * dirty pages of every VM that allows it.
+ *
+ * One VM of each host is logged at a time; those for whom there is no time come first at the next
+ * call.  A VM that cannot be logged now is passed over, with a line in the log.
+ *
+ * @param monitor    not NULL
+ * @param for_s      > 0, on the connection's clock
+ * @param[out] error set on failure; may be NULL; what was seen until then is kept
+ * @threads{one thread at a time}
+ * @paper{section 3.1, dirty rate and dirty size by dirty logging}
+ * @retval IMIG_OK            watched
+ * @retval IMIG_ERR_ARGUMENT  NULL, or a time that is not finite and > 0
+ * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_INVALID   it reported something that breaks a rule of the model
+ */
+IMIG_EXPORT int imig_monitor_watch(imig_monitor *monitor, double for_s, imig_error **error);
+
+/**
  * The cluster as the samples in the window show it: rates from counters, with their standard
  * error, robust against counters that restart and VMs that come, go and move.
+ *
+ * The class of a VM is the one its backend states, as a rule #IMIG_WORKLOAD_UNKNOWN: what was
+ * measured is turned into classes by imig_classify().
  *
  * @param monitor       with at least two samples
  * @param[out] cluster  finished, one reference
@@ -88,13 +110,12 @@ IMIG_EXPORT int imig_monitor_snapshot(imig_monitor *monitor, imig_cluster **clus
                                       imig_error **error);
 
 /**
- * Observe for a while and make a snapshot: samples at the interval, dirty pages of every VM that
- * allows it, classes from what was measured.
+ * Observe for a while and make a snapshot: imig_monitor_watch() and imig_monitor_snapshot() in one.
  *
  * @param connection    not NULL
  * @param for_s         > 0, on the connection's clock
  * @param options       NULL for the defaults
- * @param[out] cluster  finished, one reference; every VM has its class
+ * @param[out] cluster  finished, one reference; see imig_monitor_snapshot() about classes
  * @param[out] error    set on failure; may be NULL
  * @ownership{@p cluster is the caller's}
  * @threads{one thread at a time}
