@@ -18,7 +18,7 @@ static const char *const names[] = {
 static gboolean
 is_failure(int code)
 {
-    return code < 0 && -code < (int) G_N_ELEMENTS(names);
+    return code < 0 && code > -(int) G_N_ELEMENTS(names);
 }
 
 /* One line: a message may quote input, and input may hold anything. */
