@@ -21,15 +21,16 @@ typedef struct imig_migration_profile {
     uint64_t    present;      /**< IMIG_PROFILE_HAS_* */
     const char *hypervisor;   /**< "qemu" or "xen"; NULL: "qemu" */
     double      memory_bytes; /**< > 0 */
-    double      bandwidth_bytes_per_s;  /**< what the migration really gets, > 0 */
+    double      bandwidth_bytes_per_s;  /**< of the link, as far as the migration gets it, > 0; what
+                                             the network's own headers take is taken off */
     double      dirty_bytes_per_s;      /**< initial slope D, >= 0; 0: nothing is dirtied */
     double      working_set_bytes;      /**< plateau W, >= 0; absent: the memory */
     double      memory_nonzero_bytes;   /**< absent: the memory; QEMU sends zero pages as headers */
     double      memory_populated_bytes; /**< absent: the memory; Xen sends every populated page */
-    double      disk_bytes;             /**< copied along: disks that are not shared; default 0 */
-    double      downtime_limit_s;       /**< > 0; default 0.3 (QEMU) */
+    double      disk_bytes;             /**< copied before memory: disks that are not shared */
+    double      downtime_limit_s;       /**< > 0; default 0.3; only QEMU has one */
     int32_t     writes;                 /**< an #imig_writes */
-    int32_t     workload_class;         /**< for the slowdown; #IMIG_WORKLOAD_UNKNOWN is allowed */
+    int32_t     workload_class;         /**< for the slowdown; #IMIG_WORKLOAD_UNKNOWN: 0.08 */
 } imig_migration_profile;
 
 #define IMIG_PROFILE_HAS_WORKING_SET    (UINT64_C(1) << 0) /**< `working_set_bytes` */
@@ -44,9 +45,9 @@ typedef struct imig_migration_profile {
 /** What a migration costs. */
 typedef struct imig_cost {
     size_t   size;              /**< sizeof(imig_cost) */
-    double   time_s;            /**< from its start to the VM running on the destination; what was
-                                     spent until giving up where it does not converge */
-    double   downtime_s;        /**< the VM stands still */
+    double   time_s;            /**< from its start to the VM running on the destination; where it
+                                     does not converge: if it were stopped after 100 rounds */
+    double   downtime_s;        /**< the VM stands still; where it does not converge: likewise */
     double   transferred_bytes; /**< over the network */
     double   slowdown_ratio;    /**< work the VM loses while it migrates; 0.08 is 8 % */
     uint32_t rounds;            /**< of pre-copy, the final one included */

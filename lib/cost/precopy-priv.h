@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_PRECOPY_PRIV_H
+#define IMIG_PRECOPY_PRIV_H
+
+/* Pre-copy round by round; what a hypervisor does in its own way is a row of data. */
+
+#include "base/base-priv.h"
+
+#include <imig/cost.h>
+
+#define IMIG__PAGE_BYTES 4096.0
+
+/* Of a link's bytes, those that carry memory: TCP segments of 1448 bytes in frames of 1538. */
+#define IMIG__LINK_SHARE 0.94
+
+#define IMIG__DOWNTIME_LIMIT_S 0.3
+
+/* No row counts more live rounds than this. */
+enum { IMIG__LIVE_ROUNDS_MAX = 100 };
+
+/* doc/paper-map.md says where each number comes from. */
+typedef struct imig__hypervisor {
+    const char *name;
+    gboolean skips_zero_pages;  /* the first round sends them as headers; else all that is populated */
+    gboolean waits_for_limit;   /* stops the VM once what remains fits the downtime limit, if ever */
+    uint32_t live_rounds;       /* most live rounds; one that waits goes on, only we stop counting */
+    double few_pages;           /* a later live round with fewer pages is the last live one */
+    double page_header_bytes;   /* with every page */
+    double zero_page_bytes;     /* instead of a zero page, where they are skipped */
+    double stream_bytes;        /* in the first round, besides pages */
+    double suspend_pages;       /* dirtied by the guest while it suspends */
+    double state_bytes;         /* of devices and CPUs, sent while the VM stands still */
+    double setup_s, round_s, downtime_s; /* fixed: before the first round, in each, at the end */
+} imig__hypervisor;
+
+/* The row with this name, the first for NULL; NULL where there is none. */
+const imig__hypervisor *imig__hypervisor_find(const char *name);
+
+/* One migration, checked; rates in bytes of the stream, which is memory and its headers. */
+typedef struct imig__precopy {
+    const imig__hypervisor *hypervisor;
+    double memory_bytes, nonzero_bytes, populated_bytes, disk_bytes;
+    double dirty_bytes_per_s, working_set_bytes;
+    double downtime_limit_s;
+    double live_bytes_per_s, stop_bytes_per_s; /* while the VM runs, and while it stands still */
+    int32_t writes, workload_class;
+} imig__precopy;
+
+/*
+ * pages: [IMIG__LIVE_ROUNDS_MAX + 1] filled with the pages of each round, the final one last; may be
+ * NULL.  cost->size is kept.
+ */
+void imig__precopy_predict(const imig__precopy *precopy, imig_cost *cost, double *pages);
+
+#endif
