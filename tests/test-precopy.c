@@ -49,8 +49,8 @@ make_profile(const char *hypervisor, double memory, double bandwidth, double dir
 
 /*
  * QEMU 10 between libvirt hosts, links shaped, downtime limit 40 ms as set there unless given.
- * Guests are idle but for the working set, written as fast as possible; with one, the VM was stopped
- * by force, as it never would by itself.  0: not measured.
+ * Guests are idle but for the working set, written as fast as possible; with one, the VM was
+ * stopped by force, as it never would by itself.  0: not measured.
  */
 static const struct qemu_case {
     const char *name;
@@ -142,8 +142,9 @@ xen_agrees_with_the_lab(void **state)
 static void
 xen_sends_few_pages_as_its_last_live_round(void **state)
 {
-    /* 100 MB/s: 2000 pages in 0.1 s at 120 pages/s is 12 pages and so the last live round. */
-    imig_migration_profile profile = make_profile("xen", 8192 * PAGE, 200e6, 120 * PAGE, 1000 * PAGE);
+    /* 0.2 s for the first round, at 120 pages/s: 28 pages, and so the last live round. */
+    imig_migration_profile profile = make_profile("xen", 8192 * PAGE, 200e6, 120 * PAGE,
+                                                  1000 * PAGE);
     imig_cost cost;
 
     (void) state;

@@ -94,8 +94,8 @@ IMIG_EXPORT int imig_cluster_pressures(const imig_cluster *cluster, double *pres
  * @threads{safe from any thread: no state, no I/O, no clock}
  * @paper{section 3.3; section 5}
  * @retval IMIG_OK            @p workload is filled
- * @retval IMIG_ERR_ARGUMENT  NULL, a pressure or threshold that is not finite or negative, an
- *                            unknown class
+ * @retval IMIG_ERR_ARGUMENT  NULL, a pressure that is not finite and >= 0, a threshold that is not
+ *                            finite and > 0, an unknown class, a hysteresis not in [0, 1)
  * @retval IMIG_ERR_ABI       `options->size` is not known
  */
 IMIG_EXPORT int imig_classify_pressures(const double *pressure, size_t n,

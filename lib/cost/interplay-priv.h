@@ -31,13 +31,18 @@ void imig__traffic_predict(const imig__traffic *traffic, uint32_t vm, uint32_t t
                            uint32_t out_sharing, uint32_t in_sharing, imig_cost *cost);
 
 /*
- * Shares for the pairwise model of the sequence: by how much does this VM lengthen migrations out
- * of its present host while it is still there, and into host `to` once it has arrived?
+ * Shares for the pairwise model of the sequence, of the time that imig__traffic_predict() gives
+ * now, with everybody where he is: hold_source of a migration out of this VM's host is due to the
+ * VM being there and goes when it leaves; hold_destination of a migration into host `to` comes on
+ * top once the VM has arrived.  From what was measured, else from the class.
  */
 void imig__traffic_hold(const imig__traffic *traffic, uint32_t vm, uint32_t to,
                         double *hold_source, double *hold_destination);
 
-/* The cheapest this migration can be: idle links at both ends, nobody else. */
+/*
+ * No migration of this VM costs less, wherever it goes and whoever has left or arrived before: idle
+ * links at both ends, and of the downtime only what is fixed.
+ */
 void imig__traffic_predict_idle(const imig__traffic *traffic, uint32_t vm, imig_cost *cost);
 
 #endif

@@ -21,9 +21,9 @@ enum { IMIG__LIVE_ROUNDS_MAX = 100 };
 /* doc/paper-map.md says where each number comes from. */
 typedef struct imig__hypervisor {
     const char *name;
-    gboolean skips_zero_pages;  /* the first round sends them as headers; else all that is populated */
-    gboolean waits_for_limit;   /* stops the VM once what remains fits the downtime limit, if ever */
-    uint32_t live_rounds;       /* most live rounds; one that waits goes on, only we stop counting */
+    gboolean skips_zero_pages;  /* sends them as headers at first; else all that is populated */
+    gboolean waits_for_limit;   /* stops the VM once the rest fits the downtime limit, if ever */
+    uint32_t live_rounds;       /* at most; one that waits goes on, but the model does not */
     double few_pages;           /* a later live round with fewer pages is the last live one */
     double page_header_bytes;   /* with every page */
     double zero_page_bytes;     /* instead of a zero page, where they are skipped */
@@ -47,8 +47,8 @@ typedef struct imig__precopy {
 } imig__precopy;
 
 /*
- * pages: [IMIG__LIVE_ROUNDS_MAX + 1] filled with the pages of each round, the final one last; may be
- * NULL.  cost->size is kept.
+ * pages: [IMIG__LIVE_ROUNDS_MAX + 1] filled with the pages of each round, the final one last; may
+ * be NULL.  cost->size is kept.
  */
 void imig__precopy_predict(const imig__precopy *precopy, imig_cost *cost, double *pages);
 

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cost/interplay-priv.h"
+#include "cost/precopy-priv.h"
+#include "model/cluster-priv.h"
+#include "model/workload-priv.h"
+
+#include <imig/workload.h>
+#include <math.h>
+
+/* doc/paper-map.md says where each number comes from. */
+static const double assumed_net_bytes_per_s = 1.25e8;
+static const double least_share = 0.1;       /* of a shared link that a migration always gets */
+static const double dirty_hold_ratio = 0.35; /* of a neighbour that dirties at link rate */
+static const double cpu_bound_from = 0.5;    /* utilisation at which that begins to show */
+
+/* One host: sums over the VMs that are on it now. */
+struct side {
+    double net, link, cores; /* link: a separate one; 0: none */
+    double tx, rx;           /* of the VMs, through the NIC */
+    double dirty;            /* dirty rates, each relative to net and at most 1 */
+    double demand;           /* cores */
+};
+
+/* One VM.  What it exchanges with a VM on its own host does not use the NIC. */
+struct guest {
+    uint32_t host;
+    double tx, rx;             /* in all */
+    double local_tx, local_rx; /* of it, to and from VMs on its host */
+    double demand;             /* cores; 0 where it was not measured */
+};
+
+struct neighbour {
+    uint32_t vm;
+    double tx, rx; /* of the VM in whose list it stands */
+};
+
+struct imig__traffic {
+    const imig_cluster *cluster;
+    const int32_t *workload;
+    double cap_bytes_per_s, downtime_limit_s; /* cap: of the stream; INFINITY: none */
+    struct side *sides;            /* [host_count] */
+    struct guest *guests;          /* [vm_count] */
+    struct neighbour *neighbours;  /* [first[vm] .. first[vm + 1]) of a VM */
+    size_t *first;                 /* [vm_count + 1] */
+};
+
+static gboolean
+has(const imig_vm_info *vm, imig_metric metric)
+{
+    return (vm->present & UINT64_C(1) << metric) != 0;
+}
+
+static double
+value_of(const imig_vm_info *vm, imig_metric metric, double value)
+{
+    return has(vm, metric) ? value : 0;
+}
+
+static double
+sent_out(const struct guest *g)
+{
+    return MAX(g->tx - g->local_tx, 0);
+}
+
+static double
+received(const struct guest *g)
+{
+    return MAX(g->rx - g->local_rx, 0);
+}
+
+static double
+dirty_share(const imig__traffic *t, uint32_t vm, const struct side *side)
+{
+    const imig_vm_info *info = &t->cluster->vms[vm];
+
+    double rate = value_of(info, IMIG_METRIC_DIRTY_BYTES_PER_S, info->dirty_bytes_per_s);
+
+    return MIN(rate / side->net, 1);
+}
+
+/* Adds a VM to the sums of its host, or with sign -1 takes it out. */
+static void
+add_guest(imig__traffic *t, uint32_t vm, double sign)
+{
+    const struct guest *g = &t->guests[vm];
+    struct side *side = &t->sides[g->host];
+
+    side->tx += sign * sent_out(g);
+    side->rx += sign * received(g);
+    side->dirty += sign * dirty_share(t, vm, side);
+    side->demand += sign * g->demand;
+}
+
+static void
+list_neighbours(imig__traffic *t)
+{
+    const imig_cluster *c = t->cluster;
+    size_t *next;
+
+    t->first = g_new0(size_t, c->vm_count + 1);
+    t->neighbours = g_new(struct neighbour, 2 * c->flow_count);
+    for (size_t i = 0; i < c->flow_count; i++) {
+        t->first[c->flows[i].a + 1]++;
+        t->first[c->flows[i].b + 1]++;
+    }
+    for (size_t i = 0; i < c->vm_count; i++)
+        t->first[i + 1] += t->first[i];
+    next = g_memdup2(t->first, c->vm_count * sizeof *next);
+    for (size_t i = 0; i < c->flow_count; i++) {
+        const imig__flow *f = &c->flows[i];
+
+        t->neighbours[next[f->a]++] = (struct neighbour) { .vm = f->b, .tx = f->bytes_per_s };
+        t->neighbours[next[f->b]++] = (struct neighbour) { .vm = f->a, .rx = f->bytes_per_s };
+    }
+    g_free(next);
+}
+
+static void
+fill_guest(imig__traffic *t, uint32_t vm)
+{
+    const imig_vm_info *info = &t->cluster->vms[vm];
+    struct guest *g = &t->guests[vm];
+    double demand = imig__vm_demand(info), tx = 0, rx = 0;
+
+    g->host = info->host;
+    g->demand = isnan(demand) ? 0 : demand;
+    for (size_t i = t->first[vm]; i < t->first[vm + 1]; i++) {
+        const struct neighbour *n = &t->neighbours[i];
+
+        tx += n->tx;
+        rx += n->rx;
+        if (t->cluster->vms[n->vm].host == g->host) {
+            g->local_tx += n->tx;
+            g->local_rx += n->rx;
+        }
+    }
+    /* A flow says as much as a counter that was not read. */
+    g->tx = has(info, IMIG_METRIC_NET_TX_BYTES_PER_S) ? info->net_tx_bytes_per_s : tx;
+    g->rx = has(info, IMIG_METRIC_NET_RX_BYTES_PER_S) ? info->net_rx_bytes_per_s : rx;
+}
+
+imig__traffic *
+imig__traffic_new(const imig_cluster *cluster, const int32_t *workload,
+                  const imig_predict_options *options)
+{
+    imig__traffic *t = g_new0(imig__traffic, 1);
+
+    g_assert(cluster->finished && (workload || cluster->vm_count == 0));
+    t->cluster = cluster;
+    t->workload = workload;
+    t->cap_bytes_per_s = options && options->set & IMIG_PREDICT_HAS_BANDWIDTH
+        ? options->bandwidth_bytes_per_s : INFINITY;
+    t->downtime_limit_s = options && options->set & IMIG_PREDICT_HAS_DOWNTIME_LIMIT
+        ? options->downtime_limit_s : IMIG__DOWNTIME_LIMIT_S;
+    t->sides = g_new0(struct side, cluster->host_count);
+    t->guests = g_new0(struct guest, cluster->vm_count);
+    list_neighbours(t);
+    for (size_t i = 0; i < cluster->host_count; i++) {
+        const imig_host_info *host = &cluster->hosts[i];
+
+        t->sides[i].net = host->present & IMIG_HOST_HAS_NET ? host->net_bytes_per_s
+                                                           : assumed_net_bytes_per_s;
+        if (host->present & IMIG_HOST_HAS_MIGRATION)
+            t->sides[i].link = host->migration_bytes_per_s;
+        t->sides[i].cores = host->cpu_cores;
+    }
+    for (uint32_t i = 0; i < cluster->vm_count; i++) {
+        fill_guest(t, i);
+        add_guest(t, i, 1);
+    }
+    return t;
+}
+
+void
+imig__traffic_free(imig__traffic *t)
+{
+    if (!t)
+        return;
+    g_free(t->sides);
+    g_free(t->guests);
+    g_free(t->neighbours);
+    g_free(t->first);
+    g_free(t);
+}
+
+void
+imig__traffic_move(imig__traffic *t, uint32_t vm, uint32_t host)
+{
+    struct guest *g = &t->guests[vm];
+
+    g_assert(vm < t->cluster->vm_count && host < t->cluster->host_count);
+    if (g->host == host)
+        return;
+    add_guest(t, vm, -1);
+    for (size_t i = t->first[vm]; i < t->first[vm + 1]; i++) {
+        const struct neighbour *n = &t->neighbours[i];
+        struct guest *other = &t->guests[n->vm];
+        double sign = other->host == host ? 1 : other->host == g->host ? -1 : 0;
+
+        if (sign == 0)
+            continue;
+        add_guest(t, n->vm, -1);
+        g->local_tx += sign * n->tx;
+        g->local_rx += sign * n->rx;
+        other->local_rx += sign * n->tx;
+        other->local_tx += sign * n->rx;
+        add_guest(t, n->vm, 1);
+    }
+    g->host = host;
+    add_guest(t, vm, 1);
+}
+
+/* What VMs that take so much leave of a host's link to migrations. */
+static double
+link_left(const struct side *side, double taken)
+{
+    if (side->link > 0)
+        return side->link;
+    return MAX(side->net - MAX(taken, 0), least_share * side->net);
+}
+
+/* By how much VMs that dirty hold up those who leave their host, where it is bound by its CPUs. */
+static double
+dirty_hold(const struct side *side, double dirty)
+{
+    double u = side->demand / side->cores;
+    double bound = CLAMP((u - cpu_bound_from) / (1 - cpu_bound_from), 0, 1);
+
+    return dirty_hold_ratio * bound * MAX(dirty, 0);
+}
+
+static double
+stream_rate(const imig__traffic *t, double link_bytes_per_s)
+{
+    return MIN(IMIG__LINK_SHARE * link_bytes_per_s, t->cap_bytes_per_s);
+}
+
+static imig__precopy
+precopy_of(const imig__traffic *t, uint32_t vm, double live, double stop)
+{
+    const imig_vm_info *info = &t->cluster->vms[vm];
+    imig__precopy p = {
+        .hypervisor = imig__hypervisor_find(t->cluster->hosts[t->guests[vm].host].hypervisor),
+        .memory_bytes = info->memory_bytes,
+        .nonzero_bytes = info->memory_bytes,
+        .populated_bytes = info->memory_bytes,
+        .working_set_bytes = info->memory_bytes,
+        .dirty_bytes_per_s = value_of(info, IMIG_METRIC_DIRTY_BYTES_PER_S, info->dirty_bytes_per_s),
+        .downtime_limit_s = t->downtime_limit_s,
+        .live_bytes_per_s = live,
+        .stop_bytes_per_s = stop,
+        .writes = IMIG_WRITES_RANDOM,
+        .workload_class = t->workload[vm],
+    };
+
+    if (!p.hypervisor)
+        p.hypervisor = imig__hypervisor_find(NULL);
+    if (has(info, IMIG_METRIC_MEMORY_NONZERO_BYTES))
+        p.nonzero_bytes = MIN(info->memory_nonzero_bytes, info->memory_bytes);
+    if (has(info, IMIG_METRIC_MEMORY_POPULATED_BYTES))
+        p.populated_bytes = info->memory_populated_bytes;
+    if (has(info, IMIG_METRIC_WORKING_SET_BYTES))
+        p.working_set_bytes = MIN(info->working_set_bytes, info->memory_bytes);
+    for (uint32_t i = 0; i < info->disk_count; i++)
+        if (!info->disk_shared[i])
+            p.disk_bytes += info->disk_bytes[i];
+    return p;
+}
+
+void
+imig__traffic_predict(const imig__traffic *t, uint32_t vm, uint32_t to, uint32_t out_sharing,
+                      uint32_t in_sharing, imig_cost *cost)
+{
+    const struct guest *g = &t->guests[vm];
+    const struct side *from = &t->sides[g->host], *into = &t->sides[to];
+    double out_live, out_stop, in, live, stop;
+    imig__precopy p;
+
+    g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
+    g_assert(out_sharing >= 1 && in_sharing >= 1);
+    /* A VM that stands still sends nothing, nor do dirtying neighbours keep it from copying. */
+    out_live = link_left(from, from->tx) / out_sharing;
+    out_stop = link_left(from, from->tx - sent_out(g)) / out_sharing;
+    in = link_left(into, into->rx) / in_sharing;
+    live = stream_rate(t, MIN(out_live, in))
+           / (1 + dirty_hold(from, from->dirty - dirty_share(t, vm, from)));
+    stop = stream_rate(t, MIN(out_stop, in));
+    p = precopy_of(t, vm, live, stop);
+    imig__precopy_predict(&p, cost, NULL);
+}
+
+void
+imig__traffic_predict_idle(const imig__traffic *t, uint32_t vm, imig_cost *cost)
+{
+    const struct guest *g = &t->guests[vm];
+    const struct side *from = &t->sides[g->host];
+    imig_cost least = IMIG_COST_INIT;
+    double own = g->tx;
+    imig__precopy p;
+
+    g_assert(vm < t->cluster->vm_count);
+    /* What it sends to VMs of the cluster may be local by then; the rest it sends anyway. */
+    for (size_t i = t->first[vm]; i < t->first[vm + 1]; i++)
+        own -= t->neighbours[i].tx;
+    p = precopy_of(t, vm, stream_rate(t, link_left(from, own)), stream_rate(t, link_left(from, 0)));
+    imig__precopy_predict(&p, cost, NULL);
+    /* More bandwidth may mean a larger remainder, never a shorter fixed part. */
+    p.dirty_bytes_per_s = p.downtime_limit_s = 0;
+    imig__precopy_predict(&p, &least, NULL);
+    cost->downtime_s = least.downtime_s;
+}
+
+void
+imig__traffic_hold(const imig__traffic *t, uint32_t vm, uint32_t to, double *hold_source,
+                   double *hold_destination)
+{
+    const struct guest *g = &t->guests[vm];
+    const imig_vm_info *info = &t->cluster->vms[vm];
+    const imig__workload_row *row = t->workload[vm] == IMIG_WORKLOAD_UNKNOWN
+        ? NULL : &imig__workload_rows[t->workload[vm]];
+    const struct side *from = &t->sides[g->host], *into = &t->sides[to];
+    gboolean has_flows = t->first[vm] < t->first[vm + 1];
+
+    g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
+    if (has_flows || has(info, IMIG_METRIC_NET_TX_BYTES_PER_S)
+        || has(info, IMIG_METRIC_DIRTY_BYTES_PER_S)) {
+        double without = from->dirty - dirty_share(t, vm, from);
+
+        *hold_source = 1 - link_left(from, from->tx) / link_left(from, from->tx - sent_out(g))
+                           * (1 + dirty_hold(from, without)) / (1 + dirty_hold(from, from->dirty));
+    } else {
+        /* The row says by how much it lengthens the time without it. */
+        *hold_source = row ? row->hold_source / (1 + row->hold_source) : 0;
+    }
+    if (has_flows || has(info, IMIG_METRIC_NET_RX_BYTES_PER_S))
+        *hold_destination = link_left(into, into->rx) / link_left(into, into->rx + g->rx) - 1;
+    else
+        *hold_destination = row ? row->hold_destination : 0;
+}
