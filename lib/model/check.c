@@ -12,7 +12,8 @@ append_path(GString *text, const imig__path *path)
     if (!path->key)
         g_string_append_printf(text, "[%zu]", path->index);
     else
-        g_string_append_printf(text, "%s%s", text->len ? "." : "", path->key);
+        /* Most keys are ours, but a label's may be anything; a character cut in two is mended. */
+        g_string_append_printf(text, "%s%.60s", text->len ? "." : "", path->key);
 }
 
 char *

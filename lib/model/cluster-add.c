@@ -162,7 +162,7 @@ keep_host(imig_cluster *cluster, imig_host_info *host, label *labels)
     host->id = imig__store_text(store, host->id);
     host->name = host->name && strcmp(host->name, host->id) != 0
                      ? imig__store_text(store, host->name) : host->id;
-    host->pool = imig__store_shared_text(store, host->pool ? host->pool : "default");
+    host->pool = imig__store_shared_text(store, host->pool ? host->pool : IMIG__DEFAULT_POOL);
     host->hypervisor = imig__store_shared_text(store, host->hypervisor);
     host->labels = imig__store_bytes(store, labels, host->label_count * sizeof *labels);
     cluster->hosts = grown(cluster->hosts, cluster->host_count, &store->host_room, sizeof *host);

@@ -62,6 +62,13 @@ enum { IMIG__HOST_NUMBERS = 8 };
 extern const imig__number_field imig__host_numbers[IMIG__HOST_NUMBERS];
 extern const imig__number_field imig__vm_metrics[IMIG_METRIC_COUNT]; /* by imig_metric */
 
+/* Names in documents, by imig_host_state, imig_prefer (0 has none), imig_rule_kind. */
+extern const char *const imig__host_states[], *const imig__prefer_names[],
+                  *const imig__rule_kinds[];
+
+#define IMIG__CLUSTER_FORMAT "imig-cluster/1"
+#define IMIG__DEFAULT_POOL "default"
+
 /* The field of a struct that starts at `info`. */
 static inline double *
 imig__number_in(void *info, const imig__number_field *field)
