@@ -45,8 +45,9 @@ IMIG_EXPORT imig_affinity *imig_affinity_new_default(void);
  * @retval IMIG_OK            @p affinity is set
  * @retval IMIG_ERR_ARGUMENT  NULL
  * @retval IMIG_ERR_SYNTAX    not CSV, not UTF-8; the message has the line
- * @retval IMIG_ERR_INVALID   a name twice, a row of another length, a time that is not a
- *                            finite number > 0; the message has row, column, value and rule
+ * @retval IMIG_ERR_INVALID   a name twice, a row of another length, no or more than 128 columns or
+ *                            neighbours, a time that is not a finite number > 0; the message has
+ *                            row, column, value and rule
  */
 IMIG_EXPORT int imig_affinity_from_csv(const char *text, size_t length, imig_affinity **affinity,
                                        imig_error **error);
@@ -120,7 +121,7 @@ IMIG_EXPORT double imig_affinity_max_difference(const imig_affinity *affinity, s
  *
  * @param affinity         not NULL
  * @param victim           workload of the VM that is slowed; NULL: none
- * @param victim_class     its class, an #imig_workload
+ * @param victim_class     its class, an #imig_workload; one that is not known counts as idle
  * @param neighbour        workload of the neighbour; NULL: none
  * @param neighbour_class  its class
  * @return slowdown ratio, >= 0: 0.33 is a third more time
