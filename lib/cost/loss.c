@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cost/loss-priv.h"
+
+#include "model/cluster-priv.h"
+#include "model/workload-priv.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Beyond this utilisation the queue follows its tangent, so that overload is finite and convex. */
+#define KNEE 0.9
+
+/* Assumed (doc/paper-map.md): section 3.2 says "significant", Fig. 3 has no figures. */
+#define DISK_SLOWDOWN 1.0
+#define DISK_FLOOR_CORES 0.5
+#define DISK_DEPENDS_SHARE 0.1
+#define DISK_OPS_ASSUMED 2000.0
+#define DISK_SHARE_ASSUMED 0.5
+
+const imig__loss_options imig__loss_defaults = {
+    .network_price = 1.0,
+    .communication_price = 8e-9, /* one core for 1 Gbit/s; assumed */
+};
+
+/* Waiting vCPUs on a host with C cores: u^sqrt(2(C+1)) / (1-u) (Sakasegawa 1977). */
+double
+imig__queue(const imig__load *load, uint32_t host, double u)
+{
+    if (u <= 0)
+        return 0;
+    if (u > KNEE)
+        return load->knee[host] + load->knee_slope[host] * (u - KNEE);
+    return pow(u, load->exponent[host]) / (1 - u);
+}
+
+static double
+queue_slope(double u, double exponent)
+{
+    return pow(u, exponent) / (1 - u) * (exponent / u + 1 / (1 - u));
+}
+
+double
+imig__queue_price(const imig__load *load, uint32_t host, double u)
+{
+    if (u <= 0)
+        return 0;
+    return (u > KNEE ? load->knee_slope[host] : queue_slope(u, load->exponent[host]))
+           / load->cores[host];
+}
+
+double
+imig__queue_curvature(const imig__load *load, uint32_t host, double u)
+{
+    double k = load->exponent[host], a;
+
+    if (u <= 0 || u > KNEE)
+        return 0;
+    a = k / u + 1 / (1 - u);
+    return pow(u, k) / (1 - u) * (a * a - k / (u * u) + 1 / ((1 - u) * (1 - u)))
+           / (load->cores[host] * load->cores[host]);
+}
+
+static double
+link_slope(double u)
+{
+    u = CLAMP(u, 0, KNEE);
+    return (2 * u - u * u) / ((1 - u) * (1 - u));
+}
+
+/* The queue of a link, per direction; the same tangent. */
+static double
+link_queue(double u)
+{
+    const double knee = KNEE * KNEE / (1 - KNEE);
+
+    if (u <= 0)
+        return 0;
+    return u > KNEE ? knee + link_slope(KNEE) * (u - KNEE) : u * u / (1 - u);
+}
+
+static double
+cpu_loss(const imig__load *load, uint32_t host, const imig__sums *s)
+{
+    return s->cpu > 0
+               ? imig__queue(load, host, s->cpu / load->cores[host]) * (s->cpu_w / s->cpu)
+               : 0;
+}
+
+static double
+network_loss(const imig__load *load, uint32_t host, const imig__sums *s)
+{
+    double all = s->rx + s->tx;
+
+    if (isnan(load->net[host]) || all <= 0)
+        return 0;
+    return load->options.network_price * (s->net_w / all)
+           * (link_queue((s->rx - s->local) / load->net[host])
+              + link_queue((s->tx - s->local) / load->net[host]));
+}
+
+static double
+neighbour_loss(const imig__load *load, uint32_t host, const imig__sums *s)
+{
+    return s->cross / load->cores[host];
+}
+
+static double
+disk_loss(const imig__load *load, uint32_t host, const imig__sums *s)
+{
+    return DISK_SLOWDOWN * (s->disk_use * s->disk - s->disk_own) / load->disk[host];
+}
+
+static double
+host_value(const imig__load *load, uint32_t host, const imig__sums *s)
+{
+    return cpu_loss(load, host, s) + network_loss(load, host, s) + neighbour_loss(load, host, s)
+           + disk_loss(load, host, s);
+}
+
+static void
+sums_add(imig__sums *into, const imig__sums *s, double sign)
+{
+    into->cpu += sign * s->cpu;
+    into->cpu_w += sign * s->cpu_w;
+    into->memory += sign * s->memory;
+    into->rx += sign * s->rx;
+    into->tx += sign * s->tx;
+    into->net_w += sign * s->net_w;
+    into->disk += sign * s->disk;
+    into->disk_use += sign * s->disk_use;
+    into->disk_own += sign * s->disk_own;
+    into->count += sign;
+    if (into->count <= 0) /* an empty host is exactly empty, whatever was rounded on the way */
+        *into = (imig__sums) { 0 };
+}
+
+/* What a VM and the VMs of a host lose to each other; the VM itself is left out if it is there. */
+double
+imig__state_cross(const imig__state *state, uint32_t vm, uint32_t host)
+{
+    const imig__load *load = state->load;
+    size_t k = load->labels, label = load->label[vm];
+    const double *cpu = state->label_cpu + host * k, *cpu_w = state->label_cpu_w + host * k;
+    const double *suffers = load->slowdown + label * k, *causes = load->slowdown + label;
+    double n = load->brings[vm].cpu, n_w = load->brings[vm].cpu_w, mine = 0, theirs = 0;
+
+    if (n <= 0)
+        return 0;
+    for (size_t j = 0; j < k; j++) {
+        mine += suffers[j] * cpu[j];
+        theirs += causes[j * k] * cpu_w[j];
+    }
+    if (state->host[vm] == host) {
+        mine -= suffers[label] * n;
+        theirs -= suffers[label] * n_w;
+    }
+    return n_w * mine + n * theirs;
+}
+
+static double
+pair_cross(const imig__load *load, uint32_t v, uint32_t w)
+{
+    const imig__sums *a = &load->brings[v], *b = &load->brings[w];
+    size_t k = load->labels;
+
+    return a->cpu_w * load->slowdown[load->label[v] * k + load->label[w]] * b->cpu
+           + b->cpu_w * load->slowdown[load->label[w] * k + load->label[v]] * a->cpu;
+}
+
+static double
+local_flows(const imig__state *state, uint32_t vm, uint32_t host)
+{
+    const imig__load *load = state->load;
+    double local = 0;
+
+    for (uint32_t i = load->flow_begin[vm]; i < load->flow_begin[vm + 1]; i++)
+        if (state->host[load->flow_peer[i]] == host)
+            local += load->flow_bytes[i];
+    return local;
+}
+
+double
+imig__state_leave(const imig__state *state, uint32_t vm)
+{
+    uint32_t host = state->host[vm];
+    imig__sums a = state->sums[host];
+
+    a.cross -= imig__state_cross(state, vm, host);
+    a.local -= local_flows(state, vm, host);
+    sums_add(&a, &state->load->brings[vm], -1);
+    return state->value[host] - host_value(state->load, host, &a);
+}
+
+double
+imig__state_join(const imig__state *state, uint32_t vm, uint32_t host)
+{
+    imig__sums b = state->sums[host];
+
+    b.cross += imig__state_cross(state, vm, host);
+    b.local += local_flows(state, vm, host);
+    sums_add(&b, &state->load->brings[vm], 1);
+    return host_value(state->load, host, &b) - state->value[host];
+}
+
+double
+imig__state_flows(const imig__state *state, uint32_t vm, uint32_t host)
+{
+    const imig__load *load = state->load;
+    uint32_t from = state->host[vm];
+    double price = 0;
+
+    for (uint32_t i = load->flow_begin[vm]; i < load->flow_begin[vm + 1]; i++) {
+        uint32_t there = state->host[load->flow_peer[i]];
+
+        if (there == from)
+            price += load->flow_price[i];
+        else if (there == host)
+            price -= load->flow_price[i];
+    }
+    return price;
+}
+
+double
+imig__state_delta(const imig__state *state, uint32_t vm, uint32_t host)
+{
+    if (state->host[vm] == host)
+        return 0;
+    return imig__state_join(state, vm, host) - imig__state_leave(state, vm)
+           + imig__state_flows(state, vm, host);
+}
+
+double
+imig__state_other_gain(const imig__state *state, uint32_t vm, double cross)
+{
+    const imig__load *load = state->load;
+    uint32_t host = state->host[vm];
+    const imig__sums *v = &load->brings[vm], *s = &state->sums[host];
+    double gain = cross / load->cores[host], disk;
+
+    disk = v->disk_use * (s->disk - v->disk) + (s->disk_use - v->disk_use) * v->disk;
+    gain += DISK_SLOWDOWN * disk / load->disk[host];
+    /* The link's queue is convex: its slope now bounds what less traffic can bring. */
+    if (!isnan(load->net[host]) && v->rx + v->tx > 0)
+        gain += load->options.network_price
+                * (v->rx * link_slope(s->rx / load->net[host])
+                   + v->tx * link_slope(s->tx / load->net[host])) / load->net[host];
+    return gain;
+}
+
+double
+imig__state_swap_delta(const imig__state *state, uint32_t v, uint32_t w, double v_here,
+                       double v_there, double w_here, double w_there)
+{
+    const imig__load *load = state->load;
+    uint32_t ha = state->host[v], hb = state->host[w];
+    imig__sums a = state->sums[ha], b = state->sums[hb];
+    double pair = pair_cross(load, v, w);
+
+    a.cross += w_there - v_here - pair;
+    b.cross += v_there - w_here - pair;
+    sums_add(&a, &load->brings[w], 1);
+    sums_add(&a, &load->brings[v], -1);
+    sums_add(&b, &load->brings[v], 1);
+    sums_add(&b, &load->brings[w], -1);
+    return host_value(load, ha, &a) - state->value[ha] + host_value(load, hb, &b)
+           - state->value[hb];
+}
+
+static void
+put(imig__state *state, uint32_t vm, uint32_t host, double sign)
+{
+    const imig__load *load = state->load;
+    imig__sums *sums = &state->sums[host];
+    size_t cell = (size_t) host * load->labels + load->label[vm];
+
+    sums->cross += sign * imig__state_cross(state, vm, host);
+    sums->local += sign * local_flows(state, vm, host);
+    sums_add(sums, &load->brings[vm], sign);
+    state->label_cpu[cell] += sign * load->brings[vm].cpu;
+    state->label_cpu_w[cell] += sign * load->brings[vm].cpu_w;
+    if (sums->count <= 0)
+        state->label_cpu[cell] = state->label_cpu_w[cell] = 0;
+    state->value[host] = host_value(load, host, sums);
+}
+
+void
+imig__state_move(imig__state *state, uint32_t vm, uint32_t host)
+{
+    uint32_t from = state->host[vm];
+
+    if (from == host)
+        return;
+    state->communication += imig__state_flows(state, vm, host);
+    put(state, vm, from, -1);
+    state->host[vm] = IMIG_NO_HOST; /* not there yet: nothing to leave out */
+    put(state, vm, host, 1);
+    state->host[vm] = host;
+}
+
+imig__losses
+imig__state_host_losses(const imig__state *state, uint32_t host)
+{
+    const imig__sums *s = &state->sums[host];
+
+    return (imig__losses) {
+        .cpu = cpu_loss(state->load, host, s),
+        .network = network_loss(state->load, host, s),
+        .neighbours = neighbour_loss(state->load, host, s),
+        .disk = disk_loss(state->load, host, s),
+    };
+}
+
+imig__losses
+imig__state_losses(const imig__state *state)
+{
+    imig__losses all = { .communication = MAX(state->communication, 0) };
+
+    for (uint32_t h = 0; h < state->load->hosts; h++) {
+        imig__losses one = imig__state_host_losses(state, h);
+
+        all.cpu += one.cpu;
+        all.network += one.network;
+        all.neighbours += one.neighbours;
+        all.disk += one.disk;
+    }
+    return all;
+}
+
+double
+imig__state_loss(const imig__state *state)
+{
+    imig__losses l = imig__state_losses(state);
+
+    return l.cpu + l.network + l.neighbours + l.disk + l.communication;
+}
+
+imig__state *
+imig__state_new(const imig__load *load)
+{
+    imig__state *state = g_new0(imig__state, 1);
+    size_t cells = (size_t) load->hosts * load->labels;
+
+    state->load = load;
+    state->host = g_memdup2(load->home, load->vms * sizeof *state->host);
+    state->sums = g_new0(imig__sums, load->hosts);
+    state->label_cpu = g_new0(double, cells);
+    state->label_cpu_w = g_new0(double, cells);
+    state->value = g_new0(double, load->hosts);
+    for (uint32_t v = 0; v < load->vms; v++) {
+        uint32_t h = load->home[v];
+        imig__sums *sums = &state->sums[h];
+        size_t cell = (size_t) h * load->labels + load->label[v];
+
+        state->host[v] = IMIG_NO_HOST; /* not there yet: nothing to leave out */
+        sums->cross += imig__state_cross(state, v, h);
+        state->host[v] = h;
+        sums_add(sums, &load->brings[v], 1);
+        state->label_cpu[cell] += load->brings[v].cpu;
+        state->label_cpu_w[cell] += load->brings[v].cpu_w;
+        for (uint32_t i = load->flow_begin[v]; i < load->flow_begin[v + 1]; i++) {
+            /* every flow stands with both of its VMs: half each time */
+            if (load->home[load->flow_peer[i]] == h)
+                sums->local += load->flow_bytes[i] / 2;
+            else
+                state->communication += load->flow_price[i] / 2;
+        }
+    }
+    for (uint32_t h = 0; h < load->hosts; h++)
+        state->value[h] = host_value(load, h, &state->sums[h]);
+    return state;
+}
+
+void
+imig__state_free(imig__state *state)
+{
+    if (!state)
+        return;
+    g_free(state->host);
+    g_free(state->sums);
+    g_free(state->label_cpu);
+    g_free(state->label_cpu_w);
+    g_free(state->value);
+    g_free(state);
+}
+
+static double
+metric(const imig_vm_info *vm, imig_metric m, double value)
+{
+    return vm->present & (UINT64_C(1) << m) ? value : 0;
+}
+
+static void
+load_vm(imig__load *load, uint32_t v, const imig_vm_info *vm, int32_t class)
+{
+    imig__sums *b = &load->brings[v];
+    gboolean depends = imig__workload_rows[class].nonsharable != NULL;
+    double demand = imig__vm_demand(vm), capacity = load->disk[vm->host];
+
+    b->cpu = isnan(demand) ? 0 : demand;
+    b->cpu_w = b->cpu * vm->weight;
+    b->memory = vm->memory_bytes;
+    b->rx = metric(vm, IMIG_METRIC_NET_RX_BYTES_PER_S, vm->net_rx_bytes_per_s);
+    b->tx = metric(vm, IMIG_METRIC_NET_TX_BYTES_PER_S, vm->net_tx_bytes_per_s);
+    b->net_w = (b->rx + b->tx) * vm->weight;
+    b->disk = metric(vm, IMIG_METRIC_DISK_OPS_PER_S, vm->disk_ops_per_s);
+    if (depends && b->disk <= 0)
+        b->disk = DISK_SHARE_ASSUMED * capacity;
+    if (depends || b->disk >= DISK_DEPENDS_SHARE * capacity)
+        b->disk_use = vm->weight * (depends ? MAX(b->cpu, DISK_FLOOR_CORES) : b->cpu);
+    b->disk_own = b->disk_use * b->disk;
+    load->home[v] = vm->host;
+    load->weight[v] = vm->weight;
+    load->noise[v] = NAN;
+    if (vm->noise_count > IMIG_METRIC_CPU_CORES && vm->noise[IMIG_METRIC_CPU_CORES] > 0) {
+        double used = vm->noise[IMIG_METRIC_CPU_CORES];
+        double wait = vm->noise_count > IMIG_METRIC_CPU_WAIT_CORES
+                          ? vm->noise[IMIG_METRIC_CPU_WAIT_CORES] : 0;
+
+        load->noise[v] = hypot(used, wait);
+    }
+}
+
+static void
+load_flows(imig__load *load, const imig_cluster *cluster)
+{
+    uint32_t *fill, entries = 0;
+
+    load->flow_begin = g_new0(uint32_t, load->vms + 1);
+    for (size_t i = 0; i < cluster->flow_count; i++) {
+        load->flow_begin[cluster->flows[i].a + 1]++;
+        load->flow_begin[cluster->flows[i].b + 1]++;
+    }
+    for (uint32_t v = 0; v < load->vms; v++)
+        load->flow_begin[v + 1] += load->flow_begin[v];
+    entries = load->flow_begin[load->vms];
+    load->flow_peer = g_new(uint32_t, entries);
+    load->flow_bytes = g_new(double, entries);
+    load->flow_price = g_new(double, entries);
+    fill = g_memdup2(load->flow_begin, (load->vms + 1) * sizeof *fill);
+    for (size_t i = 0; i < cluster->flow_count; i++) {
+        const imig__flow *flow = &cluster->flows[i];
+        double weight = (load->weight[flow->a] + load->weight[flow->b]) / 2;
+        const uint32_t ends[] = { flow->a, flow->b, flow->a };
+
+        for (int end = 0; end < 2; end++) {
+            uint32_t at = fill[ends[end]]++;
+
+            load->flow_peer[at] = ends[end + 1];
+            load->flow_bytes[at] = flow->bytes_per_s;
+            load->flow_price[at] =
+                flow->bytes_per_s * weight * load->options.communication_price;
+        }
+    }
+    g_free(fill);
+}
+
+imig__load *
+imig__load_new(const imig_cluster *cluster, const int32_t *workload, const uint32_t *label,
+               uint32_t labels, const double *slowdown, const imig__loss_options *options)
+{
+    imig__load *load = g_new0(imig__load, 1);
+    size_t hosts = cluster->host_count, vms = cluster->vm_count;
+
+    load->hosts = (uint32_t) hosts;
+    load->vms = (uint32_t) vms;
+    load->options = *options;
+    load->labels = labels;
+    load->slowdown = g_memdup2(slowdown, (gsize) labels * labels * sizeof *slowdown);
+    load->label = g_memdup2(label, vms * sizeof *label);
+    load->cores = g_new(double, hosts);
+    load->net = g_new(double, hosts);
+    load->disk = g_new(double, hosts);
+    load->exponent = g_new(double, hosts);
+    load->knee = g_new(double, hosts);
+    load->knee_slope = g_new(double, hosts);
+    for (size_t h = 0; h < hosts; h++) {
+        const imig_host_info *host = &cluster->hosts[h];
+
+        load->cores[h] = host->cpu_cores;
+        load->net[h] = host->present & IMIG_HOST_HAS_NET ? host->net_bytes_per_s : NAN;
+        load->disk[h] = host->present & IMIG_HOST_HAS_DISK_OPS ? host->disk_ops_per_s
+                                                               : DISK_OPS_ASSUMED;
+        load->exponent[h] = sqrt(2 * (host->cpu_cores + 1));
+        load->knee[h] = pow(KNEE, load->exponent[h]) / (1 - KNEE);
+        load->knee_slope[h] = queue_slope(KNEE, load->exponent[h]);
+    }
+    load->brings = g_new0(imig__sums, vms);
+    load->home = g_new(uint32_t, vms);
+    load->weight = g_new(double, vms);
+    load->noise = g_new(double, vms);
+    for (uint32_t v = 0; v < vms; v++)
+        load_vm(load, v, &cluster->vms[v], workload[v]);
+    load_flows(load, cluster);
+    return load;
+}
+
+void
+imig__load_free(imig__load *load)
+{
+    if (!load)
+        return;
+    g_free(load->cores);
+    g_free(load->net);
+    g_free(load->disk);
+    g_free(load->exponent);
+    g_free(load->knee);
+    g_free(load->knee_slope);
+    g_free(load->brings);
+    g_free(load->label);
+    g_free(load->home);
+    g_free(load->weight);
+    g_free(load->noise);
+    g_free(load->slowdown);
+    g_free(load->flow_begin);
+    g_free(load->flow_peer);
+    g_free(load->flow_bytes);
+    g_free(load->flow_price);
+    g_free(load);
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan/planner-priv.h"
+
+#include "cost/bound-priv.h"
+#include "model/cluster-priv.h"
+#include "policy/search-priv.h"
+
+#include <math.h>
+
+/* Hosts that are looked at to say why a VM stays: the emptiest ones. */
+enum { LOOKED_AT = 32 };
+
+#define PERCENT(state, host) (100 * (state)->sums[host].cpu / (state)->load->cores[host])
+
+static const char *
+host_id(const imig__planner *planner, uint32_t host)
+{
+    return planner->cluster->hosts[host].id;
+}
+
+/* -- totals -- */
+
+static double
+memory_ratio(const imig__space *space, const imig__state *state, uint32_t host)
+{
+    const imig__sums *sums = &state->sums[host];
+
+    return (sums->memory + sums->count * space->overhead[host]) / space->room[host];
+}
+
+static imig_plan_totals
+totals_of(const imig__planner *planner, const imig__state *state)
+{
+    const imig__space *space = planner->problem.space;
+    imig_plan_totals t = IMIG_PLAN_TOTALS_INIT;
+    imig__losses losses = imig__state_losses(state);
+    double cpu = 0, cores = 0, cpu_sum = 0, cpu_squares = 0, memory = 0, memory_squares = 0;
+    uint32_t active = 0;
+
+    t.contention = losses.cpu + losses.network;
+    t.interference = losses.neighbours + losses.disk;
+    t.communication = losses.communication;
+    t.loss = t.contention + t.interference + t.communication;
+    for (uint32_t h = 0; h < state->load->hosts; h++) {
+        double u = state->sums[h].cpu / state->load->cores[h], m;
+
+        if (planner->cluster->hosts[h].state != IMIG_HOST_ACTIVE)
+            continue;
+        m = memory_ratio(space, state, h);
+        active++;
+        cpu += state->sums[h].cpu;
+        cores += state->load->cores[h];
+        cpu_sum += u;
+        cpu_squares += u * u;
+        memory += m;
+        memory_squares += m * m;
+        t.cpu_max = MAX(t.cpu_max, u);
+        t.memory_max = MAX(t.memory_max, m);
+        t.overloaded_hosts += imig__space_overloaded(space, state, h) ? 1 : 0;
+    }
+    if (active > 0) {
+        t.cpu_mean = cpu / cores;
+        t.cpu_stddev = sqrt(MAX(cpu_squares / active - pow(cpu_sum / active, 2), 0));
+        t.memory_stddev = sqrt(MAX(memory_squares / active - pow(memory / active, 2), 0));
+    }
+    return t;
+}
+
+/* -- why a step is taken -- */
+
+struct effect {
+    imig__losses before, after; /* of both hosts, and of all flows */
+    double cpu_before[2], cpu_after[2]; /* percent, source and destination */
+};
+
+static imig__losses
+losses_of_pair(const imig__state *state, uint32_t a, uint32_t b)
+{
+    imig__losses x = imig__state_host_losses(state, a), y = imig__state_host_losses(state, b);
+
+    return (imig__losses) {
+        x.cpu + y.cpu, x.network + y.network, x.neighbours + y.neighbours, x.disk + y.disk,
+        state->communication,
+    };
+}
+
+static double
+total(const imig__losses *l)
+{
+    return l->cpu + l->network + l->neighbours + l->disk + l->communication;
+}
+
+static const char *
+main_cause(const imig__losses *before, const imig__losses *after)
+{
+    const struct {
+        const char *code;
+        double gain;
+    } causes[] = {
+        { "relieves-cpu", before->cpu - after->cpu },
+        { "relieves-network", before->network - after->network },
+        { "avoids-interference", before->neighbours - after->neighbours },
+        { "separates-disk-users", before->disk - after->disk },
+        { "joins-communicating", before->communication - after->communication },
+    };
+    size_t best = 0;
+
+    for (size_t i = 1; i < G_N_ELEMENTS(causes); i++)
+        if (causes[i].gain > causes[best].gain)
+            best = i;
+    return causes[best].gain > 0 ? causes[best].code : "makes-room";
+}
+
+static const char *
+step_code(const imig__planner *planner, const imig__state *state, const imig__scheduled *step,
+          const struct effect *effect)
+{
+    const imig__space *space = planner->problem.space;
+    uint32_t vm = step->vm, from = step->from;
+
+    if (step->parking)
+        return "parks";
+    if (planner->empties[planner->home[vm]])
+        return "drains-host";
+    if (!imig__vm_may_be_on(planner->cluster, vm, from)
+        || imig__space_conflicts(space, state, vm, from, TRUE)
+               > imig__space_conflicts(space, state, vm, step->to, TRUE))
+        return "repairs-rule";
+    if (imig__space_excess(space, state, from) > 0)
+        return "frees-memory";
+    if (!imig__space_unit_alone(space, vm) && total(&effect->before) <= total(&effect->after))
+        return "stays-together";
+    return main_cause(&effect->before, &effect->after);
+}
+
+static char *
+step_text(const imig__planner *planner, const imig__scheduled *step, const struct effect *effect)
+{
+    double gain = total(&effect->before) - total(&effect->after);
+
+    return g_strdup_printf("CPU of %s from %.0f %% to %.0f %%, of %s from %.0f %% to %.0f %%; "
+                           "%s %.3g lost cores%s",
+                           host_id(planner, step->from), effect->cpu_before[0],
+                           effect->cpu_after[0], host_id(planner, step->to),
+                           effect->cpu_before[1], effect->cpu_after[1],
+                           gain >= 0 ? "saves" : "costs", fabs(gain),
+                           step->parking ? "; goes on once its destination has room" : "");
+}
+
+static void
+add_steps(imig__planner *planner, imig_plan *plan, imig__state *state, double *migration_loss)
+{
+    const imig__schedule *schedule = &planner->schedule;
+    GHashTable *groups = g_hash_table_new(NULL, NULL);
+
+    for (size_t i = 0; i < schedule->step_count; i++) {
+        const imig__scheduled *s = &schedule->steps[i];
+        imig_plan_step step = IMIG_PLAN_STEP_INIT;
+        gpointer unit = GUINT_TO_POINTER(planner->problem.space->unit[s->vm]), known;
+        imig__state *now = state;
+        struct effect effect;
+        char *text;
+
+        if (!g_hash_table_lookup_extended(groups, unit, NULL, &known)) {
+            known = GUINT_TO_POINTER(g_hash_table_size(groups));
+            g_hash_table_insert(groups, unit, known);
+        }
+        effect.before = losses_of_pair(now, s->from, s->to);
+        effect.cpu_before[0] = PERCENT(now, s->from);
+        effect.cpu_before[1] = PERCENT(now, s->to);
+        imig__state_move(now, s->vm, s->to);
+        effect.after = losses_of_pair(now, s->from, s->to);
+        effect.cpu_after[0] = PERCENT(now, s->from);
+        effect.cpu_after[1] = PERCENT(now, s->to);
+        imig__state_move(now, s->vm, s->from);
+        step.reason_code = step_code(planner, now, s, &effect);
+        imig__state_move(now, s->vm, s->to);
+        text = step_text(planner, s, &effect);
+        step.vm = planner->cluster->vms[s->vm].id;
+        step.from = host_id(planner, s->from);
+        step.to = host_id(planner, s->to);
+        step.reason_text = text;
+        step.start_s = s->start_s;
+        step.duration_s = s->cost.time_s;
+        step.downtime_s = s->cost.downtime_s;
+        step.transferred_bytes = s->cost.transferred_bytes;
+        step.slowdown_ratio = s->cost.slowdown_ratio;
+        step.gain = total(&effect.before) - total(&effect.after);
+        step.group = GPOINTER_TO_UINT(known);
+        step.rounds = s->cost.rounds;
+        step.converges = s->cost.converges;
+        imig__plan_add_step(plan, &step);
+        g_free(text);
+        *migration_loss += imig__planner_move_loss(planner, s->vm, &s->cost);
+    }
+    g_hash_table_unref(groups);
+}
+
+/* -- why a VM stays -- */
+
+static const struct {
+    const char *code, *text;
+} fixed_texts[] = {
+    { "pinned", "it is marked as not movable" },
+    { "blocked", "it cannot be migrated now" },
+    { "cooldown", "it was moved a short while ago" },
+    { "no-measurement", "its CPU use was not measured" },
+    { "host-offline", "its host cannot be reached" },
+    { "will-not-converge", "it dirties memory faster than the link can carry" },
+    { "no-path", "no sequence of migrations leads there without exceeding a host's memory or a rule" },
+};
+
+static char *
+fixed_text(const imig__planner *planner, uint32_t vm, const char *code)
+{
+    const char *blocked = planner->cluster->vms[vm].blocked;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(fixed_texts); i++)
+        if (g_str_equal(fixed_texts[i].code, code))
+            return blocked && g_str_equal(code, "blocked")
+                       ? g_strdup_printf("%s: %s", fixed_texts[i].text, blocked)
+                       : g_strdup(fixed_texts[i].text);
+    g_assert_not_reached();
+}
+
+static int
+compare_free(const void *a, const void *b, void *data)
+{
+    const imig__state *state = data;
+    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+    double ux = PERCENT(state, x), uy = PERCENT(state, y);
+
+    if (ux != uy)
+        return ux < uy ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+static uint32_t *
+emptiest_hosts(const imig__planner *planner, const imig__state *state, uint32_t *count)
+{
+    uint32_t hosts = state->load->hosts, *order = g_new(uint32_t, hosts), n = 0;
+
+    for (uint32_t h = 0; h < hosts; h++)
+        if (planner->problem.space->accepts[h] && !planner->empties[h])
+            order[n++] = h;
+    g_qsort_with_data(order, (gint) n, sizeof *order, compare_free, (gpointer) state);
+    *count = MIN(n, LOOKED_AT);
+    return order;
+}
+
+static const char *
+stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
+          const uint32_t *hosts, uint32_t count, char **text)
+{
+    const imig__space *space = planner->problem.space;
+    const char *fixed = imig__space_unit_fixed(space, vm);
+    uint32_t home = state->host[vm], best_host = IMIG_NO_HOST;
+    double best = INFINITY, price = planner->opt.gain_ratio * planner->move_loss[vm];
+
+    if (fixed) {
+        *text = space->fixed[vm] ? fixed_text(planner, vm, fixed)
+                                 : g_strdup("a VM that must stay with it cannot move");
+        return space->fixed[vm] ? fixed : "group-fixed";
+    }
+    if (!planner->sheds[home] && planner->goal != IMIG__BALANCE) {
+        *text = g_strdup_printf("%s is not to be relieved", host_id(planner, home));
+        return "host-not-overloaded";
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        double delta;
+
+        if (!imig__space_unit_fits(space, state, vm, hosts[i]))
+            continue;
+        delta = imig__state_delta(state, vm, hosts[i]);
+        if (delta < best) {
+            best = delta;
+            best_host = hosts[i];
+        }
+    }
+    if (best_host == IMIG_NO_HOST) {
+        *text = g_strdup("no host has the memory, the CPU and the rules for it");
+        return "no-host-fits";
+    }
+    if (planner->policy != IMIG__POLICY_INFORMED) {
+        *text = g_strdup_printf("policy %s left it where it is",
+                                imig_plan_policy_name(planner->policy));
+        return "not-selected";
+    }
+    *text = best >= 0
+                ? g_strdup_printf("the best other host, %s, would cost %.3g lost cores",
+                                  host_id(planner, best_host), best)
+                : g_strdup_printf("going to %s would save %.3g lost cores; %.3g is asked for",
+                                  host_id(planner, best_host), -best, price);
+    return "no-gain";
+}
+
+/* Did the goal want this VM to move? */
+static gboolean
+is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
+{
+    const imig__space *space = planner->problem.space;
+    uint32_t host = state->host[vm];
+
+    return planner->kept[vm] || planner->empties[host]
+           || (planner->sheds[host] && imig__space_overloaded(space, state, host))
+           || !imig__vm_may_be_on(planner->cluster, vm, host)
+           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
+}
+
+static gboolean
+unit_is_split(const imig__space *space, const imig__state *state, uint32_t vm)
+{
+    uint32_t u = space->unit[vm];
+
+    for (uint32_t i = space->unit_begin[u]; i < space->unit_begin[u + 1]; i++)
+        if (state->host[space->unit_vm[i]] != state->host[vm])
+            return TRUE;
+    return FALSE;
+}
+
+/* Adds the VMs that stay; returns whether the goal is reached whole. */
+static gboolean
+add_kept(const imig__planner *planner, imig_plan *plan, const imig__state *state)
+{
+    const imig__space *space = planner->problem.space;
+    gboolean complete = TRUE;
+    uint32_t count, *hosts = emptiest_hosts(planner, state, &count);
+
+    for (uint32_t v = 0; v < state->load->vms; v++) {
+        uint32_t host = state->host[v];
+        gboolean split = unit_is_split(space, state, v), missed = is_missed(planner, state, v);
+        char *text = NULL;
+        const char *code;
+
+        complete &= !split && !planner->empties[host]
+                    && imig__vm_may_be_on(planner->cluster, v, host)
+                    && imig__space_conflicts(space, state, v, host, TRUE) == 0;
+        if (host != planner->home[v] || !(missed || split || planner->opt.explain))
+            continue;
+        code = stay_code(planner, state, v, hosts, count, &text);
+        imig__plan_add_kept(plan, planner->cluster->vms[v].id, code, text);
+        g_free(text);
+    }
+    for (uint32_t h = 0; h < state->load->hosts; h++)
+        complete &= imig__space_excess(space, state, h) <= 0
+                    && !(planner->goal == IMIG__RELIEVE && planner->sheds[h]
+                         && imig__space_overloaded(space, state, h));
+    g_free(hosts);
+    return complete;
+}
+
+/* -- the plan -- */
+
+static double
+bound_of(const imig__planner *planner)
+{
+    const imig__problem *problem = &planner->problem;
+    uint32_t vms = problem->load->vms;
+    uint8_t *movable = g_new(uint8_t, vms);
+    double bound;
+
+    for (uint32_t v = 0; v < vms; v++)
+        movable[v] = (!problem->space->fixed[v] || planner->kept[v])
+                     && (planner->goal == IMIG__BALANCE || planner->sheds[planner->home[v]]);
+    bound = imig__bound(problem->load, planner->move_loss, movable, planner->cluster->host_pool,
+                        planner->cluster->pool_count, problem->space->accepts);
+    g_free(movable);
+    return bound;
+}
+
+static void
+add_options(const imig__planner *planner, imig_plan *plan)
+{
+    const imig_plan_options *opt = &planner->opt;
+    const struct {
+        const char *key;
+        double value;
+        gboolean given;
+    } numbers[] = {
+        { "threshold", opt->threshold, TRUE },
+        { "horizon_s", opt->horizon_s, TRUE },
+        { "gain_ratio", opt->gain_ratio, TRUE },
+        { "noise_ratio", opt->noise_ratio, TRUE },
+        { "network_price", opt->network_price, TRUE },
+        { "communication_price", opt->communication_price, TRUE },
+        { "bandwidth_bytes_per_s", opt->bandwidth_bytes_per_s,
+          (opt->set & IMIG_PLAN_HAS_BANDWIDTH) != 0 },
+        { "downtime_limit_s", opt->downtime_limit_s,
+          (opt->set & IMIG_PLAN_HAS_DOWNTIME_LIMIT) != 0 },
+        { "max_bytes", opt->max_bytes, (opt->set & IMIG_PLAN_HAS_MAX_BYTES) != 0 },
+        { "max_moves", opt->max_moves, (opt->set & IMIG_PLAN_HAS_MAX_MOVES) != 0 },
+        { "concurrency", opt->concurrency, TRUE },
+        { "max_parallel", opt->max_parallel, (opt->set & IMIG_PLAN_HAS_MAX_PARALLEL) != 0 },
+        { "spare_hosts", opt->spare_hosts, opt->spare_hosts > 0 },
+        { "seed", (double) opt->seed, TRUE },
+    };
+    static const char *const order_by[] = { "time", "completion", "downtime" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+        if (numbers[i].given)
+            imig__plan_add_option(plan, numbers[i].key, numbers[i].value);
+    imig__plan_add_option_text(plan, "order_by", order_by[opt->order_by]);
+    if (opt->order_policy)
+        imig__plan_add_option_text(plan, "order_policy", opt->order_policy);
+}
+
+imig_plan *
+imig__planner_explain(imig__planner *planner)
+{
+    imig_plan *plan = imig__plan_new(imig_plan_goal_name((uint32_t) planner->goal),
+                                     imig_plan_policy_name(planner->policy),
+                                     planner->cluster->time_s,
+                                     imig_cluster_sha256(planner->cluster));
+    imig__state *state = imig__state_new(planner->problem.load);
+    imig_plan_totals before = totals_of(planner, state), after;
+    imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
+    double reached;
+
+    add_options(planner, plan);
+    add_steps(planner, plan, state, &summary.migration_loss);
+    after = totals_of(planner, state);
+    summary.complete = add_kept(planner, plan, state);
+    summary.loss_bound = bound_of(planner);
+    reached = after.contention + summary.migration_loss;
+    summary.gap_ratio = reached > 0 ? MAX(reached - summary.loss_bound, 0) / reached : 0;
+    summary.makespan_s = planner->schedule.makespan_s;
+    summary.makespan_bound_s = planner->schedule.makespan_bound_s;
+    imig__plan_set_totals(plan, &before, &after);
+    imig__plan_set_summary(plan, &summary);
+    imig__state_free(state);
+    return plan;
+}

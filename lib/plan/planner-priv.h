@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_PLANNER_PRIV_H
+#define IMIG_PLANNER_PRIV_H
+
+/* One plan in the making; shared by planner.c, budget.c and explain.c. */
+
+#include "plan/plan-priv.h"
+#include "plan/schedule-priv.h"
+#include "policy/problem-priv.h"
+
+typedef enum imig__goal { IMIG__BALANCE, IMIG__RELIEVE, IMIG__DRAIN } imig__goal;
+
+typedef struct imig__planner {
+    const imig_cluster *cluster;
+    imig_plan_options opt;    /* every number is set */
+    imig__goal goal;
+    uint32_t policy;          /* row of select.c and place.c */
+    imig_predict_options predict;
+    imig__problem problem;    /* its state holds the placement that is wished for */
+    uint32_t *home;           /* [vms] */
+    double *move_loss;        /* [vms] lost cores of one migration at its cheapest */
+    uint8_t *sheds;           /* [hosts] may be left, under this goal and policy */
+    uint8_t *empties;         /* [hosts] must be emptied */
+    const char **kept;        /* [vms] why the plan gave it up; NULL */
+    imig__schedule schedule;
+} imig__planner;
+
+/* What a VM loses by one migration, averaged over the horizon. */
+double imig__planner_move_loss(const imig__planner *planner, uint32_t vm, const imig_cost *cost);
+
+/* Sends VMs home until the plan is within its budget, least gain per cost first. */
+void imig__planner_keep_budget(imig__planner *planner);
+
+/* Steps with their reasons and gains, kept VMs with theirs, totals; into a new plan. */
+imig_plan *imig__planner_explain(imig__planner *planner);
+
+#endif

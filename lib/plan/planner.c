@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan/planner-priv.h"
+
+#include "model/cluster-priv.h"
+#include "policy/search-priv.h"
+
+#include <imig/order.h>
+#include <imig/select.h>
+#include <math.h>
+#include <string.h>
+
+enum { ATTEMPTS = 3 }; /* searches, where the schedule found no way for some moves */
+
+/* Without a stated error a measurement counts as this uncertain; assumed. */
+#define NOISE_ASSUMED 0.05
+
+/* Share of the loss that errors may pretend to be avoidable; assumed. */
+#define NOISE_SHARE 0.02
+
+static const char *const goals[] = {
+    [IMIG__BALANCE] = "balance",
+    [IMIG__RELIEVE] = "relieve",
+    [IMIG__DRAIN] = "drain",
+};
+
+const char *
+imig_plan_goal_name(uint32_t index)
+{
+    return index < G_N_ELEMENTS(goals) ? goals[index] : NULL;
+}
+
+const char *
+imig_plan_policy_name(uint32_t index)
+{
+    return imig_select_policy_name(index); /* every step knows the same names */
+}
+
+/* The numbers of the options: their defaults and their ranges, once. */
+static const struct number {
+    size_t offset;
+    uint64_t bit;
+    double preset;   /* NaN: none, and absent stays absent */
+    double least;
+    gboolean above;  /* must be greater than least, not just as great */
+    const char *name;
+} numbers[] = {
+#define NUMBER(field, bit, preset, least, above) \
+    { offsetof(imig_plan_options, field), IMIG_PLAN_HAS_##bit, preset, least, above, #field }
+    NUMBER(threshold, THRESHOLD, IMIG__THRESHOLD, 0, TRUE),
+    NUMBER(horizon_s, HORIZON, 3600, 0, TRUE),
+    NUMBER(gain_ratio, GAIN_RATIO, 3, 0, FALSE),
+    NUMBER(noise_ratio, NOISE_RATIO, 2, 0, FALSE),
+    NUMBER(network_price, NETWORK_PRICE, 1, 0, FALSE),
+    NUMBER(communication_price, COMMUNICATION_PRICE, 8e-9, 0, FALSE),
+    NUMBER(bandwidth_bytes_per_s, BANDWIDTH, NAN, 0, TRUE),
+    NUMBER(downtime_limit_s, DOWNTIME_LIMIT, NAN, 0, TRUE),
+    NUMBER(max_bytes, MAX_BYTES, NAN, 0, FALSE),
+#undef NUMBER
+};
+
+static int
+check_numbers(imig_plan_options *opt, imig_error **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        const struct number *n = &numbers[i];
+        double *value = (double *) (void *) ((char *) opt + n->offset);
+
+        if (!(opt->set & n->bit)) {
+            *value = n->preset;
+            continue;
+        }
+        if (!isfinite(*value) || *value < n->least || (n->above && *value <= n->least))
+            return imig__fail(error, IMIG_ERR_ARGUMENT, "%s %g: must be %s %g", n->name, *value,
+                              n->above ? ">" : ">=", n->least);
+    }
+    return IMIG_OK;
+}
+
+static int
+check_options(imig__planner *planner, imig_error **error)
+{
+    imig_plan_options *opt = &planner->opt;
+    int r = check_numbers(opt, error);
+    uint32_t goal = 0;
+
+    if (r != IMIG_OK)
+        return r;
+    while (opt->goal && goal < G_N_ELEMENTS(goals) && strcmp(goals[goal], opt->goal) != 0)
+        goal++;
+    if (goal == G_N_ELEMENTS(goals))
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "no goal \"%s\"", opt->goal);
+    planner->goal = (imig__goal) goal;
+    planner->policy = imig__select_policy(opt->policy);
+    if (planner->policy == UINT32_MAX || imig__place_policy(opt->policy) != planner->policy)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "no policy \"%s\"", opt->policy);
+    if (opt->drain_count > 0 && !opt->drain)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "drain: NULL");
+    if ((planner->goal == IMIG__DRAIN) != (opt->drain_count > 0))
+        return imig__fail(error, IMIG_ERR_ARGUMENT, planner->goal == IMIG__DRAIN
+                              ? "goal drain needs the hosts to drain"
+                              : "hosts to drain need goal drain");
+    for (size_t i = 0; i < opt->drain_count; i++)
+        if (opt->drain[i] >= planner->cluster->host_count)
+            return imig__fail(error, IMIG_ERR_ARGUMENT, "drain[%zu]: %u: no such host", i,
+                              opt->drain[i]);
+    if (opt->order_by < 0 || opt->order_by > IMIG_ORDER_BY_DOWNTIME)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "order_by %d: not known", opt->order_by);
+    if (!(opt->set & IMIG_PLAN_HAS_NOW))
+        opt->now_s = planner->cluster->time_s;
+    if (!isfinite(opt->now_s))
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "now_s %g: must be finite", opt->now_s);
+    if (!(opt->set & IMIG_PLAN_HAS_MAX_MOVES))
+        opt->max_moves = UINT32_MAX;
+    if (!(opt->set & IMIG_PLAN_HAS_CONCURRENCY))
+        opt->concurrency = 1;
+    if (!(opt->set & IMIG_PLAN_HAS_MAX_PARALLEL))
+        opt->max_parallel = UINT32_MAX;
+    if (opt->concurrency < 1 || opt->max_parallel < 1)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "concurrency and max_parallel must be >= 1");
+    return IMIG_OK;
+}
+
+/* With N hosts to spare, the load of the N largest must fit on the others under the threshold. */
+static double
+spare_threshold(const imig__planner *planner)
+{
+    const imig_cluster *cluster = planner->cluster;
+    double threshold = planner->opt.threshold, all = 0, spare = 0, last = INFINITY;
+    uint32_t left = planner->opt.spare_hosts;
+
+    for (size_t h = 0; h < cluster->host_count; h++)
+        all += cluster->hosts[h].cpu_cores;
+    while (left > 0) {
+        double next = 0;
+        uint32_t same = 0;
+
+        for (size_t h = 0; h < cluster->host_count; h++) {
+            double cores = cluster->hosts[h].cpu_cores;
+
+            if (cores < last && cores > next) {
+                next = cores;
+                same = 0;
+            }
+            same += cores == next;
+        }
+        if (same == 0)
+            break;
+        spare += next * MIN(same, left);
+        left -= MIN(same, left);
+        last = next;
+    }
+    return spare < all ? threshold * (all - spare) / all : threshold;
+}
+
+double
+imig__planner_move_loss(const imig__planner *planner, uint32_t vm, const imig_cost *cost)
+{
+    const imig__load *load = planner->problem.load;
+
+    return load->brings[vm].cpu_w * (cost->slowdown_ratio * cost->time_s + cost->downtime_s)
+           / planner->opt.horizon_s;
+}
+
+static void
+price_moves(imig__planner *planner)
+{
+    imig__traffic *traffic = imig__traffic_new(planner->cluster, planner->problem.workload,
+                                               &planner->predict);
+    uint32_t vms = planner->problem.load->vms;
+
+    planner->move_loss = g_new(double, vms);
+    for (uint32_t v = 0; v < vms; v++) {
+        imig_cost cost = IMIG_COST_INIT;
+
+        imig__traffic_predict_idle(traffic, v, &cost);
+        planner->move_loss[v] = imig__planner_move_loss(planner, v, &cost);
+        if (!cost.converges && !planner->problem.space->fixed[v])
+            planner->problem.space->fixed[v] = "will-not-converge";
+    }
+    imig__traffic_free(traffic);
+}
+
+static void
+find_sources(imig__planner *planner)
+{
+    const imig__problem *problem = &planner->problem;
+    uint32_t hosts = problem->load->hosts;
+
+    planner->sheds = g_new0(uint8_t, hosts);
+    planner->empties = g_new0(uint8_t, hosts);
+    for (size_t i = 0; i < planner->opt.drain_count; i++)
+        planner->empties[planner->opt.drain[i]] = 1;
+    for (uint32_t h = 0; h < hosts; h++) {
+        /* A host in maintenance is emptied too: that is what it is there for. */
+        if (planner->cluster->hosts[h].state == IMIG_HOST_MAINTENANCE)
+            planner->empties[h] = 1;
+        planner->sheds[h] = planner->empties[h]
+                            || (planner->goal != IMIG__DRAIN
+                                && imig__space_overloaded(problem->space, problem->state, h));
+    }
+}
+
+/* -- the rules of thumb: select on each overloaded host, place each VM that was selected -- */
+
+struct by_host {
+    uint32_t *begin, *vm;
+};
+
+static struct by_host
+group_by_host(const imig__load *load)
+{
+    struct by_host g = { g_new0(uint32_t, load->hosts + 1), g_new(uint32_t, load->vms) };
+    uint32_t *fill;
+
+    for (uint32_t v = 0; v < load->vms; v++)
+        g.begin[load->home[v] + 1]++;
+    for (uint32_t h = 0; h < load->hosts; h++)
+        g.begin[h + 1] += g.begin[h];
+    fill = g_memdup2(g.begin, (load->hosts + 1) * sizeof *fill);
+    for (uint32_t v = 0; v < load->vms; v++)
+        g.vm[fill[load->home[v]]++] = v;
+    g_free(fill);
+    return g;
+}
+
+static int
+compare_load(const void *a, const void *b, void *data)
+{
+    const imig__state *state = data;
+    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+    double ux = state->sums[x].cpu / state->load->cores[x];
+    double uy = state->sums[y].cpu / state->load->cores[y];
+
+    if (ux != uy)
+        return ux > uy ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+static gboolean
+is_relieved(const imig__planner *planner, uint32_t host)
+{
+    const imig__problem *problem = &planner->problem;
+
+    if (planner->empties[host])
+        return problem->state->sums[host].count <= 0;
+    return !imig__space_overloaded(problem->space, problem->state, host);
+}
+
+static void
+place_by_rule(imig__planner *planner)
+{
+    imig__problem *problem = &planner->problem;
+    struct by_host by_host = group_by_host(problem->load);
+    uint32_t *ranked = g_new(uint32_t, problem->load->vms), moves = 0, sources = 0;
+    uint32_t *source = g_new(uint32_t, problem->load->hosts);
+    double bytes = 0;
+
+    for (uint32_t h = 0; h < problem->load->hosts; h++)
+        if (planner->sheds[h])
+            source[sources++] = h;
+    g_qsort_with_data(source, (gint) sources, sizeof *source, compare_load, problem->state);
+    for (uint32_t s = 0; s < sources; s++) {
+        uint32_t h = source[s], begin = by_host.begin[h], end = by_host.begin[h + 1];
+        size_t n = imig__select_rank(problem, planner->policy, by_host.vm + begin, end - begin,
+                                     planner->opt.seed, ranked);
+
+        for (size_t i = 0; i < n && !is_relieved(planner, h); i++) {
+            uint32_t v = ranked[i], to;
+            double size = problem->load->brings[v].memory;
+
+            if (problem->state->host[v] != h)
+                continue;
+            if (moves >= planner->opt.max_moves || bytes + size > planner->opt.max_bytes)
+                continue;
+            to = imig__place_one(problem, problem->state, planner->policy, v, planner->empties,
+                                 planner->opt.seed);
+            if (to == IMIG_NO_HOST)
+                continue;
+            imig__space_unit_move(problem->space, problem->state, v, to);
+            moves++;
+            bytes += size;
+        }
+    }
+    g_free(by_host.begin);
+    g_free(by_host.vm);
+    g_free(source);
+    g_free(ranked);
+}
+
+/* -- the search, and whether what it finds is more than the measurements pretend -- */
+
+static void
+reset(imig__planner *planner)
+{
+    imig__state_free(planner->problem.state);
+    planner->problem.state = imig__state_new(planner->problem.load);
+}
+
+static void
+search(imig__planner *planner, double noise_ratio, double noise_assumed, double noise_share)
+{
+    imig__search_options options = {
+        .move_loss = planner->move_loss,
+        .gain_ratio = planner->opt.gain_ratio,
+        .noise_ratio = noise_ratio,
+        .noise_assumed = noise_assumed,
+        .noise_share = noise_share,
+        .sheds = planner->goal == IMIG__BALANCE ? NULL : planner->sheds,
+        .empties = planner->empties,
+        .relief_price = planner->goal == IMIG__RELIEVE ? IMIG__RELIEF_PRICE : 0,
+        .seed = planner->opt.seed,
+        .cancel = planner->opt.cancel,
+    };
+
+    imig__search(planner->problem.space, planner->problem.state, &options);
+    imig__planner_keep_budget(planner);
+}
+
+/* Does memory, a rule or the goal ask for moves, whatever they gain? */
+static gboolean
+is_demanded(const imig__planner *planner, const imig__state *before)
+{
+    const imig__space *space = planner->problem.space;
+    const imig__load *load = planner->problem.load;
+
+    for (uint32_t h = 0; h < load->hosts; h++)
+        if (imig__space_excess(space, before, h) > 0
+            || (planner->empties[h] && before->sums[h].count > 0)
+            || (planner->goal == IMIG__RELIEVE && planner->sheds[h]))
+            return TRUE;
+    for (uint32_t v = 0; v < load->vms; v++) {
+        uint32_t first = space->unit_vm[space->unit_begin[space->unit[v]]];
+
+        if (!imig__vm_may_be_on(planner->cluster, v, before->host[v])
+            || before->host[v] != before->host[first]
+            || imig__space_conflicts(space, before, v, before->host[v], TRUE) > 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/*
+ * Measured again, a cluster in its best placement looks improvable: the search finds what the errors
+ * pretend.  With price p(u) per core and a standard error s of a host's demand that is about
+ * p'(u) s^2 / 2 a host, and as much again because the placement was found on other errors; what the
+ * curvature does not see is allowed for by a share of the loss.
+ */
+static double
+worth_of_errors(const imig__planner *planner, const imig__state *before)
+{
+    const imig__load *load = planner->problem.load;
+    double *variance = g_new0(double, load->hosts), worth = 0;
+
+    for (uint32_t v = 0; v < load->vms; v++) {
+        double error = isnan(load->noise[v]) ? NOISE_ASSUMED * load->brings[v].cpu
+                                             : load->noise[v];
+
+        variance[load->home[v]] += error * error;
+    }
+    for (uint32_t h = 0; h < load->hosts; h++)
+        worth += imig__queue_curvature(load, h, before->sums[h].cpu / load->cores[h])
+                 * variance[h];
+    g_free(variance);
+    return worth + NOISE_SHARE * imig__state_loss(before);
+}
+
+static double
+worth_of_plan(const imig__planner *planner, const imig__state *before)
+{
+    const imig__state *after = planner->problem.state;
+    double worth = imig__state_loss(before) - imig__state_loss(after);
+
+    for (uint32_t v = 0; v < after->load->vms; v++)
+        if (after->host[v] != before->host[v])
+            worth -= planner->move_loss[v];
+    return worth;
+}
+
+/*
+ * Where the cluster as a whole gains no more than its errors could pretend, only moves that stand
+ * out by themselves are left: each against its own error, as one of as many candidates as there
+ * are VMs (the largest of n normal errors is about sqrt(2 ln n) of them).
+ */
+static void
+place_informed(imig__planner *planner)
+{
+    double ratio = planner->opt.noise_ratio;
+    imig__state *before = imig__state_new(planner->problem.load);
+
+    search(planner, ratio, 0, 0);
+    if (ratio > 0 && !is_demanded(planner, before)
+        && worth_of_plan(planner, before) < ratio * worth_of_errors(planner, before)) {
+        reset(planner);
+        search(planner, ratio + sqrt(2 * log(MAX(planner->problem.load->vms, 1))),
+               NOISE_ASSUMED, NOISE_SHARE);
+    }
+    imig__state_free(before);
+}
+
+/* -- order and schedule -- */
+
+static size_t
+collect_moves(const imig__planner *planner, imig__move *moves)
+{
+    const imig__problem *problem = &planner->problem;
+    size_t n = 0;
+
+    for (uint32_t v = 0; v < problem->load->vms; v++)
+        if (problem->state->host[v] != planner->home[v])
+            moves[n++] = (imig__move) {
+                .vm = v, .to = problem->state->host[v], .group = problem->space->unit[v],
+            };
+    return n;
+}
+
+static int
+order_moves(const imig__planner *planner, imig__move *moves, size_t n, imig_error **error)
+{
+    const imig_plan_options *opt = &planner->opt;
+    imig__traffic *traffic = imig__traffic_new(planner->cluster, planner->problem.workload,
+                                               &planner->predict);
+    imig_order_options options = IMIG_ORDER_OPTIONS_INIT;
+    uint32_t *source = g_new(uint32_t, 3 * n + 1), *to = source + n, *order = source + 2 * n;
+    double *time_s = g_new(double, 5 * n + 1), *down_s = time_s + n, *hold_a = time_s + 2 * n;
+    double *hold_b = time_s + 3 * n, *memory = time_s + 4 * n;
+    int32_t *class = g_new(int32_t, 2 * n + 1), *prefer = class + n;
+    imig__move *sorted = g_new(imig__move, n + 1);
+    int r;
+
+    for (size_t i = 0; i < n; i++) {
+        const imig_vm_info *vm = &planner->cluster->vms[moves[i].vm];
+        imig_cost cost = IMIG_COST_INIT;
+
+        imig__traffic_predict(traffic, moves[i].vm, moves[i].to, 1, 1, &cost);
+        imig__traffic_hold(traffic, moves[i].vm, moves[i].to, &hold_a[i], &hold_b[i]);
+        source[i] = vm->host;
+        to[i] = moves[i].to;
+        time_s[i] = cost.time_s;
+        down_s[i] = cost.downtime_s;
+        memory[i] = vm->memory_bytes;
+        class[i] = planner->problem.workload[moves[i].vm];
+        prefer[i] = vm->prefer;
+    }
+    options.policy = opt->order_policy ? opt->order_policy : opt->policy;
+    options.source = source;
+    options.destination = to;
+    options.hold_source = hold_a;
+    options.hold_destination = hold_b;
+    options.downtime_s = down_s;
+    options.memory_bytes = memory;
+    options.prefer = prefer;
+    options.seed = opt->seed;
+    options.order_by = opt->order_by;
+    r = imig_order(class, time_s, n, &options, order, error);
+    for (size_t i = 0; i < n && r == IMIG_OK; i++)
+        sorted[i] = moves[order[i]];
+    if (r == IMIG_OK)
+        memcpy(moves, sorted, n * sizeof *moves);
+    imig__traffic_free(traffic);
+    g_free(source);
+    g_free(time_s);
+    g_free(class);
+    g_free(sorted);
+    return r;
+}
+
+/* Gives up what has no way or would not converge; returns how many VMs that is. */
+static size_t
+give_up(imig__planner *planner, const imig__move *moves)
+{
+    const imig__schedule *schedule = &planner->schedule;
+    const char **fixed = planner->problem.space->fixed;
+    size_t n = 0;
+
+    for (size_t i = 0; i < schedule->stuck_count; i++, n++)
+        planner->kept[moves[schedule->stuck[i]].vm] = "no-path";
+    for (size_t i = 0; i < schedule->step_count; i++)
+        if (!schedule->steps[i].cost.converges && !planner->kept[schedule->steps[i].vm]) {
+            planner->kept[schedule->steps[i].vm] = "will-not-converge";
+            n++;
+        }
+    for (uint32_t v = 0; v < planner->problem.load->vms; v++)
+        if (planner->kept[v])
+            fixed[v] = planner->kept[v];
+    return n;
+}
+
+static int
+decide(imig__planner *planner, imig_error **error)
+{
+    imig__move *moves = g_new(imig__move, planner->problem.load->vms);
+    imig__schedule_options options = {
+        .concurrency = planner->opt.concurrency,
+        .max_parallel = planner->opt.max_parallel == UINT32_MAX ? 0 : planner->opt.max_parallel,
+        .may_park = planner->policy == IMIG__POLICY_INFORMED,
+    };
+    int r = IMIG_OK;
+
+    for (int attempt = 0;; attempt++) {
+        size_t n;
+
+        if (planner->policy == IMIG__POLICY_INFORMED)
+            place_informed(planner);
+        else
+            place_by_rule(planner);
+        n = collect_moves(planner, moves);
+        r = order_moves(planner, moves, n, error);
+        if (r != IMIG_OK)
+            break;
+        imig__schedule_make(planner->cluster, planner->problem.workload, moves, n,
+                            &planner->predict, &options, &planner->schedule);
+        if (give_up(planner, moves) == 0)
+            break;
+        if (attempt + 1 >= ATTEMPTS) {
+            /* What is stuck stays; what would not converge is left out as well. */
+            for (size_t i = 0; i < n; i++)
+                if (planner->kept[moves[i].vm])
+                    moves[i--] = moves[--n];
+            imig__schedule_clear(&planner->schedule);
+            r = order_moves(planner, moves, n, error);
+            if (r == IMIG_OK)
+                imig__schedule_make(planner->cluster, planner->problem.workload, moves, n,
+                                    &planner->predict, &options, &planner->schedule);
+            break;
+        }
+        imig__schedule_clear(&planner->schedule);
+        reset(planner);
+    }
+    g_free(moves);
+    return r;
+}
+
+static void
+planner_clear(imig__planner *planner)
+{
+    imig__problem_clear(&planner->problem);
+    imig__schedule_clear(&planner->schedule);
+    g_free(planner->home);
+    g_free(planner->move_loss);
+    g_free(planner->sheds);
+    g_free(planner->empties);
+    g_free(planner->kept);
+}
+
+int
+imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, imig_plan **plan,
+               imig_error **error)
+{
+    imig__planner planner = { .cluster = cluster };
+    imig__loss_options loss;
+    int r = imig__copy_struct(&planner.opt, sizeof planner.opt, options, sizeof planner.opt,
+                              error);
+
+    if (r != IMIG_OK)
+        return r;
+    if (!cluster || !cluster->finished || !plan)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "imig_plan_make: NULL, or not finished");
+    r = check_options(&planner, error);
+    if (r != IMIG_OK)
+        return r;
+    planner.predict = (imig_predict_options) IMIG_PREDICT_OPTIONS_INIT;
+    planner.predict.set = (planner.opt.set & IMIG_PLAN_HAS_BANDWIDTH ? IMIG_PREDICT_HAS_BANDWIDTH : 0)
+                          | (planner.opt.set & IMIG_PLAN_HAS_DOWNTIME_LIMIT
+                                 ? IMIG_PREDICT_HAS_DOWNTIME_LIMIT : 0);
+    planner.predict.bandwidth_bytes_per_s = planner.opt.bandwidth_bytes_per_s;
+    planner.predict.downtime_limit_s = planner.opt.downtime_limit_s;
+    loss.network_price = planner.opt.network_price;
+    loss.communication_price = planner.opt.communication_price;
+    r = imig__problem_init(&planner.problem, cluster, planner.opt.workload, planner.opt.affinity,
+                           &loss, spare_threshold(&planner), planner.opt.now_s, error);
+    if (r != IMIG_OK)
+        return r;
+    planner.home = g_memdup2(planner.problem.load->home, cluster->vm_count * sizeof(uint32_t));
+    planner.kept = g_new0(const char *, cluster->vm_count);
+    price_moves(&planner);
+    find_sources(&planner);
+    r = decide(&planner, error);
+    if (r == IMIG_OK)
+        *plan = imig__planner_explain(&planner);
+    planner_clear(&planner);
+    return r;
+}

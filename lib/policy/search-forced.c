@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/search-run-priv.h"
+
+#include "model/cluster-priv.h"
+
+#include <math.h>
+
+/*
+ * What has to move whatever it costs: VMs on hosts to be emptied or on hosts they may not be on,
+ * units that are split, rules that are broken.  Largest first, each to the host where it costs
+ * least; where none has room, one other VM makes room.
+ */
+
+static gboolean
+is_split(const imig__search_run *run, uint32_t unit)
+{
+    const imig__space *space = run->space;
+    uint32_t begin = space->unit_begin[unit], end = space->unit_begin[unit + 1];
+
+    for (uint32_t i = begin + 1; i < end; i++)
+        if (run->state->host[space->unit_vm[i]] != run->state->host[space->unit_vm[begin]])
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean
+must_move(const imig__search_run *run, uint32_t vm)
+{
+    const imig__space *space = run->space;
+    uint32_t host = run->state->host[vm], unit = space->unit[vm];
+
+    if (space->unit_vm[space->unit_begin[unit]] == vm && is_split(run, unit))
+        return TRUE;
+    if (run->fixed[vm])
+        return FALSE;
+    return (run->options->empties && run->options->empties[host])
+           || !imig__vm_may_be_on(space->cluster, vm, host)
+           || (space->rule_begin[vm] != space->rule_begin[vm + 1]
+               && imig__space_conflicts(space, run->state, vm, host, TRUE) > 0);
+}
+
+static gboolean
+takes(const imig__search_run *run, uint32_t host)
+{
+    return run->space->accepts[host]
+           && !(run->options->empties && run->options->empties[host]);
+}
+
+static gboolean
+move_to_best(imig__search_run *run, uint32_t vm)
+{
+    double best = INFINITY;
+    uint32_t to = IMIG_NO_HOST;
+
+    for (uint32_t h = 0; h < run->load->hosts; h++) {
+        double delta;
+
+        if (!takes(run, h) || !imig__space_unit_fits(run->space, run->state, vm, h))
+            continue;
+        delta = imig__run_unit_delta(run, vm, h);
+        if (delta < best) {
+            best = delta;
+            to = h;
+        }
+    }
+    if (to == IMIG_NO_HOST || (best >= 0 && !is_split(run, run->space->unit[vm])))
+        return FALSE;
+    imig__run_unit_move(run, vm, to);
+    return TRUE;
+}
+
+/* One VM of a host goes to a cold one, so that another fits: the cheapest such pair of moves. */
+static gboolean
+make_room(imig__search_run *run, uint32_t vm)
+{
+    const imig__space *space = run->space;
+    uint32_t hosts = run->load->hosts, from = run->state->host[vm];
+    double best = INFINITY;
+    uint32_t best_w = IMIG_NO_INDEX, best_to = IMIG_NO_HOST, best_host = IMIG_NO_HOST;
+
+    if (!imig__space_unit_alone(space, vm))
+        return FALSE;
+    for (uint32_t h = 0; h < hosts; h++) {
+        if (h == from || !takes(run, h))
+            continue;
+        for (uint32_t w = run->first[h]; w != IMIG_NO_INDEX; w = run->next[w]) {
+            if (run->fixed[w] || !imig__space_unit_alone(space, w)
+                || !imig__space_fits(space, run->state, vm, h, w))
+                continue;
+            for (uint32_t i = 0; i < run->window_size; i++) {
+                uint32_t to = run->window[i];
+                double delta;
+
+                if (to == h || !takes(run, to)
+                    || !imig__space_fits(space, run->state, w, to, IMIG_NO_INDEX))
+                    continue;
+                delta = imig__run_delta(run, w, to);
+                if (delta < best) {
+                    best = delta;
+                    best_w = w;
+                    best_to = to;
+                    best_host = h;
+                }
+            }
+        }
+    }
+    if (best_w == IMIG_NO_INDEX)
+        return FALSE;
+    imig__run_move(run, best_w, best_to);
+    if (!imig__space_fits(space, run->state, vm, best_host, IMIG_NO_INDEX)) {
+        imig__run_move(run, best_w, best_host);
+        return FALSE;
+    }
+    imig__run_move(run, vm, best_host);
+    return TRUE;
+}
+
+static int
+compare_memory(const void *a, const void *b, void *data)
+{
+    const imig__load *load = data;
+    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+    double mx = load->brings[x].memory, my = load->brings[y].memory;
+
+    if (mx != my)
+        return mx > my ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+void
+imig__run_repair(imig__search_run *run)
+{
+    GArray *forced = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+
+    for (uint32_t v = 0; v < run->load->vms; v++)
+        if (must_move(run, v))
+            g_array_append_val(forced, v);
+    g_array_sort_with_data(forced, compare_memory, (gpointer) run->load);
+    for (guint i = 0; i < forced->len && !imig_cancel_level(run->options->cancel); i++) {
+        uint32_t v = g_array_index(forced, uint32_t, i);
+
+        if (must_move(run, v) && !move_to_best(run, v) && run->options->empties)
+            make_room(run, v);
+    }
+    g_array_unref(forced);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/search-run-priv.h"
+
+#include "model/cluster-priv.h"
+#include "policy/random-priv.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    ROUNDS = 12,         /* passes over all hosts at most; it ends when one brings nothing */
+    KICKS = 60,          /* disturbances at most, on small clusters */
+    KICK_MOVES = 4,      /* VMs that one disturbance moves */
+    KICK_EFFORT = 100000 /* VMs x destinations in all disturbances together */
+};
+
+double
+imig__search_error(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t from,
+                   uint32_t to, double noise_assumed)
+{
+    const imig__load *load = space->load;
+    double n = load->brings[vm].cpu, error = load->noise[vm], variance = 0, price[2];
+    const uint32_t ends[] = { from, to };
+
+    if (isnan(error))
+        error = noise_assumed * n;
+    if (n <= 0 || error <= 0)
+        return 0;
+    /* The neighbours were measured as badly as the VM itself: the same relative error. */
+    for (int e = 0; e < 2; e++) {
+        const imig__sums *sums = &state->sums[ends[e]];
+        double u = sums->cpu / load->cores[ends[e]], relative = error / n, part;
+
+        part = n * imig__queue_curvature(load, ends[e], u) * relative * sums->cpu
+               / sqrt(MAX(sums->count, 1));
+        variance += part * part;
+        part = M_SQRT2 * relative * imig__state_cross(state, vm, ends[e]) / load->cores[ends[e]];
+        variance += part * part;
+        price[e] = imig__queue_price(load, ends[e], u);
+    }
+    return hypot((price[0] - price[1]) * error, sqrt(variance));
+}
+
+/* Sends home every VM whose move does not gain what it must, the weakest first. */
+static double
+prune(imig__search_run *run)
+{
+    const imig__load *load = run->load;
+    double gained = 0;
+
+    for (int pass = 0; pass < 3; pass++) {
+        uint32_t sent = 0;
+
+        for (uint32_t v = 0; v < load->vms; v++) {
+            uint32_t home = load->home[v], host = run->state->host[v];
+            double loss, error;
+
+            if (host == home || !imig__space_unit_alone(run->space, v)
+                || !imig__space_fits(run->space, run->state, v, home, IMIG_NO_INDEX))
+                continue;
+            loss = imig__run_delta(run, v, home);
+            error = imig__search_error(run->space, run->state, v, home, host,
+                                       run->options->noise_assumed)
+                    + run->options->noise_share
+                          * (run->state->value[home] + run->state->value[host]);
+            if (loss + run->price[v] >= MAX(run->price[v], run->options->noise_ratio * error))
+                continue;
+            imig__run_move(run, v, home);
+            gained -= loss;
+            sent++;
+        }
+        if (!sent)
+            break;
+    }
+    return gained;
+}
+
+static uint32_t
+find(uint32_t *parent, uint32_t i)
+{
+    while (parent[i] != i)
+        i = parent[i] = parent[parent[i]];
+    return i;
+}
+
+static int
+compare_group(const void *a, const void *b, void *data)
+{
+    const uint32_t *group = data, x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+
+    if (group[x] != group[y])
+        return group[x] < group[y] ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+/* Sends n VMs home if all of them together do not gain what their errors ask for. */
+static void
+judge_group(imig__search_run *run, const uint32_t *vm, size_t n, uint32_t *was)
+{
+    const imig__search_options *o = run->options;
+    double gain = 0, price = 0, variance = 0, values = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t v = vm[i], home = run->load->home[v];
+        double error = imig__search_error(run->space, run->state, v, home, run->state->host[v],
+                                          o->noise_assumed);
+
+        variance += error * error;
+        price += run->price[v];
+        values += run->state->value[home] + run->state->value[run->state->host[v]];
+    }
+    for (size_t i = 0; i < n; i++) {
+        was[i] = run->state->host[vm[i]];
+        gain += imig__run_delta(run, vm[i], run->load->home[vm[i]]);
+        imig__run_move(run, vm[i], run->load->home[vm[i]]);
+    }
+    if (gain + price >= MAX(price, o->noise_ratio * (sqrt(variance) + o->noise_share * values)))
+        for (size_t i = n; i-- > 0;)
+            imig__run_move(run, vm[i], was[i]);
+}
+
+/*
+ * Two moves may each look right given the other, and be worth nothing together: an exchange of two
+ * VMs that are alike.  So moves that share hosts must stand out as a group.
+ */
+static void
+judge_groups(imig__search_run *run)
+{
+    const imig__load *load = run->load;
+    uint32_t *parent = g_new(uint32_t, load->hosts), *moved = g_new(uint32_t, load->vms);
+    uint32_t *group = g_new(uint32_t, load->vms), *was = g_new(uint32_t, load->vms), n = 0;
+
+    for (uint32_t h = 0; h < load->hosts; h++)
+        parent[h] = h;
+    for (uint32_t v = 0; v < load->vms; v++)
+        if (run->state->host[v] != load->home[v]) {
+            parent[find(parent, load->home[v])] = find(parent, run->state->host[v]);
+            moved[n++] = v;
+        }
+    for (uint32_t i = 0; i < n; i++)
+        group[moved[i]] = find(parent, load->home[moved[i]]);
+    g_qsort_with_data(moved, (gint) n, sizeof *moved, compare_group, group);
+    for (uint32_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && group[moved[end]] == group[moved[i]]; end++)
+            continue;
+        judge_group(run, moved + i, end - i, was);
+    }
+    g_free(parent);
+    g_free(moved);
+    g_free(group);
+    g_free(was);
+}
+
+static void
+run_init(imig__search_run *run)
+{
+    const imig__load *load = run->load;
+    size_t vms = load->vms, hosts = load->hosts;
+
+    run->price = g_new(double, vms);
+    run->fixed = g_new(uint8_t, vms);
+    run->first = g_new(uint32_t, hosts);
+    run->next = g_new(uint32_t, vms);
+    run->prev = g_new(uint32_t, vms);
+    run->window = g_new(uint32_t, IMIG__WINDOW);
+    run->reserve = g_new(uint32_t, hosts);
+    run->scratch = g_new(double, MAX(3 * vms, hosts));
+    run->active = g_new0(uint8_t, hosts);
+    run->touched = g_new0(uint8_t, hosts);
+    run->list = g_new(uint32_t, vms);
+    for (uint32_t h = 0; h < hosts; h++) {
+        run->first[h] = IMIG_NO_INDEX;
+        run->cluster_memory += run->space->room[h];
+    }
+    for (uint32_t v = load->vms; v-- > 0;) {
+        run->price[v] = run->options->gain_ratio * run->options->move_loss[v];
+        run->fixed[v] = imig__space_unit_fixed(run->space, v) != NULL;
+        run->weighted |= load->weight[v] != 1;
+        imig__run_list_add(run, v, run->state->host[v]);
+    }
+}
+
+static void
+run_clear(imig__search_run *run)
+{
+    g_free(run->price);
+    g_free(run->fixed);
+    g_free(run->first);
+    g_free(run->next);
+    g_free(run->prev);
+    g_free(run->window);
+    g_free(run->reserve);
+    g_free(run->active);
+    g_free(run->touched);
+    g_free(run->scratch);
+    g_free(run->list);
+}
+
+/*
+ * Improves until a round brings next to nothing; returns what it gained.  The first round looks at
+ * every host, or only at those that were touched; later ones at those that changed since.
+ */
+static double
+descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double least)
+{
+    uint32_t hosts = run->load->hosts;
+    double all = 0;
+
+    for (uint32_t round = 0; round < rounds; round++) {
+        double gained;
+
+        if (everywhere)
+            memset(run->active, 1, hosts);
+        else
+            memcpy(run->active, run->touched, hosts);
+        memset(run->touched, 0, hosts);
+        gained = imig__run_relieve_hosts(run);
+        gained += imig__run_swap_round(run, round);
+        if (everywhere)
+            gained += prune(run);
+        all += gained;
+        if (gained < least || imig_cancel_level(run->options->cancel))
+            break;
+    }
+    return all;
+}
+
+/* Moves a few VMs anywhere they fit; returns what that gained, usually less than nothing. */
+static double
+kick(imig__search_run *run, uint64_t seed)
+{
+    double gained = 0;
+
+    for (uint64_t i = 0; i < KICK_MOVES; i++) {
+        uint32_t v = (uint32_t) (imig__random(seed, 2 * i) % run->load->vms);
+        uint32_t h = (uint32_t) (imig__random(seed, 2 * i + 1) % run->load->hosts);
+
+        v = run->space->unit_vm[run->space->unit_begin[run->space->unit[v]]];
+        if (!imig__run_may_move(run, v) || !imig__space_unit_fits(run->space, run->state, v, h))
+            continue;
+        gained -= imig__run_unit_delta(run, v, h);
+        imig__run_unit_move(run, v, h);
+    }
+    return gained;
+}
+
+/*
+ * Iterated local search (Lourenço, Martin, Stützle 2003): where a cluster is small enough for it, the
+ * best placement is disturbed and improved again, and the better one is kept.
+ */
+static void
+escape(imig__search_run *run, double least)
+{
+    uint32_t vms = run->load->vms, hosts = run->load->hosts;
+    double effort = (double) vms * MIN(hosts, IMIG__WINDOW);
+    uint64_t kicks = (uint64_t) MIN(KICK_EFFORT / effort, KICKS);
+    uint32_t *best = g_memdup2(run->state->host, vms * sizeof *best);
+
+    for (uint64_t i = 0; i < kicks && !imig_cancel_level(run->options->cancel); i++) {
+        double gained;
+
+        memset(run->touched, 0, hosts);
+        gained = kick(run, imig__random(run->options->seed, i));
+
+        gained += descend(run, ROUNDS / 3, FALSE, least);
+        if (gained > run->worth) {
+            memcpy(best, run->state->host, vms * sizeof *best);
+            continue;
+        }
+        for (uint32_t v = 0; v < vms; v++)
+            if (run->state->host[v] != best[v])
+                imig__run_move(run, v, best[v]);
+    }
+    g_free(best);
+}
+
+void
+imig__search(const imig__space *space, imig__state *state, const imig__search_options *options)
+{
+    imig__search_run run = {
+        .space = space, .load = space->load, .state = state, .options = options,
+    };
+    double total = MAX(imig__state_loss(state), 1e-3), least = 1e-5 * total;
+
+    if (space->load->vms == 0 || space->load->hosts < 2)
+        return;
+    run.worth = 1e-7 * total;
+    run_init(&run);
+    imig__run_sort_hosts(&run);
+    imig__run_fill_window(&run);
+    imig__run_repair(&run);
+    descend(&run, ROUNDS, TRUE, least);
+    escape(&run, least);
+    prune(&run);
+    if (options->noise_share > 0)
+        judge_groups(&run);
+    run_clear(&run);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_SPACE_PRIV_H
+#define IMIG_SPACE_PRIV_H
+
+/*
+ * What limits a placement: memory, pools, allowed hosts, hard rules, and the rule that no
+ * destination is overloaded for the sake of another host.  Read-only; every policy asks here, so
+ * all of them work under the same limits.
+ */
+
+#include "cost/loss-priv.h"
+
+typedef struct imig__space {
+    const imig_cluster *cluster;
+    const imig__load *load;
+    double threshold;        /* CPU utilisation above which a host is overloaded */
+    gboolean may_overload;   /* a destination may pass it: where a host must be emptied anyhow */
+
+    double *room;            /* [hosts] memory it can give to VMs */
+    double *overhead;        /* [hosts] for each VM */
+    uint8_t *accepts;        /* [hosts] takes VMs */
+    const char **fixed;      /* [vms] why it cannot move; NULL: it can */
+
+    /* VMs that hard rules keep on one host move as one: unit u is unit_vm[unit_begin[u] ..]. */
+    uint32_t units;
+    uint32_t *unit;          /* [vms] */
+    uint32_t *unit_begin, *unit_vm;
+
+    /* Rules of VM v, without those that units stand for: rule_of[rule_begin[v] ..]. */
+    uint32_t *rule_begin, *rule_of;
+} imig__space;
+
+/* now_s: for cool-downs. */
+imig__space *imig__space_new(const imig_cluster *cluster, const imig__load *load,
+                             double threshold, double now_s);
+void imig__space_free(imig__space *space);
+
+/* Memory a host lacks in a state, bytes; 0 where it fits. */
+double imig__space_excess(const imig__space *space, const imig__state *state, uint32_t host);
+
+/* Is it above the threshold, or short of memory? */
+gboolean imig__space_overloaded(const imig__space *space, const imig__state *state,
+                                uint32_t host);
+
+/*
+ * Broken rules that a VM would take part in on a host: apart partners there, together partners
+ * elsewhere.  Members of its own unit are not asked.
+ */
+uint32_t imig__space_conflicts(const imig__space *space, const imig__state *state, uint32_t vm,
+                               uint32_t host, gboolean hard);
+
+/*
+ * May this VM go there, other members of its unit aside?  `leaves` (or IMIG_NO_INDEX) goes the
+ * opposite way at the same time.
+ */
+gboolean imig__space_fits(const imig__space *space, const imig__state *state, uint32_t vm,
+                          uint32_t host, uint32_t leaves);
+
+/* May the whole unit of this VM go there?  FALSE where it is there already. */
+gboolean imig__space_unit_fits(const imig__space *space, const imig__state *state, uint32_t vm,
+                               uint32_t host);
+
+/* Moves a VM and the rest of its unit. */
+void imig__space_unit_move(const imig__space *space, imig__state *state, uint32_t vm,
+                           uint32_t host);
+
+/* The first reason that fixes any VM of the unit; NULL: it can move. */
+const char *imig__space_unit_fixed(const imig__space *space, uint32_t vm);
+
+gboolean imig__space_unit_alone(const imig__space *space, uint32_t vm);
+
+#endif
