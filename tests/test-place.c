@@ -20,7 +20,7 @@ static const struct place_case {
     uint32_t want;
 } cases[] = {
     { "paper: no two users of a nonsharable disk (3.2)", "paper", NULL, DISK,
-      { NULL }, { DISK, CPU, DISK }, { 1, 5, 1 }, 0, 2 },
+      { NULL }, { DISK, CPU, DISK }, { 1, 4, 1 }, 0, 2 },
     { "informed: no two users of a nonsharable disk (3.2)", NULL, NULL, DISK,
       { NULL }, { DISK, CPU, DISK }, { 1, 1.2, 1 }, 0, 2 },
     { "paper: VMs that communicate meet (3.2)", "paper", NULL, CPU,
