@@ -315,6 +315,9 @@ IMIG_EXPORT int imig_plan_check(const imig_plan *plan, const imig_cluster *clust
 /**
  * Read an `imig-plan/1` document.
  *
+ * Goal, policy and the steps' VMs and hosts are required; everything else has 0, "" or nothing as
+ * default, so that a plan may be written by hand.  The steps of one VM have to be a chain.
+ *
  * @param text       [length] UTF-8
  * @param length     bytes
  * @param[out] plan  one reference
@@ -331,6 +334,8 @@ IMIG_EXPORT int imig_plan_from_json(const char *text, size_t length, imig_plan *
 
 /**
  * Write a plan as an `imig-plan/1` document: same content, same bytes.
+ *
+ * A plan that is not complete carries `"x-complete": false`, which imig_plan_from_json() knows.
  *
  * @param plan        not NULL
  * @param[out] text   NUL-ended

@@ -27,14 +27,25 @@ imig__copy_struct(void *dst, size_t dst_size, const void *src, size_t first_size
 }
 
 int
-imig__fill_struct(void *dst, const void *src, size_t src_size, size_t first_size,
-                  imig_error **error)
+imig__check_size(const void *dst, size_t first_size, imig_error **error)
 {
     size_t dst_size;
 
     memcpy(&dst_size, dst, sizeof dst_size);
     if (dst_size < first_size || dst_size > MAX_STRUCT_SIZE)
         return imig__fail(error, IMIG_ERR_ABI, "struct size %zu is not known", dst_size);
+    return IMIG_OK;
+}
+
+int
+imig__fill_struct(void *dst, const void *src, size_t src_size, size_t first_size,
+                  imig_error **error)
+{
+    size_t dst_size;
+
+    if (imig__check_size(dst, first_size, error) != IMIG_OK)
+        return IMIG_ERR_ABI;
+    memcpy(&dst_size, dst, sizeof dst_size);
     memset(dst, 0, dst_size);
     memcpy(dst, src, MIN(src_size, dst_size));
     memcpy(dst, &dst_size, sizeof dst_size);

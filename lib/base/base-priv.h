@@ -24,6 +24,9 @@ int imig__copy_struct(void *dst, size_t dst_size, const void *src, size_t first_
 int imig__fill_struct(void *dst, const void *src, size_t src_size, size_t first_size,
                       imig_error **error);
 
+/* Is the size in front of a caller's struct one that can be filled? */
+int imig__check_size(const void *dst, size_t first_size, imig_error **error);
+
 /* Shortest decimal text that reads back as the same double; integers without exponent. */
 #define IMIG__NUMBER_LENGTH 40
 const char *imig__number(double value, char text[IMIG__NUMBER_LENGTH]);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan/plan-data-priv.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+/* Sizes in the release that introduced the structs. */
+#define END_OF(type, field) (offsetof(type, field) + sizeof(((type *) 0)->field))
+enum {
+    STEP_FIRST_SIZE = END_OF(imig_plan_step, reserved),
+    TOTALS_FIRST_SIZE = END_OF(imig_plan_totals, reserved),
+    SUMMARY_FIRST_SIZE = END_OF(imig_plan_summary, reserved),
+};
+
+static const char *
+keep(imig_plan *plan, const char *text)
+{
+    return text ? g_string_chunk_insert_const(plan->texts, text) : "";
+}
+
+imig_plan *
+imig__plan_new(const char *goal, const char *policy, double cluster_time_s, const char *sha256)
+{
+    imig_plan *plan = g_atomic_rc_box_new0(imig_plan);
+
+    g_assert(isfinite(cluster_time_s));
+    plan->texts = g_string_chunk_new(4096);
+    plan->options = g_array_new(FALSE, FALSE, sizeof(imig__plan_option));
+    plan->steps = g_array_new(FALSE, FALSE, sizeof(imig_plan_step));
+    plan->kept = g_array_new(FALSE, FALSE, sizeof(imig__plan_kept));
+    plan->goal = keep(plan, goal);
+    plan->policy = keep(plan, policy);
+    plan->cluster_time_s = cluster_time_s;
+    plan->cluster_sha256 = keep(plan, sha256);
+    plan->before = plan->after = (imig_plan_totals) IMIG_PLAN_TOTALS_INIT;
+    plan->summary = (imig_plan_summary) IMIG_PLAN_SUMMARY_INIT;
+    plan->summary.complete = 1;
+    return plan;
+}
+
+imig_plan *
+imig_plan_ref(imig_plan *plan)
+{
+    return plan ? g_atomic_rc_box_acquire(plan) : NULL;
+}
+
+static void
+plan_clear(void *data)
+{
+    imig_plan *plan = data;
+
+    g_array_unref(plan->options);
+    g_array_unref(plan->steps);
+    g_array_unref(plan->kept);
+    g_string_chunk_free(plan->texts);
+}
+
+void
+imig_plan_unref(imig_plan *plan)
+{
+    if (plan)
+        g_atomic_rc_box_release_full(plan, plan_clear);
+}
+
+/* ---- making one ---- */
+
+void
+imig__plan_add_option(imig_plan *plan, const char *key, double value)
+{
+    imig__plan_option option = { keep(plan, key), NULL, value };
+
+    g_assert(isfinite(value));
+    g_array_append_val(plan->options, option);
+}
+
+void
+imig__plan_add_option_text(imig_plan *plan, const char *key, const char *value)
+{
+    imig__plan_option option = { keep(plan, key), keep(plan, value), 0 };
+
+    g_array_append_val(plan->options, option);
+}
+
+void
+imig__plan_add_step(imig_plan *plan, const imig_plan_step *step)
+{
+    imig_plan_step kept = *step;
+
+    g_assert(isfinite(step->start_s) && isfinite(step->duration_s) && isfinite(step->downtime_s) &&
+             isfinite(step->transferred_bytes) && isfinite(step->slowdown_ratio) &&
+             isfinite(step->gain));
+    kept.size = sizeof kept;
+    kept.vm = keep(plan, step->vm);
+    kept.from = keep(plan, step->from);
+    kept.to = keep(plan, step->to);
+    kept.reason_code = keep(plan, step->reason_code);
+    kept.reason_text = keep(plan, step->reason_text);
+    g_array_append_val(plan->steps, kept);
+}
+
+void
+imig__plan_add_kept(imig_plan *plan, const char *vm, const char *code, const char *text)
+{
+    imig__plan_kept kept = { keep(plan, vm), keep(plan, code), keep(plan, text) };
+
+    g_array_append_val(plan->kept, kept);
+}
+
+static void
+assert_finite(const imig_plan_totals *t)
+{
+    g_assert(isfinite(t->loss) && isfinite(t->contention) && isfinite(t->interference) &&
+             isfinite(t->communication) && isfinite(t->cpu_max) && isfinite(t->cpu_mean) &&
+             isfinite(t->cpu_stddev) && isfinite(t->memory_max) && isfinite(t->memory_stddev));
+}
+
+void
+imig__plan_set_totals(imig_plan *plan, const imig_plan_totals *before,
+                      const imig_plan_totals *after)
+{
+    assert_finite(before);
+    assert_finite(after);
+    plan->before = *before;
+    plan->after = *after;
+    plan->before.size = plan->after.size = sizeof *after;
+}
+
+void
+imig__plan_set_summary(imig_plan *plan, const imig_plan_summary *summary)
+{
+    g_assert(isfinite(summary->migration_loss) && isfinite(summary->loss_bound) &&
+             isfinite(summary->gap_ratio) && isfinite(summary->makespan_s) &&
+             isfinite(summary->makespan_bound_s));
+    plan->summary = *summary;
+    plan->summary.size = sizeof *summary;
+}
+
+/* ---- looking at one ---- */
+
+const char *
+imig_plan_goal(const imig_plan *plan)
+{
+    return plan ? plan->goal : NULL;
+}
+
+const char *
+imig_plan_policy(const imig_plan *plan)
+{
+    return plan ? plan->policy : NULL;
+}
+
+const char *
+imig_plan_cluster_sha256(const imig_plan *plan)
+{
+    return plan ? plan->cluster_sha256 : "";
+}
+
+size_t
+imig_plan_step_count(const imig_plan *plan)
+{
+    return plan ? plan->steps->len : 0;
+}
+
+size_t
+imig_plan_kept_count(const imig_plan *plan)
+{
+    return plan ? plan->kept->len : 0;
+}
+
+static int
+check_index(const imig_plan *plan, const char *what, size_t index, size_t count,
+            imig_error **error)
+{
+    if (!plan)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "plan is NULL");
+    if (index >= count)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "%s %zu of %zu", what, index, count);
+    return IMIG_OK;
+}
+
+int
+imig_plan_get_step(const imig_plan *plan, size_t index, imig_plan_step *step, imig_error **error)
+{
+    int code = check_index(plan, "step", index, imig_plan_step_count(plan), error);
+
+    if (code != IMIG_OK)
+        return code;
+    if (!step)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "step is NULL");
+    return imig__fill_struct(step, imig__plan_step(plan, index), sizeof *step, STEP_FIRST_SIZE,
+                             error);
+}
+
+int
+imig_plan_get_kept(const imig_plan *plan, size_t index, const char **vm, const char **code,
+                   const char **text, imig_error **error)
+{
+    const imig__plan_kept *kept;
+    int failed = check_index(plan, "kept VM", index, imig_plan_kept_count(plan), error);
+
+    if (failed)
+        return failed;
+    kept = &g_array_index(plan->kept, imig__plan_kept, index);
+    if (vm)
+        *vm = kept->vm;
+    if (code)
+        *code = kept->code;
+    if (text)
+        *text = kept->text;
+    return IMIG_OK;
+}
+
+int
+imig_plan_get_totals(const imig_plan *plan, imig_plan_totals *before, imig_plan_totals *after,
+                     imig_error **error)
+{
+    int code = IMIG_OK;
+
+    if (!plan)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "plan is NULL");
+    /* Both sizes first, so that neither is touched where one is wrong. */
+    if (before)
+        code = imig__check_size(before, TOTALS_FIRST_SIZE, error);
+    if (code == IMIG_OK && after)
+        code = imig__check_size(after, TOTALS_FIRST_SIZE, error);
+    if (code != IMIG_OK)
+        return code;
+    if (before)
+        imig__fill_struct(before, &plan->before, sizeof *before, TOTALS_FIRST_SIZE, error);
+    if (after)
+        imig__fill_struct(after, &plan->after, sizeof *after, TOTALS_FIRST_SIZE, error);
+    return IMIG_OK;
+}
+
+int
+imig_plan_get_summary(const imig_plan *plan, imig_plan_summary *summary, imig_error **error)
+{
+    if (!plan || !summary)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL", plan ? "summary" : "plan");
+    return imig__fill_struct(summary, &plan->summary, sizeof *summary, SUMMARY_FIRST_SIZE, error);
+}
