@@ -48,7 +48,7 @@ world_clear(struct world *w)
 static const cluster_shape busy = { .hosts = 7, .vms = 60, .cpu = 0.7, .memory = 0.5,
                                     .flows = 40, .skew = 1, .unequal = 1, .measured = 1 };
 
-/* The objective written down as DESIGN section 5 states it: sums over pairs, nothing incremental. */
+/* The objective written down as it is defined: sums over pairs, nothing incremental. */
 static double
 loss_by_definition(const struct world *w)
 {

@@ -44,7 +44,8 @@ static const struct place_case {
 static imig_cluster *
 cluster_of(const struct place_case *c)
 {
-    static const char *const hosts[] = { "full", "h1", "h2", "h3" }, *const ids[] = { "a", "b", "c" };
+    static const char *const hosts[] = { "full", "h1", "h2", "h3" };
+    static const char *const ids[] = { "a", "b", "c" };
     imig_cluster *cluster = imig_cluster_new(0);
     imig_vm_info vm = a_vm("leaves", 0, 2, 4, c->class);
 

@@ -429,8 +429,10 @@ noise_moves_nothing_back_and_forth(void **unused)
     (void) unused;
     for (uint64_t seed = 1; seed <= 4; seed++) {
         enum { VMS = 120, HOSTS = 8 };
-        const cluster_shape shape = { .hosts = HOSTS, .vms = VMS, .cpu = 0.55 + 0.05 * (double) seed,
-                                      .memory = 0.6, .skew = 1, .unequal = seed % 2 == 0 };
+        const cluster_shape shape = {
+            .hosts = HOSTS, .vms = VMS, .cpu = 0.55 + 0.05 * (double) seed, .memory = 0.6,
+            .skew = 1, .unequal = seed % 2 == 0,
+        };
         int32_t workload[VMS];
         imig_cluster *truth = make_cluster(&shape, seed, workload);
         uint8_t left[VMS][HOSTS] = { { 0 } };

@@ -40,7 +40,7 @@ typedef struct imig__load {
 
     /* hosts */
     double *cores, *net, *disk;            /* net: NaN where not stated */
-    double *exponent, *knee, *knee_slope;  /* of the queue, see loss.c */
+    double *exponent, *knee, *knee_slope; /* of the queue, see loss.c */
 
     /* VMs; demand 0 where it was not measured */
     imig__sums *brings;
@@ -88,7 +88,7 @@ void imig__state_free(imig__state *state);
 
 void imig__state_move(imig__state *state, uint32_t vm, uint32_t host);
 imig__losses imig__state_losses(const imig__state *state);
-imig__losses imig__state_host_losses(const imig__state *state, uint32_t host); /* no communication */
+imig__losses imig__state_host_losses(const imig__state *state, uint32_t host); /* no flows */
 double imig__state_loss(const imig__state *state);
 
 /*
@@ -114,6 +114,9 @@ double imig__state_other_gain(const imig__state *state, uint32_t vm, double cros
 /* The queue on a host at a CPU utilisation: its length, and what one more core of demand adds. */
 double imig__queue(const imig__load *load, uint32_t host, double utilisation);
 double imig__queue_price(const imig__load *load, uint32_t host, double utilisation);
+
+/* Prepares the queue of a host from its cores; for load.c. */
+void imig__queue_init(imig__load *load, size_t host);
 
 /* How fast that price rises: for the standard error of a gain. */
 double imig__queue_curvature(const imig__load *load, uint32_t host, double utilisation);

@@ -207,7 +207,7 @@ static const struct {
     { "no-measurement", "its CPU use was not measured" },
     { "host-offline", "its host cannot be reached" },
     { "will-not-converge", "it dirties memory faster than the link can carry" },
-    { "no-path", "no sequence of migrations leads there without exceeding a host's memory or a rule" },
+    { "no-path", "no sequence of migrations leads there within memory and rules" },
 };
 
 static char *

@@ -2,7 +2,7 @@
 #ifndef IMIG_PLANNER_PRIV_H
 #define IMIG_PLANNER_PRIV_H
 
-/* One plan in the making; shared by planner.c, budget.c and explain.c. */
+/* One plan in the making; shared by the files of this folder. */
 
 #include "plan/plan-priv.h"
 #include "plan/schedule-priv.h"
@@ -27,6 +27,13 @@ typedef struct imig__planner {
 
 /* What a VM loses by one migration, averaged over the horizon. */
 double imig__planner_move_loss(const imig__planner *planner, uint32_t vm, const imig_cost *cost);
+
+/* Everybody at home again. */
+void imig__planner_reset(imig__planner *planner);
+
+/* The placement that is wished for: by the search, or by the rule of thumb of the policy. */
+void imig__planner_place_informed(imig__planner *planner);
+void imig__planner_place_by_rule(imig__planner *planner);
 
 /* Sends VMs home until the plan is within its budget, least gain per cost first. */
 void imig__planner_keep_budget(imig__planner *planner);

@@ -2,7 +2,6 @@
 #include "plan/planner-priv.h"
 
 #include "model/cluster-priv.h"
-#include "policy/search-priv.h"
 
 #include <imig/order.h>
 #include <imig/select.h>
@@ -10,12 +9,6 @@
 #include <string.h>
 
 enum { ATTEMPTS = 3 }; /* searches, where the schedule found no way for some moves */
-
-/* Without a stated error a measurement counts as this uncertain; assumed. */
-#define NOISE_ASSUMED 0.05
-
-/* Share of the loss that errors may pretend to be avoidable; assumed. */
-#define NOISE_SHARE 0.02
 
 static const char *const goals[] = {
     [IMIG__BALANCE] = "balance",
@@ -200,203 +193,6 @@ find_sources(imig__planner *planner)
     }
 }
 
-/* -- the rules of thumb: select on each overloaded host, place each VM that was selected -- */
-
-struct by_host {
-    uint32_t *begin, *vm;
-};
-
-static struct by_host
-group_by_host(const imig__load *load)
-{
-    struct by_host g = { g_new0(uint32_t, load->hosts + 1), g_new(uint32_t, load->vms) };
-    uint32_t *fill;
-
-    for (uint32_t v = 0; v < load->vms; v++)
-        g.begin[load->home[v] + 1]++;
-    for (uint32_t h = 0; h < load->hosts; h++)
-        g.begin[h + 1] += g.begin[h];
-    fill = g_memdup2(g.begin, (load->hosts + 1) * sizeof *fill);
-    for (uint32_t v = 0; v < load->vms; v++)
-        g.vm[fill[load->home[v]]++] = v;
-    g_free(fill);
-    return g;
-}
-
-static int
-compare_load(const void *a, const void *b, void *data)
-{
-    const imig__state *state = data;
-    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
-    double ux = state->sums[x].cpu / state->load->cores[x];
-    double uy = state->sums[y].cpu / state->load->cores[y];
-
-    if (ux != uy)
-        return ux > uy ? -1 : 1;
-    return (x > y) - (x < y);
-}
-
-static gboolean
-is_relieved(const imig__planner *planner, uint32_t host)
-{
-    const imig__problem *problem = &planner->problem;
-
-    if (planner->empties[host])
-        return problem->state->sums[host].count <= 0;
-    return !imig__space_overloaded(problem->space, problem->state, host);
-}
-
-static void
-place_by_rule(imig__planner *planner)
-{
-    imig__problem *problem = &planner->problem;
-    struct by_host by_host = group_by_host(problem->load);
-    uint32_t *ranked = g_new(uint32_t, problem->load->vms), moves = 0, sources = 0;
-    uint32_t *source = g_new(uint32_t, problem->load->hosts);
-    double bytes = 0;
-
-    for (uint32_t h = 0; h < problem->load->hosts; h++)
-        if (planner->sheds[h])
-            source[sources++] = h;
-    g_qsort_with_data(source, (gint) sources, sizeof *source, compare_load, problem->state);
-    for (uint32_t s = 0; s < sources; s++) {
-        uint32_t h = source[s], begin = by_host.begin[h], end = by_host.begin[h + 1];
-        size_t n = imig__select_rank(problem, planner->policy, by_host.vm + begin, end - begin,
-                                     planner->opt.seed, ranked);
-
-        for (size_t i = 0; i < n && !is_relieved(planner, h); i++) {
-            uint32_t v = ranked[i], to;
-            double size = problem->load->brings[v].memory;
-
-            if (problem->state->host[v] != h)
-                continue;
-            if (moves >= planner->opt.max_moves || bytes + size > planner->opt.max_bytes)
-                continue;
-            to = imig__place_one(problem, problem->state, planner->policy, v, planner->empties,
-                                 planner->opt.seed);
-            if (to == IMIG_NO_HOST)
-                continue;
-            imig__space_unit_move(problem->space, problem->state, v, to);
-            moves++;
-            bytes += size;
-        }
-    }
-    g_free(by_host.begin);
-    g_free(by_host.vm);
-    g_free(source);
-    g_free(ranked);
-}
-
-/* -- the search, and whether what it finds is more than the measurements pretend -- */
-
-static void
-reset(imig__planner *planner)
-{
-    imig__state_free(planner->problem.state);
-    planner->problem.state = imig__state_new(planner->problem.load);
-}
-
-static void
-search(imig__planner *planner, double noise_ratio, double noise_assumed, double noise_share)
-{
-    imig__search_options options = {
-        .move_loss = planner->move_loss,
-        .gain_ratio = planner->opt.gain_ratio,
-        .noise_ratio = noise_ratio,
-        .noise_assumed = noise_assumed,
-        .noise_share = noise_share,
-        .sheds = planner->goal == IMIG__BALANCE ? NULL : planner->sheds,
-        .empties = planner->empties,
-        .relief_price = planner->goal == IMIG__RELIEVE ? IMIG__RELIEF_PRICE : 0,
-        .seed = planner->opt.seed,
-        .cancel = planner->opt.cancel,
-    };
-
-    imig__search(planner->problem.space, planner->problem.state, &options);
-    imig__planner_keep_budget(planner);
-}
-
-/* Does memory, a rule or the goal ask for moves, whatever they gain? */
-static gboolean
-is_demanded(const imig__planner *planner, const imig__state *before)
-{
-    const imig__space *space = planner->problem.space;
-    const imig__load *load = planner->problem.load;
-
-    for (uint32_t h = 0; h < load->hosts; h++)
-        if (imig__space_excess(space, before, h) > 0
-            || (planner->empties[h] && before->sums[h].count > 0)
-            || (planner->goal == IMIG__RELIEVE && planner->sheds[h]))
-            return TRUE;
-    for (uint32_t v = 0; v < load->vms; v++) {
-        uint32_t first = space->unit_vm[space->unit_begin[space->unit[v]]];
-
-        if (!imig__vm_may_be_on(planner->cluster, v, before->host[v])
-            || before->host[v] != before->host[first]
-            || imig__space_conflicts(space, before, v, before->host[v], TRUE) > 0)
-            return TRUE;
-    }
-    return FALSE;
-}
-
-/*
- * Measured again, a cluster in its best placement looks improvable: the search finds what the errors
- * pretend.  With price p(u) per core and a standard error s of a host's demand that is about
- * p'(u) s^2 / 2 a host, and as much again because the placement was found on other errors; what the
- * curvature does not see is allowed for by a share of the loss.
- */
-static double
-worth_of_errors(const imig__planner *planner, const imig__state *before)
-{
-    const imig__load *load = planner->problem.load;
-    double *variance = g_new0(double, load->hosts), worth = 0;
-
-    for (uint32_t v = 0; v < load->vms; v++) {
-        double error = isnan(load->noise[v]) ? NOISE_ASSUMED * load->brings[v].cpu
-                                             : load->noise[v];
-
-        variance[load->home[v]] += error * error;
-    }
-    for (uint32_t h = 0; h < load->hosts; h++)
-        worth += imig__queue_curvature(load, h, before->sums[h].cpu / load->cores[h])
-                 * variance[h];
-    g_free(variance);
-    return worth + NOISE_SHARE * imig__state_loss(before);
-}
-
-static double
-worth_of_plan(const imig__planner *planner, const imig__state *before)
-{
-    const imig__state *after = planner->problem.state;
-    double worth = imig__state_loss(before) - imig__state_loss(after);
-
-    for (uint32_t v = 0; v < after->load->vms; v++)
-        if (after->host[v] != before->host[v])
-            worth -= planner->move_loss[v];
-    return worth;
-}
-
-/*
- * Where the cluster as a whole gains no more than its errors could pretend, only moves that stand
- * out by themselves are left: each against its own error, as one of as many candidates as there
- * are VMs (the largest of n normal errors is about sqrt(2 ln n) of them).
- */
-static void
-place_informed(imig__planner *planner)
-{
-    double ratio = planner->opt.noise_ratio;
-    imig__state *before = imig__state_new(planner->problem.load);
-
-    search(planner, ratio, 0, 0);
-    if (ratio > 0 && !is_demanded(planner, before)
-        && worth_of_plan(planner, before) < ratio * worth_of_errors(planner, before)) {
-        reset(planner);
-        search(planner, ratio + sqrt(2 * log(MAX(planner->problem.load->vms, 1))),
-               NOISE_ASSUMED, NOISE_SHARE);
-    }
-    imig__state_free(before);
-}
-
 /* -- order and schedule -- */
 
 static size_t
@@ -500,9 +296,9 @@ decide(imig__planner *planner, imig_error **error)
         size_t n;
 
         if (planner->policy == IMIG__POLICY_INFORMED)
-            place_informed(planner);
+            imig__planner_place_informed(planner);
         else
-            place_by_rule(planner);
+            imig__planner_place_by_rule(planner);
         n = collect_moves(planner, moves);
         r = order_moves(planner, moves, n, error);
         if (r != IMIG_OK)
@@ -524,7 +320,7 @@ decide(imig__planner *planner, imig_error **error)
             break;
         }
         imig__schedule_clear(&planner->schedule);
-        reset(planner);
+        imig__planner_reset(planner);
     }
     g_free(moves);
     return r;
@@ -559,9 +355,10 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
     if (r != IMIG_OK)
         return r;
     planner.predict = (imig_predict_options) IMIG_PREDICT_OPTIONS_INIT;
-    planner.predict.set = (planner.opt.set & IMIG_PLAN_HAS_BANDWIDTH ? IMIG_PREDICT_HAS_BANDWIDTH : 0)
-                          | (planner.opt.set & IMIG_PLAN_HAS_DOWNTIME_LIMIT
-                                 ? IMIG_PREDICT_HAS_DOWNTIME_LIMIT : 0);
+    if (planner.opt.set & IMIG_PLAN_HAS_BANDWIDTH)
+        planner.predict.set |= IMIG_PREDICT_HAS_BANDWIDTH;
+    if (planner.opt.set & IMIG_PLAN_HAS_DOWNTIME_LIMIT)
+        planner.predict.set |= IMIG_PREDICT_HAS_DOWNTIME_LIMIT;
     planner.predict.bandwidth_bytes_per_s = planner.opt.bandwidth_bytes_per_s;
     planner.predict.downtime_limit_s = planner.opt.downtime_limit_s;
     loss.network_price = planner.opt.network_price;

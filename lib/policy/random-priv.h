@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 /*
- * A number that depends on a seed and a key alone (the finaliser of SplitMix64, Steele et al. 2014):
- * the same everywhere, and the same for an item whatever happens to the others.
+ * A number that depends on a seed and a key alone (the finaliser of SplitMix64, Steele et al.
+ * 2014): the same everywhere, and the same for an item whatever happens to the others.
  */
 static inline uint64_t
 imig__random(uint64_t seed, uint64_t key)

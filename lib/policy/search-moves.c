@@ -57,7 +57,8 @@ refresh_window(imig__search_run *run, uint32_t slot)
         run->reserve_next++;
     if (run->reserve_next >= hosts)
         return;
-    if (imig__run_price(run, run->window[slot]) > imig__run_price(run, run->reserve[run->reserve_next]))
+    if (imig__run_price(run, run->window[slot])
+        > imig__run_price(run, run->reserve[run->reserve_next]))
         run->window[slot] = run->reserve[run->reserve_next++];
 }
 
@@ -143,7 +144,8 @@ relieve_host(imig__search_run *run, uint32_t host)
                              || !imig__space_unit_alone(space, v)
                              || space->cluster->vms[v].host_count > 0;
 
-            if (!imig__run_may_move(run, v) || (space->unit_vm[space->unit_begin[space->unit[v]]] != v))
+            if (!imig__run_may_move(run, v)
+                || space->unit_vm[space->unit_begin[space->unit[v]]] != v)
                 continue;
             if (!violated && !ruled && potential(run, v) <= -best.delta + run->worth)
                 continue;
@@ -166,7 +168,7 @@ imig__run_relieve_hosts(imig__search_run *run)
 
     imig__run_sort_hosts(run);
     imig__run_fill_window(run);
-    /* Hottest first.  The order was made before the window began to use it up from the other end. */
+    /* Hottest first; the window uses the same order up from the other end. */
     for (uint32_t i = run->load->hosts; i-- > 0;)
         if (run->active[run->reserve[i]])
             gained += relieve_host(run, run->reserve[i]);

@@ -3,8 +3,8 @@
 #define IMIG_SEARCH_PRIV_H
 
 /*
- * The search for the least loss: who should be where?  Moves, swaps and repairs from the state it is
- * given, each evaluated in O(workloads); ends by itself; deterministic.
+ * The search for the least loss: who should be where?  Moves, swaps and repairs from the state it
+ * is given, each evaluated in O(workloads); ends by itself; deterministic.
  */
 
 #include "policy/space-priv.h"

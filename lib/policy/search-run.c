@@ -3,7 +3,8 @@
 
 #include "model/cluster-priv.h"
 
-#define SOFT_PRICE 0.05 /* lost cores of a broken soft rule: less than anything that is worth a move */
+/* Lost cores of a broken soft rule: less than anything that matters. */
+#define SOFT_PRICE 0.05
 
 double
 imig__run_price(const imig__search_run *run, uint32_t host)

@@ -245,8 +245,8 @@ kick(imig__search_run *run, uint64_t seed)
 }
 
 /*
- * Iterated local search (Lourenço, Martin, Stützle 2003): where a cluster is small enough for it, the
- * best placement is disturbed and improved again, and the better one is kept.
+ * Iterated local search (Lourenço, Martin, Stützle 2003): where a cluster is small enough for
+ * it, the best placement is disturbed and improved again, and the better one is kept.
  */
 static void
 escape(imig__search_run *run, double least)

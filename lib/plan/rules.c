@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan/planner-priv.h"
+
+/* The rules of thumb: select on each overloaded host, place each VM that was selected. */
+
+struct by_host {
+    uint32_t *begin, *vm;
+};
+
+static struct by_host
+group_by_host(const imig__load *load)
+{
+    struct by_host g = { g_new0(uint32_t, load->hosts + 1), g_new(uint32_t, load->vms) };
+    uint32_t *fill;
+
+    for (uint32_t v = 0; v < load->vms; v++)
+        g.begin[load->home[v] + 1]++;
+    for (uint32_t h = 0; h < load->hosts; h++)
+        g.begin[h + 1] += g.begin[h];
+    fill = g_memdup2(g.begin, (load->hosts + 1) * sizeof *fill);
+    for (uint32_t v = 0; v < load->vms; v++)
+        g.vm[fill[load->home[v]]++] = v;
+    g_free(fill);
+    return g;
+}
+
+static int
+compare_load(const void *a, const void *b, void *data)
+{
+    const imig__state *state = data;
+    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+    double ux = state->sums[x].cpu / state->load->cores[x];
+    double uy = state->sums[y].cpu / state->load->cores[y];
+
+    if (ux != uy)
+        return ux > uy ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+static gboolean
+is_relieved(const imig__planner *planner, uint32_t host)
+{
+    const imig__problem *problem = &planner->problem;
+
+    if (planner->empties[host])
+        return problem->state->sums[host].count <= 0;
+    return !imig__space_overloaded(problem->space, problem->state, host);
+}
+
+void
+imig__planner_place_by_rule(imig__planner *planner)
+{
+    imig__problem *problem = &planner->problem;
+    struct by_host by_host = group_by_host(problem->load);
+    uint32_t *ranked = g_new(uint32_t, problem->load->vms), moves = 0, sources = 0;
+    uint32_t *source = g_new(uint32_t, problem->load->hosts);
+    double bytes = 0;
+
+    for (uint32_t h = 0; h < problem->load->hosts; h++)
+        if (planner->sheds[h])
+            source[sources++] = h;
+    g_qsort_with_data(source, (gint) sources, sizeof *source, compare_load, problem->state);
+    for (uint32_t s = 0; s < sources; s++) {
+        uint32_t h = source[s], begin = by_host.begin[h], end = by_host.begin[h + 1];
+        size_t n = imig__select_rank(problem, planner->policy, by_host.vm + begin, end - begin,
+                                     planner->opt.seed, ranked);
+
+        for (size_t i = 0; i < n && !is_relieved(planner, h); i++) {
+            uint32_t v = ranked[i], to;
+            double size = problem->load->brings[v].memory;
+
+            if (problem->state->host[v] != h)
+                continue;
+            if (moves >= planner->opt.max_moves || bytes + size > planner->opt.max_bytes)
+                continue;
+            to = imig__place_one(problem, problem->state, planner->policy, v, planner->empties,
+                                 planner->opt.seed);
+            if (to == IMIG_NO_HOST)
+                continue;
+            imig__space_unit_move(problem->space, problem->state, v, to);
+            moves++;
+            bytes += size;
+        }
+    }
+    g_free(by_host.begin);
+    g_free(by_host.vm);
+    g_free(source);
+    g_free(ranked);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan/planner-priv.h"
+
+#include "model/cluster-priv.h"
+#include "policy/search-priv.h"
+
+#include <math.h>
+
+/* The search, and whether what it finds is more than the errors of the measurements pretend. */
+
+/* Without a stated error a measurement counts as this uncertain; assumed. */
+#define NOISE_ASSUMED 0.05
+
+/* Share of the loss that errors may pretend to be avoidable; assumed. */
+#define NOISE_SHARE 0.02
+
+void
+imig__planner_reset(imig__planner *planner)
+{
+    imig__state_free(planner->problem.state);
+    planner->problem.state = imig__state_new(planner->problem.load);
+}
+
+static void
+search(imig__planner *planner, double noise_ratio, double noise_assumed, double noise_share)
+{
+    imig__search_options options = {
+        .move_loss = planner->move_loss,
+        .gain_ratio = planner->opt.gain_ratio,
+        .noise_ratio = noise_ratio,
+        .noise_assumed = noise_assumed,
+        .noise_share = noise_share,
+        .sheds = planner->goal == IMIG__BALANCE ? NULL : planner->sheds,
+        .empties = planner->empties,
+        .relief_price = planner->goal == IMIG__RELIEVE ? IMIG__RELIEF_PRICE : 0,
+        .seed = planner->opt.seed,
+        .cancel = planner->opt.cancel,
+    };
+
+    imig__search(planner->problem.space, planner->problem.state, &options);
+    imig__planner_keep_budget(planner);
+}
+
+/* Does memory, a rule or the goal ask for moves, whatever they gain? */
+static gboolean
+is_demanded(const imig__planner *planner, const imig__state *before)
+{
+    const imig__space *space = planner->problem.space;
+    const imig__load *load = planner->problem.load;
+
+    for (uint32_t h = 0; h < load->hosts; h++)
+        if (imig__space_excess(space, before, h) > 0
+            || (planner->empties[h] && before->sums[h].count > 0)
+            || (planner->goal == IMIG__RELIEVE && planner->sheds[h]))
+            return TRUE;
+    for (uint32_t v = 0; v < load->vms; v++) {
+        uint32_t first = space->unit_vm[space->unit_begin[space->unit[v]]];
+
+        if (!imig__vm_may_be_on(planner->cluster, v, before->host[v])
+            || before->host[v] != before->host[first]
+            || imig__space_conflicts(space, before, v, before->host[v], TRUE) > 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/*
+ * Measured again, a cluster in its best placement looks improvable: the search finds what the
+ * errors pretend.  With price p(u) per core and a standard error s of a host's demand that is about
+ * p'(u) s^2 / 2 a host, and as much again because the placement was found on other errors; what the
+ * curvature does not see is allowed for by a share of the loss.
+ */
+static double
+worth_of_errors(const imig__planner *planner, const imig__state *before)
+{
+    const imig__load *load = planner->problem.load;
+    double *variance = g_new0(double, load->hosts), worth = 0;
+
+    for (uint32_t v = 0; v < load->vms; v++) {
+        double error = isnan(load->noise[v]) ? NOISE_ASSUMED * load->brings[v].cpu
+                                             : load->noise[v];
+
+        variance[load->home[v]] += error * error;
+    }
+    for (uint32_t h = 0; h < load->hosts; h++)
+        worth += imig__queue_curvature(load, h, before->sums[h].cpu / load->cores[h])
+                 * variance[h];
+    g_free(variance);
+    return worth + NOISE_SHARE * imig__state_loss(before);
+}
+
+static double
+worth_of_plan(const imig__planner *planner, const imig__state *before)
+{
+    const imig__state *after = planner->problem.state;
+    double worth = imig__state_loss(before) - imig__state_loss(after);
+
+    for (uint32_t v = 0; v < after->load->vms; v++)
+        if (after->host[v] != before->host[v])
+            worth -= planner->move_loss[v];
+    return worth;
+}
+
+/*
+ * Where the cluster as a whole gains no more than its errors could pretend, only moves that stand
+ * out by themselves are left: each against its own error, as one of as many candidates as there
+ * are VMs (the largest of n normal errors is about sqrt(2 ln n) of them).
+ */
+void
+imig__planner_place_informed(imig__planner *planner)
+{
+    double ratio = planner->opt.noise_ratio;
+    imig__state *before = imig__state_new(planner->problem.load);
+
+    search(planner, ratio, 0, 0);
+    if (ratio > 0 && !is_demanded(planner, before)
+        && worth_of_plan(planner, before) < ratio * worth_of_errors(planner, before)) {
+        imig__planner_reset(planner);
+        search(planner, ratio + sqrt(2 * log(MAX(planner->problem.load->vms, 1))),
+               NOISE_ASSUMED, NOISE_SHARE);
+    }
+    imig__state_free(before);
+}
