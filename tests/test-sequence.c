@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cost/interplay-priv.h"
 #include "interplay-fixture.h"
-
-#include <imig/cost.h>
 
 /*
  * The experiment of section 3.3: 8 VMs go one after the other, the one at `at` does something, the
@@ -146,6 +145,137 @@ neighbour_agrees_with_the_lab(void **state)
     imig_cluster_unref(cluster);
 }
 
+/* A stream of numbers in [0, 1) that is the same everywhere. */
+static double
+next_number(uint64_t *seed)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (double) (*seed >> 11) / 9007199254740992.0;
+}
+
+/* Moves between four hosts of VMs of all kinds, with others that stay. */
+enum { HOSTS = 4, MOVES = 6, VMS = 14 };
+
+static imig_cluster *
+any_moves(uint64_t seed, uint32_t *vm, uint32_t *to, int32_t *workload)
+{
+    imig_cluster *cluster = imig_cluster_new(0);
+
+    for (int h = 0; h < HOSTS; h++)
+        add_host(cluster, (const char *const[]) { "a", "b", "c", "d" }[h],
+                 2 + 10 * next_number(&seed), (h % 2 ? 100 : 125) * MB, h == 3 ? 80 * MB : 0);
+    for (uint32_t i = 0; i < VMS; i++) {
+        double memory = exp(next_number(&seed) * 4) * 128 * MB;
+        const struct load load = {
+            .cpu_cores = next_number(&seed) * 2,
+            .tx = next_number(&seed) < 0.3 ? next_number(&seed) * 25 * MB : 0,
+            .rx = next_number(&seed) < 0.3 ? next_number(&seed) * 25 * MB : 0,
+            .dirty = next_number(&seed) < 0.5 ? next_number(&seed) * 25 * MB : 0,
+            .working_set = next_number(&seed) * memory / 4,
+            .workload = (int32_t) (next_number(&seed) * IMIG_WORKLOAD_COUNT),
+        };
+        uint32_t host = (uint32_t) (next_number(&seed) * 2);
+
+        add_vm(cluster, i, i < MOVES ? host : i % HOSTS, memory, &load);
+        workload[i] = load.workload;
+        if (i < MOVES) {
+            vm[i] = i;
+            to[i] = host == 0 ? 1 + (uint32_t) (next_number(&seed) * 3) : 2;
+        }
+    }
+    if (seed % 2)
+        assert_int_equal(imig_cluster_add_flow(cluster, 0, VMS - 1, 5 * MB, NULL), IMIG_OK);
+    finish(cluster);
+    return cluster;
+}
+
+static double
+price_sequence(const imig_cluster *cluster, const int32_t *workload, const uint32_t *vm,
+               const uint32_t *to, const uint32_t *order, const double *price)
+{
+    uint32_t vms[MOVES], hosts[MOVES];
+    double time_s[MOVES], downtime_s[MOVES], sum = 0;
+
+    for (int i = 0; i < MOVES; i++) {
+        vms[i] = vm[order[i]];
+        hosts[i] = to[order[i]];
+    }
+    assert_int_equal(imig_predict_sequence(cluster, workload, vms, hosts, MOVES, NULL, time_s,
+                                           downtime_s, NULL, NULL, NULL, NULL), IMIG_OK);
+    for (int i = 0; i < MOVES; i++)
+        sum += time_s[i] + (price ? price[order[i]] * downtime_s[i] : 0);
+    return sum;
+}
+
+static void
+swap(uint32_t *a, uint32_t *b)
+{
+    uint32_t kept = *a;
+
+    *a = *b;
+    *b = kept;
+}
+
+/* The next permutation in lexical order; FALSE after the last. */
+static gboolean
+permute(uint32_t *order)
+{
+    int i = MOVES - 2, j = MOVES - 1;
+
+    while (i >= 0 && order[i] > order[i + 1])
+        i--;
+    if (i < 0)
+        return FALSE;
+    while (order[j] < order[i])
+        j--;
+    swap(&order[i], &order[j]);
+    for (int a = i + 1, b = MOVES - 1; a < b; a++, b--)
+        swap(&order[a], &order[b]);
+    return TRUE;
+}
+
+static void
+improved_sequences_are_next_to_the_best_there_is(void **state)
+{
+    double gained = 0, missed = 0;
+    int rounds = 200;
+
+    (void) state;
+    for (int round = 0; round < rounds; round++) {
+        const double prices[MOVES] = { 50, 0, 0, 50, 0, 0 };
+        const double *price = round % 4 == 3 ? prices : NULL;
+        uint32_t vm[MOVES], to[MOVES], order[MOVES] = { 0, 1, 2, 3, 4, 5 }, again[MOVES];
+        int32_t workload[VMS];
+        imig_cluster *cluster = any_moves((uint64_t) round, vm, to, workload);
+        double before = price_sequence(cluster, workload, vm, to, order, price);
+        double best = before, after;
+        gboolean seen[MOVES] = { FALSE };
+
+        while (permute(order)) {
+            double cost = price_sequence(cluster, workload, vm, to, order, price);
+
+            best = MIN(best, cost);
+        }
+        for (uint32_t i = 0; i < MOVES; i++)
+            order[i] = again[i] = i;
+        imig__sequence_improve(cluster, workload, NULL, vm, to, MOVES, price, 1000000, order);
+        imig__sequence_improve(cluster, workload, NULL, vm, to, MOVES, price, 1000000, again);
+        assert_memory_equal(order, again, sizeof order);
+        for (int i = 0; i < MOVES; i++) {
+            assert_true(order[i] < MOVES && !seen[order[i]]);
+            seen[order[i]] = TRUE;
+        }
+        after = price_sequence(cluster, workload, vm, to, order, price);
+        assert_true(after <= before * (1 + 1e-9) && after >= best * (1 - 1e-9));
+        gained += (before - after) / best;
+        missed += (after - best) / best;
+        imig_cluster_unref(cluster);
+    }
+    /* As given they take far longer than need be. */
+    assert_true(gained / rounds > 0.02);
+    assert_true(missed / rounds < 0.003);
+}
+
 static void
 wrong_sequences_are_refused(void **state)
 {
@@ -194,6 +324,7 @@ main(void)
 {
     static const struct CMUnitTest others[] = {
         cmocka_unit_test(the_mean_time_follows_the_place_in_the_sequence),
+        cmocka_unit_test(improved_sequences_are_next_to_the_best_there_is),
         cmocka_unit_test(wrong_sequences_are_refused),
     };
     enum {

@@ -40,6 +40,20 @@ void imig__traffic_hold(const imig__traffic *traffic, uint32_t vm, uint32_t to,
                         double *hold_source, double *hold_destination);
 
 /*
+ * Moves single migrations of a sequence to where the sum of time + price x downtime is least, as
+ * long as that gains and the effort lasts (a million is about 0.1 s).  The pairwise model is where
+ * to begin: it takes effects for shares that add up, but links are divided, and a VM that dirties
+ * answers to less bandwidth out of proportion.
+ *
+ * vm, to: [n] as for imig_predict_sequence(), no VM twice.  downtime_price: [n], NULL: 0.
+ * order: [n] positions of vm in sequence, a permutation; never made worse.
+ */
+void imig__sequence_improve(const imig_cluster *cluster, const int32_t *workload,
+                            const imig_predict_options *options, const uint32_t *vm,
+                            const uint32_t *to, size_t n, const double *downtime_price,
+                            size_t effort, uint32_t *order);
+
+/*
  * No migration of this VM costs less, wherever it goes and whoever has left or arrived before: idle
  * links at both ends, and of the downtime only what is fixed.
  */

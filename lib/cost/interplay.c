@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cost/interplay-priv.h"
 #include "cost/precopy-priv.h"
+#include "cost/traffic-priv.h"
 #include "model/cluster-priv.h"
 #include "model/workload-priv.h"
 
@@ -12,14 +13,6 @@ static const double assumed_net_bytes_per_s = 1.25e8;
 static const double least_share = 0.1;       /* of a shared link that a migration always gets */
 static const double dirty_hold_ratio = 0.35; /* of a neighbour that dirties at link rate */
 static const double cpu_bound_from = 0.5;    /* utilisation at which that begins to show */
-
-/* One host: sums over the VMs that are on it now. */
-struct side {
-    double net, link, cores; /* link: a separate one; 0: none */
-    double tx, rx;           /* of the VMs, through the NIC */
-    double dirty;            /* dirty rates, each relative to net and at most 1 */
-    double demand;           /* cores */
-};
 
 /* One VM.  What it exchanges with a VM on its own host does not use the NIC. */
 struct guest {
@@ -38,7 +31,7 @@ struct imig__traffic {
     const imig_cluster *cluster;
     const int32_t *workload;
     double cap_bytes_per_s, downtime_limit_s; /* cap: of the stream; INFINITY: none */
-    struct side *sides;            /* [host_count] */
+    imig__side *sides;             /* [host_count] */
     struct guest *guests;          /* [vm_count] */
     struct neighbour *neighbours;  /* [first[vm] .. first[vm + 1]) of a VM */
     size_t *first;                 /* [vm_count + 1] */
@@ -56,39 +49,34 @@ value_of(const imig_vm_info *vm, imig_metric metric, double value)
     return has(vm, metric) ? value : 0;
 }
 
-static double
-sent_out(const struct guest *g)
+const imig__side *
+imig__traffic_side(const imig__traffic *t, uint32_t host)
 {
-    return MAX(g->tx - g->local_tx, 0);
+    return &t->sides[host];
 }
 
-static double
-received(const struct guest *g)
-{
-    return MAX(g->rx - g->local_rx, 0);
-}
-
-static double
-dirty_share(const imig__traffic *t, uint32_t vm, const struct side *side)
+imig__load
+imig__traffic_load(const imig__traffic *t, uint32_t vm)
 {
     const imig_vm_info *info = &t->cluster->vms[vm];
+    const struct guest *g = &t->guests[vm];
+    double dirty = value_of(info, IMIG_METRIC_DIRTY_BYTES_PER_S, info->dirty_bytes_per_s);
 
-    double rate = value_of(info, IMIG_METRIC_DIRTY_BYTES_PER_S, info->dirty_bytes_per_s);
-
-    return MIN(rate / side->net, 1);
+    return (imig__load) {
+        .tx = MAX(g->tx - g->local_tx, 0),
+        .rx = MAX(g->rx - g->local_rx, 0),
+        .dirty = MIN(dirty / t->sides[g->host].net, 1),
+        .demand = g->demand,
+    };
 }
 
 /* Adds a VM to the sums of its host, or with sign -1 takes it out. */
 static void
 add_guest(imig__traffic *t, uint32_t vm, double sign)
 {
-    const struct guest *g = &t->guests[vm];
-    struct side *side = &t->sides[g->host];
+    imig__load load = imig__traffic_load(t, vm);
 
-    side->tx += sign * sent_out(g);
-    side->rx += sign * received(g);
-    side->dirty += sign * dirty_share(t, vm, side);
-    side->demand += sign * g->demand;
+    imig__side_add(&t->sides[t->guests[vm].host], &load, sign);
 }
 
 static void
@@ -152,7 +140,7 @@ imig__traffic_new(const imig_cluster *cluster, const int32_t *workload,
         ? options->bandwidth_bytes_per_s : INFINITY;
     t->downtime_limit_s = options && options->set & IMIG_PREDICT_HAS_DOWNTIME_LIMIT
         ? options->downtime_limit_s : IMIG__DOWNTIME_LIMIT_S;
-    t->sides = g_new0(struct side, cluster->host_count);
+    t->sides = g_new0(imig__side, cluster->host_count);
     t->guests = g_new0(struct guest, cluster->vm_count);
     list_neighbours(t);
     for (size_t i = 0; i < cluster->host_count; i++) {
@@ -212,7 +200,7 @@ imig__traffic_move(imig__traffic *t, uint32_t vm, uint32_t host)
 
 /* What VMs that take so much leave of a host's link to migrations. */
 static double
-link_left(const struct side *side, double taken)
+link_left(const imig__side *side, double taken)
 {
     if (side->link > 0)
         return side->link;
@@ -221,9 +209,9 @@ link_left(const struct side *side, double taken)
 
 /* By how much VMs that dirty hold up those who leave their host, where it is bound by its CPUs. */
 static double
-dirty_hold(const struct side *side, double dirty)
+dirty_hold(const imig__side *side, double dirty)
 {
-    double u = side->demand / side->cores;
+    double u = side->load.demand / side->cores;
     double bound = CLAMP((u - cpu_bound_from) / (1 - cpu_bound_from), 0, 1);
 
     return dirty_hold_ratio * bound * MAX(dirty, 0);
@@ -233,6 +221,21 @@ static double
 stream_rate(const imig__traffic *t, double link_bytes_per_s)
 {
     return MIN(IMIG__LINK_SHARE * link_bytes_per_s, t->cap_bytes_per_s);
+}
+
+void
+imig__traffic_rates(const imig__traffic *t, const imig__load *own, const imig__side *from,
+                    const imig__side *into, uint32_t out_sharing, uint32_t in_sharing,
+                    double *live, double *stop)
+{
+    /* A VM that stands still sends nothing, nor do dirtying neighbours keep it from copying. */
+    double out_live = link_left(from, from->load.tx) / out_sharing;
+    double out_stop = link_left(from, from->load.tx - own->tx) / out_sharing;
+    double in = link_left(into, into->load.rx) / in_sharing;
+    double hold = dirty_hold(from, from->load.dirty - own->dirty);
+
+    *live = stream_rate(t, MIN(out_live, in)) / (1 + hold);
+    *stop = stream_rate(t, MIN(out_stop, in));
 }
 
 static imig__precopy
@@ -268,32 +271,34 @@ precopy_of(const imig__traffic *t, uint32_t vm, double live, double stop)
 }
 
 void
+imig__traffic_predict_at(const imig__traffic *t, uint32_t vm, double live, double stop,
+                         imig_cost *cost)
+{
+    imig__precopy p = precopy_of(t, vm, live, stop);
+
+    imig__precopy_predict(&p, cost, NULL);
+}
+
+void
 imig__traffic_predict(const imig__traffic *t, uint32_t vm, uint32_t to, uint32_t out_sharing,
                       uint32_t in_sharing, imig_cost *cost)
 {
-    const struct guest *g = &t->guests[vm];
-    const struct side *from = &t->sides[g->host], *into = &t->sides[to];
-    double out_live, out_stop, in, live, stop;
-    imig__precopy p;
+    imig__load own;
+    double live, stop;
 
     g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
     g_assert(out_sharing >= 1 && in_sharing >= 1);
-    /* A VM that stands still sends nothing, nor do dirtying neighbours keep it from copying. */
-    out_live = link_left(from, from->tx) / out_sharing;
-    out_stop = link_left(from, from->tx - sent_out(g)) / out_sharing;
-    in = link_left(into, into->rx) / in_sharing;
-    live = stream_rate(t, MIN(out_live, in))
-           / (1 + dirty_hold(from, from->dirty - dirty_share(t, vm, from)));
-    stop = stream_rate(t, MIN(out_stop, in));
-    p = precopy_of(t, vm, live, stop);
-    imig__precopy_predict(&p, cost, NULL);
+    own = imig__traffic_load(t, vm);
+    imig__traffic_rates(t, &own, &t->sides[t->guests[vm].host], &t->sides[to], out_sharing,
+                        in_sharing, &live, &stop);
+    imig__traffic_predict_at(t, vm, live, stop, cost);
 }
 
 void
 imig__traffic_predict_idle(const imig__traffic *t, uint32_t vm, imig_cost *cost)
 {
     const struct guest *g = &t->guests[vm];
-    const struct side *from = &t->sides[g->host];
+    const imig__side *from = &t->sides[g->host];
     imig_cost least = IMIG_COST_INIT;
     double own = g->tx;
     imig__precopy p;
@@ -318,22 +323,23 @@ imig__traffic_hold(const imig__traffic *t, uint32_t vm, uint32_t to, double *hol
     const imig_vm_info *info = &t->cluster->vms[vm];
     const imig__workload_row *row = t->workload[vm] == IMIG_WORKLOAD_UNKNOWN
         ? NULL : &imig__workload_rows[t->workload[vm]];
-    const struct side *from = &t->sides[g->host], *into = &t->sides[to];
+    const imig__side *from = &t->sides[g->host], *into = &t->sides[to];
+    const imig__load own = imig__traffic_load(t, vm);
     gboolean has_flows = t->first[vm] < t->first[vm + 1];
 
     g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
     if (has_flows || has(info, IMIG_METRIC_NET_TX_BYTES_PER_S)
         || has(info, IMIG_METRIC_DIRTY_BYTES_PER_S)) {
-        double without = from->dirty - dirty_share(t, vm, from);
-
-        *hold_source = 1 - link_left(from, from->tx) / link_left(from, from->tx - sent_out(g))
-                           * (1 + dirty_hold(from, without)) / (1 + dirty_hold(from, from->dirty));
+        *hold_source = 1 - link_left(from, from->load.tx) / link_left(from, from->load.tx - own.tx)
+                           * (1 + dirty_hold(from, from->load.dirty - own.dirty))
+                           / (1 + dirty_hold(from, from->load.dirty));
     } else {
         /* The row says by how much it lengthens the time without it. */
         *hold_source = row ? row->hold_source / (1 + row->hold_source) : 0;
     }
     if (has_flows || has(info, IMIG_METRIC_NET_RX_BYTES_PER_S))
-        *hold_destination = link_left(into, into->rx) / link_left(into, into->rx + g->rx) - 1;
+        *hold_destination = link_left(into, into->load.rx)
+                            / link_left(into, into->load.rx + g->rx) - 1;
     else
         *hold_destination = row ? row->hold_destination : 0;
 }

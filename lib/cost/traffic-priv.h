@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_TRAFFIC_PRIV_H
+#define IMIG_TRAFFIC_PRIV_H
+
+/* The pieces of a prediction, for whoever asks what it would be with one VM more or less. */
+
+#include "cost/interplay-priv.h"
+
+/* What a VM does on a host, or all of its VMs together. */
+typedef struct imig__load {
+    double tx, rx; /* through the NIC */
+    double dirty;  /* dirty rates, each relative to the NIC and at most 1 */
+    double demand; /* cores; nothing where it was not measured */
+} imig__load;
+
+typedef struct imig__side {
+    double net, link, cores; /* link: a separate one for migrations; 0: none */
+    imig__load load;
+} imig__side;
+
+static inline void
+imig__side_add(imig__side *side, const imig__load *load, double sign)
+{
+    side->load.tx += sign * load->tx;
+    side->load.rx += sign * load->rx;
+    side->load.dirty += sign * load->dirty;
+    side->load.demand += sign * load->demand;
+}
+
+const imig__side *imig__traffic_side(const imig__traffic *traffic, uint32_t host);
+
+/* Of a VM, where it is now. */
+imig__load imig__traffic_load(const imig__traffic *traffic, uint32_t vm);
+
+/* Bytes of the stream in a second while a VM, which is own on side from, runs and stands still. */
+void imig__traffic_rates(const imig__traffic *traffic, const imig__load *own,
+                         const imig__side *from, const imig__side *into, uint32_t out_sharing,
+                         uint32_t in_sharing, double *live, double *stop);
+void imig__traffic_predict_at(const imig__traffic *traffic, uint32_t vm, double live, double stop,
+                              imig_cost *cost);
+
+#endif
