@@ -15,7 +15,7 @@ struct step {
     uint32_t vm, from, to;
     double key;               /* orders the sequence */
     double price;             /* of downtime */
-    imig__load leaves, comes; /* what the source loses and the destination gains */
+    imig__usage leaves, comes; /* what the source loses and the destination gains */
     imig__side source, destination; /* at its turn */
     double live, stop, value; /* rates then, and time + price x downtime at them */
 };
@@ -218,12 +218,12 @@ run(struct improver *m, imig__traffic *traffic, const uint32_t *order)
 
         s->source = *imig__traffic_side(traffic, s->from);
         s->destination = *imig__traffic_side(traffic, s->to);
-        s->leaves = imig__traffic_load(traffic, s->vm);
+        s->leaves = imig__traffic_usage(traffic, s->vm);
         s->live = s->stop = -1;
         evaluate(m, s, &s->source, &s->destination);
         sum += s->value;
         imig__traffic_move(traffic, s->vm, s->to);
-        s->comes = imig__traffic_load(traffic, s->vm);
+        s->comes = imig__traffic_usage(traffic, s->vm);
     }
     for (size_t i = 0; i < m->n; i++)
         imig__traffic_move(traffic, m->steps[i].vm, m->steps[i].from);
@@ -287,7 +287,7 @@ imig__sequence_improve(const imig_cluster *cluster, const int32_t *workload,
             moved |= move_step(&m, better[i]);
         sort_steps(&m, better);
     }
-    /* Flows make loads depend on who moved before; what was priced without them may be wrong. */
+    /* Flows make usage depend on who moved before: what was priced without them may be wrong. */
     if (run(&m, traffic, better) < before)
         memcpy(order, better, n * sizeof *order);
 

@@ -55,14 +55,14 @@ imig__traffic_side(const imig__traffic *t, uint32_t host)
     return &t->sides[host];
 }
 
-imig__load
-imig__traffic_load(const imig__traffic *t, uint32_t vm)
+imig__usage
+imig__traffic_usage(const imig__traffic *t, uint32_t vm)
 {
     const imig_vm_info *info = &t->cluster->vms[vm];
     const struct guest *g = &t->guests[vm];
     double dirty = value_of(info, IMIG_METRIC_DIRTY_BYTES_PER_S, info->dirty_bytes_per_s);
 
-    return (imig__load) {
+    return (imig__usage) {
         .tx = MAX(g->tx - g->local_tx, 0),
         .rx = MAX(g->rx - g->local_rx, 0),
         .dirty = MIN(dirty / t->sides[g->host].net, 1),
@@ -74,9 +74,9 @@ imig__traffic_load(const imig__traffic *t, uint32_t vm)
 static void
 add_guest(imig__traffic *t, uint32_t vm, double sign)
 {
-    imig__load load = imig__traffic_load(t, vm);
+    imig__usage usage = imig__traffic_usage(t, vm);
 
-    imig__side_add(&t->sides[t->guests[vm].host], &load, sign);
+    imig__side_add(&t->sides[t->guests[vm].host], &usage, sign);
 }
 
 static void
@@ -211,7 +211,7 @@ link_left(const imig__side *side, double taken)
 static double
 dirty_hold(const imig__side *side, double dirty)
 {
-    double u = side->load.demand / side->cores;
+    double u = side->usage.demand / side->cores;
     double bound = CLAMP((u - cpu_bound_from) / (1 - cpu_bound_from), 0, 1);
 
     return dirty_hold_ratio * bound * MAX(dirty, 0);
@@ -224,15 +224,15 @@ stream_rate(const imig__traffic *t, double link_bytes_per_s)
 }
 
 void
-imig__traffic_rates(const imig__traffic *t, const imig__load *own, const imig__side *from,
+imig__traffic_rates(const imig__traffic *t, const imig__usage *own, const imig__side *from,
                     const imig__side *into, uint32_t out_sharing, uint32_t in_sharing,
                     double *live, double *stop)
 {
     /* A VM that stands still sends nothing, nor do dirtying neighbours keep it from copying. */
-    double out_live = link_left(from, from->load.tx) / out_sharing;
-    double out_stop = link_left(from, from->load.tx - own->tx) / out_sharing;
-    double in = link_left(into, into->load.rx) / in_sharing;
-    double hold = dirty_hold(from, from->load.dirty - own->dirty);
+    double out_live = link_left(from, from->usage.tx) / out_sharing;
+    double out_stop = link_left(from, from->usage.tx - own->tx) / out_sharing;
+    double in = link_left(into, into->usage.rx) / in_sharing;
+    double hold = dirty_hold(from, from->usage.dirty - own->dirty);
 
     *live = stream_rate(t, MIN(out_live, in)) / (1 + hold);
     *stop = stream_rate(t, MIN(out_stop, in));
@@ -283,12 +283,12 @@ void
 imig__traffic_predict(const imig__traffic *t, uint32_t vm, uint32_t to, uint32_t out_sharing,
                       uint32_t in_sharing, imig_cost *cost)
 {
-    imig__load own;
+    imig__usage own;
     double live, stop;
 
     g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
     g_assert(out_sharing >= 1 && in_sharing >= 1);
-    own = imig__traffic_load(t, vm);
+    own = imig__traffic_usage(t, vm);
     imig__traffic_rates(t, &own, &t->sides[t->guests[vm].host], &t->sides[to], out_sharing,
                         in_sharing, &live, &stop);
     imig__traffic_predict_at(t, vm, live, stop, cost);
@@ -324,22 +324,24 @@ imig__traffic_hold(const imig__traffic *t, uint32_t vm, uint32_t to, double *hol
     const imig__workload_row *row = t->workload[vm] == IMIG_WORKLOAD_UNKNOWN
         ? NULL : &imig__workload_rows[t->workload[vm]];
     const imig__side *from = &t->sides[g->host], *into = &t->sides[to];
-    const imig__load own = imig__traffic_load(t, vm);
+    const imig__usage own = imig__traffic_usage(t, vm);
     gboolean has_flows = t->first[vm] < t->first[vm + 1];
 
     g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
     if (has_flows || has(info, IMIG_METRIC_NET_TX_BYTES_PER_S)
         || has(info, IMIG_METRIC_DIRTY_BYTES_PER_S)) {
-        *hold_source = 1 - link_left(from, from->load.tx) / link_left(from, from->load.tx - own.tx)
-                           * (1 + dirty_hold(from, from->load.dirty - own.dirty))
-                           / (1 + dirty_hold(from, from->load.dirty));
+        double now = link_left(from, from->usage.tx) / (1 + dirty_hold(from, from->usage.dirty));
+        double without = link_left(from, from->usage.tx - own.tx)
+                         / (1 + dirty_hold(from, from->usage.dirty - own.dirty));
+
+        *hold_source = 1 - now / without;
     } else {
         /* The row says by how much it lengthens the time without it. */
         *hold_source = row ? row->hold_source / (1 + row->hold_source) : 0;
     }
     if (has_flows || has(info, IMIG_METRIC_NET_RX_BYTES_PER_S))
-        *hold_destination = link_left(into, into->load.rx)
-                            / link_left(into, into->load.rx + g->rx) - 1;
+        *hold_destination = link_left(into, into->usage.rx)
+                            / link_left(into, into->usage.rx + g->rx) - 1;
     else
         *hold_destination = row ? row->hold_destination : 0;
 }

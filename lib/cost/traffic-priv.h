@@ -7,33 +7,33 @@
 #include "cost/interplay-priv.h"
 
 /* What a VM does on a host, or all of its VMs together. */
-typedef struct imig__load {
+typedef struct imig__usage {
     double tx, rx; /* through the NIC */
     double dirty;  /* dirty rates, each relative to the NIC and at most 1 */
     double demand; /* cores; nothing where it was not measured */
-} imig__load;
+} imig__usage;
 
 typedef struct imig__side {
     double net, link, cores; /* link: a separate one for migrations; 0: none */
-    imig__load load;
+    imig__usage usage;
 } imig__side;
 
 static inline void
-imig__side_add(imig__side *side, const imig__load *load, double sign)
+imig__side_add(imig__side *side, const imig__usage *usage, double sign)
 {
-    side->load.tx += sign * load->tx;
-    side->load.rx += sign * load->rx;
-    side->load.dirty += sign * load->dirty;
-    side->load.demand += sign * load->demand;
+    side->usage.tx += sign * usage->tx;
+    side->usage.rx += sign * usage->rx;
+    side->usage.dirty += sign * usage->dirty;
+    side->usage.demand += sign * usage->demand;
 }
 
 const imig__side *imig__traffic_side(const imig__traffic *traffic, uint32_t host);
 
 /* Of a VM, where it is now. */
-imig__load imig__traffic_load(const imig__traffic *traffic, uint32_t vm);
+imig__usage imig__traffic_usage(const imig__traffic *traffic, uint32_t vm);
 
 /* Bytes of the stream in a second while a VM, which is own on side from, runs and stands still. */
-void imig__traffic_rates(const imig__traffic *traffic, const imig__load *own,
+void imig__traffic_rates(const imig__traffic *traffic, const imig__usage *own,
                          const imig__side *from, const imig__side *into, uint32_t out_sharing,
                          uint32_t in_sharing, double *live, double *stop);
 void imig__traffic_predict_at(const imig__traffic *traffic, uint32_t vm, double live, double stop,
