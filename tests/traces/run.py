@@ -130,13 +130,13 @@ class Case:
         self.cluster = clusters.make(rows, seed, count)
         self.path = imig.folder / f"{name}.json"
         self.path.write_text(json.dumps(self.cluster))
-        self.results, self.row, self.sums = [], {}, {}
+        self.results, self.row, self.sums, self.losses = [], {}, {}, {}
 
     def claim(self, claim, faults):
         self.results.append((f"{self.name}: {claim}", faults))
 
     def run(self, noise):
-        for part in (self.policies, self.sequences, self.noise if noise else None):
+        for part in (self.policies, self.sequences, self.twice, self.noise if noise else None):
             if part:
                 try:
                     part()
@@ -145,7 +145,7 @@ class Case:
         return self
 
     def policies(self):
-        violations, lowest, late, losses = [], [], [], {}
+        violations, lowest, again = [], [], []
         for goal in GOALS:
             for policy in POLICIES:
                 options = ("--goal", goal, "--policy", policy, "--seed", "1")
@@ -153,21 +153,20 @@ class Case:
                 plan, faults = json.loads(text), []
                 check_plan(self.cluster, plan, faults)
                 violations += [f"{goal} {policy}: {fault}" for fault in faults]
-                losses[goal, policy] = plan["after"]["loss"] + plan["migration_loss"]
+                self.losses[goal, policy] = plan["after"]["loss"] + plan["migration_loss"]
                 if policy == "informed":
                     if text != self.imig.plan(self.path, *options):
-                        late.append(f"{goal}: other bytes the second time")
+                        again.append(f"{goal}: other bytes the second time")
                     self.simulate(goal, plan, violations)
                     self.row[goal] = plan
-            best = min(losses[goal, policy] for policy in POLICIES)
-            mine = losses[goal, "informed"]
+            losses = {policy: self.losses[goal, policy] for policy in POLICIES}
+            mine, best = losses["informed"], min(losses.values())
             if mine > best * (1 + 1e-9) + 1e-12:
-                who = [p for p in POLICIES if losses[goal, p] == best]
+                who = [policy for policy in POLICIES if losses[policy] == best]
                 lowest.append(f"{goal}: informed leaves {mine:.6f}, {who[0]} {best:.6f}")
-        self.losses = losses
         self.claim("no violation at any moment of any schedule", violations)
         self.claim("informed leaves the least loss, its migrations included", lowest)
-        self.claim("the same plan has the same bytes", late)
+        self.claim("the same plan has the same bytes", again)
 
     def simulate(self, goal, plan, violations):
         """The plan as it is, and whether the prediction holds."""
@@ -223,6 +222,18 @@ class Case:
         self.claim(f"its sequence of {len(steps)} moves takes the least time, or within "
                    f"{WITHIN:.1%} of it", faults)
 
+    def balance(self, uri):
+        """The steps of one round of observe and balance on simulated hosts."""
+        report = json.loads(self.imig.run("balance", "-c", uri, "--yes", "--json",
+                                          statuses=(0, 3)))
+        return report["run"]["steps"] if report.get("run") else []
+
+    def twice(self):
+        uri = f"sim:{self.path}?state={self.imig.folder / self.name}.once.json"
+        first, second = self.balance(uri), self.balance(uri)
+        self.claim(f"balanced again after {len(first)} moves, nothing moves",
+                   [f"{step['vm']} moves to {step['to']}" for step in second])
+
     def noise(self):
         """Rounds of observe and balance with 5 % noise on every measurement."""
         state = self.imig.folder / f"{self.name}.state.json"
@@ -230,9 +241,7 @@ class Case:
         back, late, moves = [], [], 0
         for number in range(NOISE_ROUNDS):
             uri = f"sim:{self.path}?noise=0.05&seed={number + 1}&state={state}"
-            report = json.loads(self.imig.run("balance", "-c", uri, "--yes", "--json",
-                                              statuses=(0, 3)))
-            for step in report["run"]["steps"] if report.get("run") else []:
+            for step in self.balance(uri):
                 been = visited[step["vm"]]
                 if step["to"] in been:
                     back.append(f"round {number}: {step['vm']} is back on {step['to']}")
