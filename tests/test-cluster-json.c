@@ -63,25 +63,29 @@ broken_document_is_refused(void **state)
     g_free(name);
 }
 
+/* Once only: it takes its time under valgrind. */
 static void
 a_hundred_megabytes_in_one_line(void **state)
 {
     enum { MANY = 100 * 1000 * 1000 };
     static const char head[] = "{" FORMAT ", \"hosts\": [{\"cpu_cores\": 1, \"memory_bytes\": 1, "
-                               "\"id\": \"";
-    char *text = g_malloc(sizeof head + MANY);
+                               "\"id\": \"", tail[] = "\"}]}";
+    GString *text = g_string_sized_new(MANY + 200);
+    imig_cluster *cluster = NULL;
+    imig_error *error = NULL;
 
     (void) state;
-    memcpy(text, head, sizeof head - 1);
-    memset(text + sizeof head - 1, 'a', MANY);
-    memcpy(text + sizeof head - 1 + MANY - 4, "\"}]}", 4);
-    must_refuse(text, sizeof head - 1 + MANY, IMIG_ERR_INVALID,
-                "hosts[0].id: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\": "
-                "must be at most 1024 bytes long");
-    text[sizeof head - 1 + MANY - 4] = 'a';
-    must_refuse(text, sizeof head - 1 + MANY - 4, IMIG_ERR_SYNTAX,
-                "line 1 column 100000078: premature end of input");
-    g_free(text);
+    g_string_append(text, head);
+    g_string_set_size(text, text->len + MANY);
+    memset(text->str + sizeof head - 1, 'a', MANY);
+    g_string_append(text, tail);
+    assert_int_equal(imig_cluster_from_json(text->str, text->len, &cluster, &error),
+                     IMIG_ERR_INVALID);
+    assert_string_equal(imig_error_message(error), "hosts[0].id: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\": must be at most 1024 bytes long");
+    assert_null(cluster);
+    imig_error_free(error);
+    g_string_free(text, TRUE);
 }
 
 #define TOO_DEEP "maximum parsing depth reached near '['"

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Any bytes at all, as a cluster and as a plan: refused with one line, or read and then written
+ * stably.  Begin with `fuzz-json CORPUS tests/data/good tests/data/broken`.
+ */
+
+#include <glib.h>
+#include <imig/model.h>
+#include <imig/plan.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+check_refusal(int code, const imig_error *error)
+{
+    const char *message = imig_error_message(error);
+
+    g_assert_true(code == IMIG_ERR_SYNTAX || code == IMIG_ERR_INVALID);
+    g_assert_cmpint(imig_error_code(error), ==, code);
+    g_assert_true(g_utf8_validate(message, -1, NULL));
+    g_assert_cmpuint(strlen(message), <, 1000);
+    g_assert_null(strchr(message, '\n'));
+}
+
+static void
+try_cluster(const char *text, size_t length)
+{
+    imig_cluster *cluster = NULL, *again = NULL;
+    imig_error *error = NULL;
+    char *once, *twice;
+    int code = imig_cluster_from_json(text, length, &cluster, &error);
+
+    if (code != IMIG_OK) {
+        check_refusal(code, error);
+        imig_error_free(error);
+        return;
+    }
+    g_assert_cmpint(imig_cluster_to_json(cluster, &once, &length, NULL), ==, IMIG_OK);
+    g_assert_cmpint(imig_cluster_from_json(once, length, &again, NULL), ==, IMIG_OK);
+    g_assert_cmpint(imig_cluster_to_json(again, &twice, NULL, NULL), ==, IMIG_OK);
+    g_assert_cmpstr(once, ==, twice);
+    g_assert_cmpstr(imig_cluster_sha256(cluster), ==, imig_cluster_sha256(again));
+    imig_cluster_unref(cluster);
+    imig_cluster_unref(again);
+    imig_free(once);
+    imig_free(twice);
+}
+
+static void
+try_plan(const char *text, size_t length)
+{
+    imig_plan *plan = NULL, *again = NULL;
+    imig_error *error = NULL;
+    char *once, *twice;
+    int code = imig_plan_from_json(text, length, &plan, &error);
+
+    if (code != IMIG_OK) {
+        check_refusal(code, error);
+        imig_error_free(error);
+        return;
+    }
+    g_assert_cmpint(imig_plan_to_json(plan, &once, &length, NULL), ==, IMIG_OK);
+    g_assert_cmpint(imig_plan_from_json(once, length, &again, NULL), ==, IMIG_OK);
+    g_assert_cmpint(imig_plan_to_json(again, &twice, NULL, NULL), ==, IMIG_OK);
+    g_assert_cmpstr(once, ==, twice);
+    imig_plan_unref(plan);
+    imig_plan_unref(again);
+    imig_free(once);
+    imig_free(twice);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    /* Not NUL-ended, as the caller promises nothing of the kind. */
+    try_cluster((const char *) data, size);
+    try_plan((const char *) data, size);
+    return 0;
+}
