@@ -5,6 +5,7 @@
 #include "model/workload-priv.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Assumed (doc/paper-map.md): what a VM that waits for its disk counts with at least, from which
    share of the disk on a VM depends on it, what stands for a capacity or a rate not stated. */
@@ -101,6 +102,15 @@ imig__load_new(const imig_cluster *cluster, const int32_t *workload, const uint3
     load->options = *options;
     load->labels = labels;
     load->slowdown = g_memdup2(slowdown, (gsize) labels * labels * sizeof *slowdown);
+    load->slows = g_new(double, (gsize) labels * labels);
+    load->silent = g_new(uint8_t, labels);
+    memset(load->silent, 1, labels);
+    for (size_t i = 0; i < labels; i++)
+        for (size_t j = 0; j < labels; j++) {
+            load->slows[j * labels + i] = slowdown[i * labels + j];
+            if (slowdown[i * labels + j] > 0)
+                load->silent[i] = load->silent[j] = 0;
+        }
     load->label = g_memdup2(label, vms * sizeof *label);
     load->cores = g_new(double, hosts);
     load->net = g_new(double, hosts);
@@ -144,6 +154,8 @@ imig__load_free(imig__load *load)
     g_free(load->weight);
     g_free(load->noise);
     g_free(load->slowdown);
+    g_free(load->slows);
+    g_free(load->silent);
     g_free(load->flow_begin);
     g_free(load->flow_peer);
     g_free(load->flow_bytes);

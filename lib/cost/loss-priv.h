@@ -50,6 +50,8 @@ typedef struct imig__load {
     double *noise;                         /* standard error of the demand; NaN: not stated */
 
     double *slowdown;                      /* [labels * labels] victim, neighbour */
+    double *slows;                         /* the same, transposed */
+    uint8_t *silent;                       /* [labels] neither slows nor is slowed */
 
     /* flows of VM v: flow_begin[v] .. flow_begin[v + 1] */
     uint32_t *flow_begin, *flow_peer;

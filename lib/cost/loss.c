@@ -140,14 +140,14 @@ imig__state_cross(const imig__state *state, uint32_t vm, uint32_t host)
     const imig__load *load = state->load;
     size_t k = load->labels, label = load->label[vm];
     const double *cpu = state->label_cpu + host * k, *cpu_w = state->label_cpu_w + host * k;
-    const double *suffers = load->slowdown + label * k, *causes = load->slowdown + label;
+    const double *suffers = load->slowdown + label * k, *causes = load->slows + label * k;
     double n = load->brings[vm].cpu, n_w = load->brings[vm].cpu_w, mine = 0, theirs = 0;
 
-    if (n <= 0)
+    if (n <= 0 || load->silent[label])
         return 0;
     for (size_t j = 0; j < k; j++) {
         mine += suffers[j] * cpu[j];
-        theirs += causes[j * k] * cpu_w[j];
+        theirs += causes[j] * cpu_w[j];
     }
     if (state->host[vm] == host) {
         mine -= suffers[label] * n;

@@ -140,12 +140,11 @@ relieve_host(imig__search_run *run, uint32_t host)
         if (sums->count <= 0 || imig_cancel_level(run->options->cancel))
             return gained;
         for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->next[v]) {
-            gboolean ruled = space->rule_begin[v] != space->rule_begin[v + 1]
-                             || !imig__space_unit_alone(space, v)
-                             || space->cluster->vms[v].host_count > 0;
+            gboolean ruled = space->tied[v] & ~IMIG__TIED_FLOWS;
 
             if (!imig__run_may_move(run, v)
-                || space->unit_vm[space->unit_begin[space->unit[v]]] != v)
+                || (!imig__space_unit_alone(space, v)
+                    && space->unit_vm[space->unit_begin[space->unit[v]]] != v))
                 continue;
             if (!violated && !ruled && potential(run, v) <= -best.delta + run->worth)
                 continue;
@@ -199,9 +198,7 @@ could_gain(const imig__search_run *run, const struct pair *pair, uint32_t v, uin
 static gboolean
 swappable(const imig__search_run *run, uint32_t v)
 {
-    return imig__run_may_move(run, v) && imig__space_unit_alone(run->space, v)
-           && run->load->flow_begin[v] == run->load->flow_begin[v + 1]
-           && run->space->rule_begin[v] == run->space->rule_begin[v + 1];
+    return !(run->space->tied[v] & ~IMIG__TIED_HOSTS) && imig__run_may_move(run, v);
 }
 
 static struct pair

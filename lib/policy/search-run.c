@@ -46,10 +46,10 @@ penalty_delta(const imig__search_run *run, uint32_t vm, uint32_t from, uint32_t 
             - host_penalty(run, host, memory_b, b->cpu);
     if (run->options->empties)
         delta += IMIG__VIOLATION * (run->options->empties[host] - run->options->empties[from]);
-    if (run->space->cluster->vms[vm].host_count > 0)
+    if (space->tied[vm] & IMIG__TIED_HOSTS)
         delta += IMIG__VIOLATION * (imig__vm_may_be_on(space->cluster, vm, from)
                                     - imig__vm_may_be_on(space->cluster, vm, host));
-    if (space->rule_begin[vm] != space->rule_begin[vm + 1])
+    if (space->tied[vm] & IMIG__TIED_RULE)
         for (int hard = 0; hard < 2; hard++)
             delta += (hard ? IMIG__VIOLATION : SOFT_PRICE)
                      * ((double) imig__space_conflicts(space, run->state, vm, host, hard)

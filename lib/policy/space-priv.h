@@ -10,6 +10,14 @@
 
 #include "cost/loss-priv.h"
 
+/* What a VM depends on beside itself and its hosts. */
+enum {
+    IMIG__TIED_UNIT = 1,  /* others move with it */
+    IMIG__TIED_RULE = 2,  /* rules that are not units */
+    IMIG__TIED_HOSTS = 4, /* a list of allowed hosts */
+    IMIG__TIED_FLOWS = 8  /* it talks to others */
+};
+
 typedef struct imig__space {
     const imig_cluster *cluster;
     const imig__load *load;
@@ -20,6 +28,7 @@ typedef struct imig__space {
     double *overhead;        /* [hosts] for each VM */
     uint8_t *accepts;        /* [hosts] takes VMs */
     const char **fixed;      /* [vms] why it cannot move; NULL: it can */
+    uint8_t *tied;           /* [vms] IMIG__TIED_*: most VMs are not tied to anything */
 
     /* VMs that hard rules keep on one host move as one: unit u is unit_vm[unit_begin[u] ..]. */
     uint32_t units;
@@ -67,6 +76,10 @@ void imig__space_unit_move(const imig__space *space, imig__state *state, uint32_
 /* The first reason that fixes any VM of the unit; NULL: it can move. */
 const char *imig__space_unit_fixed(const imig__space *space, uint32_t vm);
 
-gboolean imig__space_unit_alone(const imig__space *space, uint32_t vm);
+static inline gboolean
+imig__space_unit_alone(const imig__space *space, uint32_t vm)
+{
+    return !(space->tied[vm] & IMIG__TIED_UNIT);
+}
 
 #endif

@@ -84,6 +84,26 @@ build_rules(imig__space *space)
     g_free(fill);
 }
 
+static void
+find_ties(imig__space *space)
+{
+    const imig__load *load = space->load;
+
+    space->tied = g_new0(uint8_t, load->vms);
+    for (uint32_t v = 0; v < load->vms; v++) {
+        uint32_t u = space->unit[v];
+
+        if (space->unit_begin[u + 1] - space->unit_begin[u] > 1)
+            space->tied[v] |= IMIG__TIED_UNIT;
+        if (space->rule_begin[v] != space->rule_begin[v + 1])
+            space->tied[v] |= IMIG__TIED_RULE;
+        if (space->cluster->vms[v].host_count > 0)
+            space->tied[v] |= IMIG__TIED_HOSTS;
+        if (load->flow_begin[v] != load->flow_begin[v + 1])
+            space->tied[v] |= IMIG__TIED_FLOWS;
+    }
+}
+
 imig__space *
 imig__space_new(const imig_cluster *cluster, const imig__load *load, double threshold,
                 double now_s)
@@ -109,6 +129,7 @@ imig__space_new(const imig_cluster *cluster, const imig__load *load, double thre
     }
     build_units(space);
     build_rules(space);
+    find_ties(space);
     return space;
 }
 
@@ -121,6 +142,7 @@ imig__space_free(imig__space *space)
     g_free(space->overhead);
     g_free(space->accepts);
     g_free(space->fixed);
+    g_free(space->tied);
     g_free(space->unit);
     g_free(space->unit_begin);
     g_free(space->unit_vm);
@@ -193,7 +215,7 @@ rules_fit(const imig__space *space, const imig__state *state, uint32_t vm, uint3
 {
     uint32_t there;
 
-    if (space->rule_begin[vm] == space->rule_begin[vm + 1])
+    if (!(space->tied[vm] & IMIG__TIED_RULE))
         return TRUE;
     there = imig__space_conflicts(space, state, vm, host, TRUE);
     return there == 0
@@ -218,14 +240,6 @@ imig__space_fits(const imig__space *space, const imig__state *state, uint32_t vm
         return FALSE;
     return cpu_fits(space, state, cpu, state->host[vm], host)
            && imig__vm_may_be_on(space->cluster, vm, host) && rules_fit(space, state, vm, host);
-}
-
-gboolean
-imig__space_unit_alone(const imig__space *space, uint32_t vm)
-{
-    uint32_t u = space->unit[vm];
-
-    return space->unit_begin[u + 1] - space->unit_begin[u] == 1;
 }
 
 gboolean
