@@ -138,7 +138,7 @@ typedef struct imig_plan imig_plan;
  * @param options    NULL for the defaults
  * @param[out] plan  one reference
  * @param[out] error set on failure; may be NULL
- * @ownership{@p plan is the caller's; it keeps no reference to @p cluster}
+ * @ownership{@p plan is the caller's; it keeps a reference to @p cluster}
  * @threads{safe from any thread: no state, no I/O, no clock}
  * @paper{section 3.4}
  * @retval IMIG_OK            @p plan is set; imig_plan_get_summary() says whether it is complete

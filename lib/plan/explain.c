@@ -409,13 +409,13 @@ imig__planner_explain(imig__planner *planner)
 {
     imig_plan *plan = imig__plan_new(imig_plan_goal_name((uint32_t) planner->goal),
                                      imig_plan_policy_name(planner->policy),
-                                     planner->cluster->time_s,
-                                     imig_cluster_sha256(planner->cluster));
+                                     planner->cluster->time_s, "");
     imig__state *state = imig__state_new(planner->problem.load);
     imig_plan_totals before = totals_of(planner, state), after;
     imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
     double reached;
 
+    imig__plan_set_cluster(plan, planner->cluster);
     add_options(planner, plan);
     add_steps(planner, plan, state, &summary.migration_loss);
     after = totals_of(planner, state);

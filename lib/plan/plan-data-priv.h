@@ -25,6 +25,7 @@ typedef struct imig__plan_kept {
 
 struct imig_plan {
     const char *goal, *policy, *cluster_sha256; /* never NULL */
+    imig_cluster *cluster; /* its digest is asked for when somebody wants to know; may be NULL */
     double cluster_time_s;
     GArray *options; /* imig__plan_option */
     GArray *steps;   /* imig_plan_step; texts never NULL */

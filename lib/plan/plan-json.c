@@ -70,7 +70,7 @@ put_head(imig__json_out *out, const imig_plan *plan)
     imig__json_put_end(out);
     imig__json_put_object(out, "cluster");
     imig__json_put_number(out, "time_s", plan->cluster_time_s);
-    imig__json_put_text(out, "sha256", plan->cluster_sha256);
+    imig__json_put_text(out, "sha256", imig_plan_cluster_sha256(plan));
     imig__json_put_end(out);
 }
 

@@ -12,6 +12,10 @@
 imig_plan *imig__plan_new(const char *goal, const char *policy, double cluster_time_s,
                           const char *sha256);
 
+/* Made from this cluster: a reference is kept, and its digest computed when it is asked for, which
+   takes longer on a large cluster than the plan itself. */
+void imig__plan_set_cluster(imig_plan *plan, const imig_cluster *cluster);
+
 /* An entry of "options": what the plan was made with.  Kept in the order given. */
 void imig__plan_add_option(imig_plan *plan, const char *key, double value);
 void imig__plan_add_option_text(imig_plan *plan, const char *key, const char *value);

@@ -54,6 +54,7 @@ plan_clear(void *data)
     g_array_unref(plan->steps);
     g_array_unref(plan->kept);
     g_string_chunk_free(plan->texts);
+    imig_cluster_unref(plan->cluster);
 }
 
 void
@@ -64,6 +65,12 @@ imig_plan_unref(imig_plan *plan)
 }
 
 /* ---- making one ---- */
+
+void
+imig__plan_set_cluster(imig_plan *plan, const imig_cluster *cluster)
+{
+    plan->cluster = imig_cluster_ref((imig_cluster *) cluster);
+}
 
 void
 imig__plan_add_option(imig_plan *plan, const char *key, double value)
@@ -153,7 +160,9 @@ imig_plan_policy(const imig_plan *plan)
 const char *
 imig_plan_cluster_sha256(const imig_plan *plan)
 {
-    return plan ? plan->cluster_sha256 : "";
+    if (!plan)
+        return "";
+    return plan->cluster ? imig_cluster_sha256(plan->cluster) : plan->cluster_sha256;
 }
 
 size_t
