@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * How long a plan takes and how good it is, on clusters of growing size: CPU time, growth, the share of
- * what could be gained (loss before - bound) that is left.  Prints; asserts nothing.
+ * How long a plan takes and how good it is, on clusters of growing size: CPU time, growth, the
+ * share of what could be gained (loss before - bound) that is left.  Prints; asserts nothing.
  *
  *     bench-plan [HOSTS VMS]...
  */
@@ -36,7 +36,7 @@ measure(uint32_t hosts, uint32_t vms, double memory, double *last_s)
     double start, took;
 
     for (uint32_t v = 0; v < vms; v++)
-        workload[v] = IMIG_WORKLOAD_IDLE; /* contention and migration alone: what the bound is for */
+        workload[v] = IMIG_WORKLOAD_IDLE; /* contention and migration alone: the bound's share */
     options.workload = workload;
     start = cpu_s();
     if (imig_plan_make(cluster, &options, &plan, NULL) != IMIG_OK)
