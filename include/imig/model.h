@@ -11,8 +11,8 @@
  * it.
  *
  * Every text is UTF-8 without control characters, at most 1024 bytes and, labels' values apart,
- * not empty.  Every number is finite and at most 1e18; what must be above 0 is at least 1e-6.
- * That keeps whatever is computed from them finite too.
+ * not empty.  Every number is finite and, the cluster's time apart, at most 1e18; what must be
+ * above 0 is at least 1e-6.  That keeps whatever is computed from them finite too.
  */
 
 #include <imig/error.h>

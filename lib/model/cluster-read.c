@@ -373,10 +373,7 @@ read_time(imig__json_in *in, const imig__path *path, json_t *value, void *state)
 {
     reader *r = state;
 
-    if (imig__json_number(in, path, value, &r->cluster->time_s) != IMIG_OK)
-        return IMIG_ERR_INVALID;
-    return imig__check_number(path, r->cluster->time_s, -IMIG__NUMBER_MAX, IMIG__NUMBER_MAX,
-                              imig__json_error(in));
+    return imig__json_number(in, path, value, &r->cluster->time_s);
 }
 
 static const imig__json_member members[] = {

@@ -89,14 +89,21 @@ imig__plan_add_option_text(imig_plan *plan, const char *key, const char *value)
     g_array_append_val(plan->options, option);
 }
 
+static gboolean
+is_amount(double value)
+{
+    return isfinite(value) && value >= 0;
+}
+
 void
 imig__plan_add_step(imig_plan *plan, const imig_plan_step *step)
 {
     imig_plan_step kept = *step;
 
-    g_assert(isfinite(step->start_s) && isfinite(step->duration_s) && isfinite(step->downtime_s) &&
-             isfinite(step->transferred_bytes) && isfinite(step->slowdown_ratio) &&
-             isfinite(step->gain));
+    /* What is made here can be read back. */
+    g_assert(is_amount(step->start_s) && is_amount(step->duration_s) &&
+             is_amount(step->downtime_s) && is_amount(step->transferred_bytes) &&
+             is_amount(step->slowdown_ratio) && isfinite(step->gain));
     kept.size = sizeof kept;
     kept.vm = keep(plan, step->vm);
     kept.from = keep(plan, step->from);
@@ -137,8 +144,8 @@ void
 imig__plan_set_summary(imig_plan *plan, const imig_plan_summary *summary)
 {
     g_assert(isfinite(summary->migration_loss) && isfinite(summary->loss_bound) &&
-             isfinite(summary->gap_ratio) && isfinite(summary->makespan_s) &&
-             isfinite(summary->makespan_bound_s));
+             isfinite(summary->gap_ratio) && is_amount(summary->makespan_s) &&
+             is_amount(summary->makespan_bound_s));
     plan->summary = *summary;
     plan->summary.size = sizeof *summary;
 }
