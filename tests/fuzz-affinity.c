@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Any bytes at all, as an affinity matrix: refused with one line, or read and then written stably. */
+/* Any bytes at all, as an affinity matrix: refused in one line, or read and written stably. */
 
 #include <glib.h>
 #include <imig/affinity.h>
