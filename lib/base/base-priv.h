@@ -6,6 +6,7 @@
 
 #include <glib.h>
 #include <imig/error.h>
+#include <stddef.h>
 
 /* Sets *error (unless there is one already) and returns code.  One line, no full stop. */
 int imig__fail(imig_error **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
@@ -19,6 +20,9 @@ void imig__error_prefix(imig_error **error, const char *format, ...) G_GNUC_PRIN
  */
 int imig__copy_struct(void *dst, size_t dst_size, const void *src, size_t first_size,
                       imig_error **error);
+
+/* Size of a struct that ends with this field: the first_size of a struct that grew since. */
+#define IMIG__END_OF(type, field) (offsetof(type, field) + sizeof(((type *) 0)->field))
 
 /* Fills a caller's struct from today's shape: no more than the caller's size, which is kept. */
 int imig__fill_struct(void *dst, const void *src, size_t src_size, size_t first_size,

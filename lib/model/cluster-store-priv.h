@@ -45,6 +45,9 @@ void *imig__store_bytes(imig__cluster_store *store, const void *bytes, size_t le
 const char *imig__store_text(imig__cluster_store *store, const char *text);
 const char *imig__store_shared_text(imig__cluster_store *store, const char *text);
 
+/* Hash of a uint64_t made of two indices. */
+guint imig__pair_hash(gconstpointer pair);
+
 /* FALSE where there is such a flow already. */
 gboolean imig__store_add_pair(imig__cluster_store *store, uint32_t a, uint32_t b);
 

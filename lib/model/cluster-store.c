@@ -6,8 +6,8 @@
 enum { CHUNK = 64 * 1024, ALIGNMENT = sizeof(double) };
 
 /* g_int64_hash() folds the halves together: chains of VMs (1 to 2, 2 to 3) would all collide. */
-static guint
-pair_hash(gconstpointer pair)
+guint
+imig__pair_hash(gconstpointer pair)
 {
     uint64_t value;
 
@@ -24,7 +24,7 @@ imig__store_new(void)
     store->texts = g_hash_table_new(g_str_hash, g_str_equal);
     store->host_ids = g_hash_table_new(g_str_hash, g_str_equal);
     store->vm_ids = g_hash_table_new(g_str_hash, g_str_equal);
-    store->flow_pairs = g_hash_table_new(pair_hash, g_int64_equal);
+    store->flow_pairs = g_hash_table_new(imig__pair_hash, g_int64_equal);
     return store;
 }
 
