@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_CONNECT_PRIV_H
+#define IMIG_CONNECT_PRIV_H
+
+/* Several backends behind one connection, and what the monitor asks of it. */
+
+#include "backend/sample-priv.h"
+#include "base/base-priv.h"
+#include "context/context-priv.h"
+
+#include <imig/connect.h>
+
+/* One open URI. */
+typedef struct imig__member {
+    const imig_backend_ops *ops;
+    void *state;
+    char *uri;
+    char *migrate_uri;    /* NULL: the backend's choice */
+    char *id;             /* stands for the id of its only host; NULL: none */
+    double clock_offset_s;/* its clock less the connection's */
+    size_t running;       /* jobs that have not been seen to end */
+} imig__member;
+
+struct imig_connection {
+    imig_context *context;
+    imig__member *members;
+    size_t member_count;
+    GHashTable *hosts; /* id -> imig__host_entry, as the last sample showed them */
+    GHashTable *jobs;  /* number -> struct of connect-job.c */
+    uint64_t last_job;
+};
+
+typedef struct imig__host_entry {
+    imig__member *member;
+    char *own_id; /* what its backend calls it */
+} imig__host_entry;
+
+/* An empty table of hosts. */
+GHashTable *imig__hosts_new(void);
+
+/* Gives words to an answer that has none, and keeps strange codes from getting out. */
+int imig__member_answer(const imig__member *member, const char *what, int code,
+                        imig_error **error);
+
+/* For a slot that is missing. */
+int imig__member_unsupported(const imig__member *member, const char *what, imig_error **error);
+
+/* As imig_connection_locate(), and whose VM it is; *member is NULL where it is absent.  The host in
+   the location is the backend's own id of it. */
+int imig__connection_find_vm(imig_connection *connection, const char *vm, imig__member **member,
+                             imig_location *location, imig_error **error);
+
+/* Asks for the jobs that are running: did one of them end? */
+gboolean imig__connection_job_ended(imig_connection *connection);
+
+/* The host with this id; samples once where it is not known. */
+int imig__connection_find_host(imig_connection *connection, const char *id,
+                               const imig__host_entry **entry, imig_error **error);
+
+/* Every host and VM of every member; the sample is the caller's. */
+int imig__connection_sample(imig_connection *connection, imig_sample **sample, imig_error **error);
+
+/* Dirty logging of one VM that is on a host of the last sample. */
+int imig__connection_dirty_start(imig_connection *connection, const char *host, const char *vm,
+                                 imig_error **error);
+int imig__connection_dirty_read(imig_connection *connection, const char *host, const char *vm,
+                                imig_dirty_point *point, imig_error **error);
+int imig__connection_dirty_stop(imig_connection *connection, const char *host, const char *vm,
+                                imig_error **error);
+
+/* When to take reading k of n: close together at first, where the curve bends. */
+double imig__dirty_reading_s(double for_s, size_t n, size_t k);
+
+#endif
