@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "observe/monitor-priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Readings of one VM: enough to tell the curves apart, few enough to cost the host nothing. */
+enum { READINGS = 5 };
+
+/* A VM whose dirty pages are to be logged. */
+typedef struct turn {
+    uint32_t vm;    /* index in the snapshot */
+    uint32_t host;
+    uint32_t slot;
+    uint32_t tries; /* so far: the least tried come first */
+    uint32_t round; /* its place among those of its host */
+    gboolean running;
+    double elapsed_s[READINGS], dirtied_bytes[READINGS];
+} turn;
+
+typedef struct logging {
+    imig_monitor *monitor;
+    imig_cluster *cluster; /* as it was when the turns were made; samples go on meanwhile */
+    turn *turns;           /* sorted by round */
+    size_t count;
+} logging;
+
+static int
+compare_in_host(const void *a, const void *b)
+{
+    const turn *x = a, *y = b;
+
+    if (x->host != y->host)
+        return x->host < y->host ? -1 : 1;
+    if (x->tries != y->tries)
+        return x->tries < y->tries ? -1 : 1;
+    return (x->vm > y->vm) - (x->vm < y->vm);
+}
+
+static int
+compare_rounds(const void *a, const void *b)
+{
+    const turn *x = a, *y = b;
+
+    if (x->round != y->round)
+        return x->round < y->round ? -1 : 1;
+    return (x->host > y->host) - (x->host < y->host);
+}
+
+/* One VM of each host makes a round. */
+static void
+make_turns(logging *l)
+{
+    const imig_monitor *monitor = l->monitor;
+
+    l->cluster = imig_cluster_ref(monitor->latest->cluster);
+    l->count = l->cluster->vm_count;
+    l->turns = g_new0(turn, l->count);
+    for (uint32_t i = 0; i < l->count; i++) {
+        uint32_t slot = monitor->latest_slot[i];
+
+        l->turns[i] = (turn) {
+            .vm = i, .host = l->cluster->vms[i].host, .slot = slot,
+            .tries = monitor->watched[slot].dirty_tries,
+        };
+    }
+    qsort(l->turns, l->count, sizeof *l->turns, compare_in_host);
+    for (size_t i = 1; i < l->count; i++)
+        if (l->turns[i].host == l->turns[i - 1].host)
+            l->turns[i].round = l->turns[i - 1].round + 1;
+    qsort(l->turns, l->count, sizeof *l->turns, compare_rounds);
+}
+
+/* A VM that cannot be logged is no reason to see nothing of the others. */
+static void
+pass_over(const logging *l, const turn *t, imig_error *error)
+{
+    gboolean expected = imig_error_code(error) == IMIG_ERR_UNSUPPORTED;
+
+    imig__context_log(l->monitor->connection->context, expected ? IMIG_LOG_DEBUG : IMIG_LOG_WARNING,
+                      "dirty pages of VM %s: %s", l->cluster->vms[t->vm].id,
+                      imig_error_message(error));
+    imig_error_free(error);
+}
+
+static gboolean
+start(const logging *l, turn *t)
+{
+    imig_error *error = NULL;
+
+    l->monitor->watched[t->slot].dirty_tries++;
+    t->running = imig__connection_dirty_start(l->monitor->connection, l->cluster->hosts[t->host].id,
+                                              l->cluster->vms[t->vm].id, &error) == IMIG_OK;
+    if (!t->running)
+        pass_over(l, t, error);
+    return t->running;
+}
+
+static void
+stop(const logging *l, turn *t)
+{
+    imig_error *error = NULL;
+
+    t->running = FALSE;
+    if (imig__connection_dirty_stop(l->monitor->connection, l->cluster->hosts[t->host].id,
+                                    l->cluster->vms[t->vm].id, &error) != IMIG_OK)
+        pass_over(l, t, error);
+}
+
+static void
+read_point(const logging *l, turn *t, size_t k)
+{
+    imig_error *error = NULL;
+    imig_dirty_point point;
+
+    if (imig__connection_dirty_read(l->monitor->connection, l->cluster->hosts[t->host].id,
+                                    l->cluster->vms[t->vm].id, &point, &error) != IMIG_OK) {
+        pass_over(l, t, error);
+        stop(l, t);
+        return;
+    }
+    t->elapsed_s[k] = point.elapsed_s;
+    t->dirtied_bytes[k] = point.dirtied_bytes;
+}
+
+static void
+fit(const logging *l, const turn *t)
+{
+    imig__watched *w = &l->monitor->watched[t->slot];
+    imig_error *error = NULL;
+    double rate, set;
+    int32_t writes;
+
+    if (g_strcmp0(w->id, l->cluster->vms[t->vm].id) != 0)
+        return; /* it is gone, and its slot has another VM */
+    if (imig_dirty_fit(t->elapsed_s, t->dirtied_bytes, READINGS, &rate, &set, &writes, NULL,
+                       &error) != IMIG_OK) {
+        pass_over(l, t, error);
+        return;
+    }
+    w->dirty_bytes_per_s = rate;
+    w->working_set_bytes = set;
+}
+
+/* turns: [n] of one round, which takes no time where none of them can be logged. */
+static int
+run_round(const logging *l, turn *turns, size_t n, imig_error **error)
+{
+    double for_s = l->monitor->options.dirty_for_s;
+    double start_s = imig_connection_clock(l->monitor->connection);
+    gboolean any = FALSE;
+    int code = IMIG_OK;
+
+    for (size_t i = 0; i < n; i++)
+        any |= start(l, &turns[i]);
+    if (!any)
+        return IMIG_OK;
+    for (size_t k = 0; k < READINGS && code == IMIG_OK; k++) {
+        code = imig__monitor_wait(l->monitor, start_s + imig__dirty_reading_s(for_s, READINGS, k),
+                                  error);
+        for (size_t i = 0; i < n && code == IMIG_OK; i++)
+            if (turns[i].running)
+                read_point(l, &turns[i], k);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (turns[i].running) {
+            stop(l, &turns[i]);
+            if (code == IMIG_OK)
+                fit(l, &turns[i]);
+        }
+    return code;
+}
+
+int
+imig__monitor_log_dirty(imig_monitor *monitor, double end_s, imig_error **error)
+{
+    logging l = { .monitor = monitor };
+    int code = IMIG_OK;
+
+    make_turns(&l);
+    for (size_t i = 0, n; i < l.count && code == IMIG_OK; i += n) {
+        for (n = 1; i + n < l.count && l.turns[i + n].round == l.turns[i].round; n++)
+            ;
+        if (imig_connection_clock(monitor->connection) + monitor->options.dirty_for_s > end_s)
+            break;
+        code = run_round(&l, &l.turns[i], n, error);
+    }
+    imig_cluster_unref(l.cluster);
+    g_free(l.turns);
+    return code;
+}
