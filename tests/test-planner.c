@@ -427,8 +427,8 @@ static void
 noise_moves_nothing_back_and_forth(void **unused)
 {
     (void) unused;
-    for (uint64_t seed = 1; seed <= 4; seed++) {
-        enum { VMS = 120, HOSTS = 8 };
+    for (uint64_t seed = 1; seed <= 2; seed++) {
+        enum { VMS = 48, HOSTS = 5 };
         const cluster_shape shape = {
             .hosts = HOSTS, .vms = VMS, .cpu = 0.55 + 0.05 * (double) seed, .memory = 0.6,
             .skew = 1, .unequal = seed % 2 == 0,

@@ -28,7 +28,8 @@ imig__problem_init(imig__problem *problem, const imig_cluster *cluster, const in
 {
     int32_t *copy = g_new(int32_t, cluster->vm_count);
     imig_affinity *own = NULL;
-    uint32_t *label;
+    uint32_t *label, labels;
+    double *slowdown;
     int r = copy_workload(cluster, workload, copy, error);
 
     if (r != IMIG_OK) {
@@ -38,16 +39,14 @@ imig__problem_init(imig__problem *problem, const imig_cluster *cluster, const in
     if (!affinity)
         affinity = own = imig_affinity_new_default();
     label = g_new(uint32_t, cluster->vm_count);
-    for (size_t v = 0; v < cluster->vm_count; v++)
-        label[v] = imig__affinity_label(affinity, cluster->vms[v].workload, copy[v]);
+    labels = imig__affinity_label_vms(affinity, cluster, copy, label, &slowdown);
     problem->cluster = cluster;
     problem->workload = copy;
-    problem->load = imig__load_new(cluster, copy, label,
-                                   (uint32_t) imig__affinity_label_count(affinity),
-                                   imig__affinity_matrix(affinity), options);
+    problem->load = imig__load_new(cluster, copy, label, labels, slowdown, options);
     problem->space = imig__space_new(cluster, problem->load, threshold, now_s);
     problem->state = imig__state_new(problem->load);
     g_free(label);
+    g_free(slowdown);
     imig_affinity_unref(own);
     return IMIG_OK;
 }

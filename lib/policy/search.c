@@ -9,7 +9,7 @@
 
 enum {
     ROUNDS = 12,         /* passes over all hosts at most; it ends when one brings nothing */
-    KICKS = 60,          /* disturbances at most, on small clusters */
+    KICKS = 30,          /* disturbances at most, on small clusters */
     KICK_MOVES = 4,      /* VMs that one disturbance moves */
     KICK_EFFORT = 100000 /* VMs x destinations in all disturbances together */
 };
