@@ -14,7 +14,7 @@
 struct world {
     imig_cluster *cluster;
     imig__problem problem;
-    double *move_loss;
+    double *move_loss, *price;
 };
 
 static void
@@ -26,8 +26,11 @@ world_init(struct world *w, const cluster_shape *shape, uint64_t seed)
     assert_int_equal(imig__problem_init(&w->problem, w->cluster, workload, NULL,
                                         &imig__loss_defaults, 0.8, 0, NULL), IMIG_OK);
     w->move_loss = g_new(double, shape->vms);
-    for (uint32_t v = 0; v < shape->vms; v++)
+    w->price = g_new(double, shape->vms);
+    for (uint32_t v = 0; v < shape->vms; v++) {
         w->move_loss[v] = w->problem.load->brings[v].cpu * 0.1 * 20 / 3600;
+        w->price[v] = 3 * w->move_loss[v];
+    }
     g_free(workload);
 }
 
@@ -37,6 +40,7 @@ world_clear(struct world *w)
     imig__problem_clear(&w->problem);
     imig_cluster_unref(w->cluster);
     g_free(w->move_loss);
+    g_free(w->price);
 }
 
 static double
@@ -114,7 +118,7 @@ nothing_beats_the_bound_and_little_beats_the_search(void **unused)
         };
         struct world w;
         struct best best = { INFINITY, INFINITY };
-        imig__search_options options = { .gain_ratio = 3 };
+        imig__search_options options = { 0 };
         double before, bound;
         uint8_t movable[8], takes[3] = { 1, 1, 1 };
         imig__state *all;
@@ -128,7 +132,7 @@ nothing_beats_the_bound_and_little_beats_the_search(void **unused)
         if (bound > best.gap + 1e-9 || bound <= 0)
             fail_msg("seed %d: bound %g, but a plan has %g", (int) seed, bound, best.gap);
         before = imig__state_loss(w.problem.state);
-        options.move_loss = w.move_loss;
+        options.price = w.price;
         /* A destination may be lifted over the threshold here, as in the exhaustive search. */
         w.problem.space->may_overload = TRUE;
         imig__search(w.problem.space, w.problem.state, &options);
@@ -155,12 +159,12 @@ limits_hold_on_any_cluster(void **unused)
             .unequal = seed % 2 == 0, .measured = seed % 3 == 0,
         };
         struct world w;
-        imig__search_options options = { .gain_ratio = 3, .noise_ratio = 2 };
+        imig__search_options options = { .noise_ratio = 2 };
         double before;
 
         world_init(&w, &shape, seed);
         before = imig__state_loss(w.problem.state);
-        options.move_loss = w.move_loss;
+        options.price = w.price;
         imig__search(w.problem.space, w.problem.state, &options);
         assert_allowed(&w, w.problem.state);
         assert_true(imig__state_loss(w.problem.state) < before);
@@ -174,12 +178,12 @@ the_same_again(void **unused)
     const cluster_shape shape = { .hosts = 12, .vms = 150, .cpu = 0.7, .memory = 0.7, .flows = 20,
                                   .skew = 1, .measured = 1 };
     struct world a, b;
-    imig__search_options options = { .gain_ratio = 3 };
+    imig__search_options options = { 0 };
 
     (void) unused;
     world_init(&a, &shape, 5);
     world_init(&b, &shape, 5);
-    options.move_loss = a.move_loss;
+    options.price = a.price;
     imig__search(a.problem.space, a.problem.state, &options);
     imig__search(b.problem.space, b.problem.state, &options);
     assert_memory_equal(a.problem.state->host, b.problem.state->host,

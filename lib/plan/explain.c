@@ -68,9 +68,32 @@ totals_of(const imig__planner *planner, const imig__state *state)
 
 /* -- why a step is taken -- */
 
-struct effect {
-    imig__losses before, after; /* of both hosts, and of all flows */
-    double cpu_before[2], cpu_after[2]; /* percent, source and destination */
+static const struct {
+    const char *code, *text;
+} causes[] = {
+    { "relieves-cpu", "takes CPU load off %s" },
+    { "relieves-network", "takes traffic off the link of %s" },
+    { "avoids-interference", "leaves neighbours on %s that slow it or are slowed by it" },
+    { "separates-disk-users", "leaves another user of the disk of %s" },
+    { "joins-communicating", "leaves %s for the VMs it talks to" },
+    { "makes-room", "makes room on %s" },
+    { "drains-host", "%s is to be emptied" },
+    { "frees-memory", "%s is short of memory" },
+    { "repairs-rule", "a rule forbids it on %s" },
+    { "stays-together", "goes with its group from %s" },
+    { "parks", "leaves %s until its destination has room" },
+};
+
+enum cause {
+    RELIEVES_CPU, RELIEVES_NETWORK, AVOIDS_INTERFERENCE, SEPARATES_DISK_USERS,
+    JOINS_COMMUNICATING, MAKES_ROOM, DRAINS_HOST, FREES_MEMORY, REPAIRS_RULE, STAYS_TOGETHER,
+    PARKS,
+};
+
+/* What a move is worth once everything else is done: more would be lost without it. */
+struct worth {
+    imig__losses less; /* by cause */
+    double gain;
 };
 
 static imig__losses
@@ -84,108 +107,135 @@ losses_of_pair(const imig__state *state, uint32_t a, uint32_t b)
     };
 }
 
-static double
-total(const imig__losses *l)
+static struct worth
+worth_of(imig__state *end, uint32_t vm, uint32_t home)
 {
-    return l->cpu + l->network + l->neighbours + l->disk + l->communication;
+    uint32_t host = end->host[vm];
+    imig__losses with = losses_of_pair(end, home, host), without;
+    struct worth w;
+
+    imig__state_move(end, vm, home);
+    without = losses_of_pair(end, home, host);
+    w.less.cpu = without.cpu - with.cpu;
+    w.less.network = without.network - with.network;
+    w.less.neighbours = without.neighbours - with.neighbours;
+    w.less.disk = without.disk - with.disk;
+    w.less.communication = without.communication - with.communication;
+    w.gain = w.less.cpu + w.less.network + w.less.neighbours + w.less.disk + w.less.communication;
+    return w;
 }
 
-static const char *
-main_cause(const imig__losses *before, const imig__losses *after)
+/*
+ * For every VM that moves; the VMs of a unit one after the other, so that their gains add up to
+ * what the unit is worth.
+ */
+static struct worth *
+worth_of_moves(const imig__planner *planner, const imig__state *end)
 {
-    const struct {
-        const char *code;
-        double gain;
-    } causes[] = {
-        { "relieves-cpu", before->cpu - after->cpu },
-        { "relieves-network", before->network - after->network },
-        { "avoids-interference", before->neighbours - after->neighbours },
-        { "separates-disk-users", before->disk - after->disk },
-        { "joins-communicating", before->communication - after->communication },
+    const imig__space *space = planner->problem.space;
+    struct worth *worth = g_new0(struct worth, end->load->vms);
+    imig__state *now = imig__state_new(end->load);
+
+    for (uint32_t v = 0; v < end->load->vms; v++)
+        imig__state_move(now, v, end->host[v]);
+    for (uint32_t u = 0; u < space->units; u++) {
+        uint32_t begin = space->unit_begin[u], last = space->unit_begin[u + 1];
+
+        for (uint32_t i = begin; i < last; i++)
+            if (end->host[space->unit_vm[i]] != planner->home[space->unit_vm[i]])
+                worth[space->unit_vm[i]] =
+                    worth_of(now, space->unit_vm[i], planner->home[space->unit_vm[i]]);
+        for (uint32_t i = begin; i < last; i++)
+            imig__state_move(now, space->unit_vm[i], end->host[space->unit_vm[i]]);
+    }
+    imig__state_free(now);
+    return worth;
+}
+
+static enum cause
+main_cause(const struct worth *worth)
+{
+    const double gains[] = {
+        worth->less.cpu, worth->less.network, worth->less.neighbours, worth->less.disk,
+        worth->less.communication,
     };
-    size_t best = 0;
+    enum cause best = RELIEVES_CPU;
 
-    for (size_t i = 1; i < G_N_ELEMENTS(causes); i++)
-        if (causes[i].gain > causes[best].gain)
-            best = i;
-    return causes[best].gain > 0 ? causes[best].code : "makes-room";
+    for (size_t i = 1; i < G_N_ELEMENTS(gains); i++)
+        if (gains[i] > gains[best])
+            best = (enum cause) i;
+    return gains[best] > 0 && worth->gain > 0 ? best : MAKES_ROOM;
 }
 
-static const char *
-step_code(const imig__planner *planner, const imig__state *state, const imig__scheduled *step,
-          const struct effect *effect)
+static enum cause
+step_cause(const imig__planner *planner, const imig__state *state, const imig__scheduled *step,
+           const struct worth *worth)
 {
     const imig__space *space = planner->problem.space;
     uint32_t vm = step->vm, from = step->from;
 
     if (step->parking)
-        return "parks";
+        return PARKS;
     if (planner->empties[planner->home[vm]])
-        return "drains-host";
+        return DRAINS_HOST;
     if (!imig__vm_may_be_on(planner->cluster, vm, from)
         || imig__space_conflicts(space, state, vm, from, TRUE)
                > imig__space_conflicts(space, state, vm, step->to, TRUE))
-        return "repairs-rule";
+        return REPAIRS_RULE;
     if (imig__space_excess(space, state, from) > 0)
-        return "frees-memory";
-    if (!imig__space_unit_alone(space, vm) && total(&effect->before) <= total(&effect->after))
-        return "stays-together";
-    return main_cause(&effect->before, &effect->after);
+        return FREES_MEMORY;
+    if (!imig__space_unit_alone(space, vm) && worth->gain <= 0)
+        return STAYS_TOGETHER;
+    return main_cause(worth);
 }
 
+/* The cause, what happens to the CPU of both hosts at this step, and what it is worth. */
 static char *
-step_text(const imig__planner *planner, const imig__scheduled *step, const struct effect *effect)
+step_text(const imig__planner *planner, imig__state *state, const imig__scheduled *step,
+          enum cause cause, double gain)
 {
-    double gain = total(&effect->before) - total(&effect->after);
+    double from = PERCENT(state, step->from), to = PERCENT(state, step->to);
+    char *first = g_strdup_printf(causes[cause].text, host_id(planner, step->from)), *text;
 
-    return g_strdup_printf("CPU of %s from %.0f %% to %.0f %%, of %s from %.0f %% to %.0f %%; "
-                           "%s %.3g lost cores%s",
-                           host_id(planner, step->from), effect->cpu_before[0],
-                           effect->cpu_after[0], host_id(planner, step->to),
-                           effect->cpu_before[1], effect->cpu_after[1],
-                           gain >= 0 ? "saves" : "costs", fabs(gain),
-                           step->parking ? "; goes on once its destination has room" : "");
+    imig__state_move(state, step->vm, step->to);
+    text = g_strdup_printf("%s; CPU of %s %.0f -> %.0f %%, of %s %.0f -> %.0f %%; %s %.3g lost "
+                           "cores", first, host_id(planner, step->from), from,
+                           PERCENT(state, step->from), host_id(planner, step->to), to,
+                           PERCENT(state, step->to), gain >= 0 ? "saves" : "costs", fabs(gain));
+    g_free(first);
+    return text;
 }
 
 static void
-add_steps(imig__planner *planner, imig_plan *plan, imig__state *state, double *migration_loss)
+add_steps(imig__planner *planner, imig_plan *plan, const struct worth *worth,
+          double *migration_loss)
 {
     const imig__schedule *schedule = &planner->schedule;
     GHashTable *groups = g_hash_table_new(NULL, NULL);
+    imig__state *state = imig__state_new(planner->problem.load);
 
     for (size_t i = 0; i < schedule->step_count; i++) {
         const imig__scheduled *s = &schedule->steps[i];
         imig_plan_step step = IMIG_PLAN_STEP_INIT;
         gpointer unit = GUINT_TO_POINTER(planner->problem.space->unit[s->vm]), known;
-        imig__state *now = state;
-        struct effect effect;
+        enum cause cause = step_cause(planner, state, s, &worth[s->vm]);
         char *text;
 
         if (!g_hash_table_lookup_extended(groups, unit, NULL, &known)) {
             known = GUINT_TO_POINTER(g_hash_table_size(groups));
             g_hash_table_insert(groups, unit, known);
         }
-        effect.before = losses_of_pair(now, s->from, s->to);
-        effect.cpu_before[0] = PERCENT(now, s->from);
-        effect.cpu_before[1] = PERCENT(now, s->to);
-        imig__state_move(now, s->vm, s->to);
-        effect.after = losses_of_pair(now, s->from, s->to);
-        effect.cpu_after[0] = PERCENT(now, s->from);
-        effect.cpu_after[1] = PERCENT(now, s->to);
-        imig__state_move(now, s->vm, s->from);
-        step.reason_code = step_code(planner, now, s, &effect);
-        imig__state_move(now, s->vm, s->to);
-        text = step_text(planner, s, &effect);
         step.vm = planner->cluster->vms[s->vm].id;
         step.from = host_id(planner, s->from);
         step.to = host_id(planner, s->to);
-        step.reason_text = text;
+        step.gain = s->parking ? 0 : worth[s->vm].gain;
+        step.reason_code = causes[cause].code;
+        step.reason_text = text = step_text(planner, state, s, cause, step.gain);
         step.start_s = s->start_s;
         step.duration_s = s->cost.time_s;
         step.downtime_s = s->cost.downtime_s;
         step.transferred_bytes = s->cost.transferred_bytes;
         step.slowdown_ratio = s->cost.slowdown_ratio;
-        step.gain = total(&effect.before) - total(&effect.after);
         step.group = GPOINTER_TO_UINT(known);
         step.rounds = s->cost.rounds;
         step.converges = s->cost.converges;
@@ -194,6 +244,7 @@ add_steps(imig__planner *planner, imig_plan *plan, imig__state *state, double *m
         *migration_loss += imig__planner_move_loss(planner, s->vm, &s->cost);
     }
     g_hash_table_unref(groups);
+    imig__state_free(state);
 }
 
 /* -- why a VM stays -- */
@@ -255,7 +306,7 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
     const imig__space *space = planner->problem.space;
     const char *fixed = imig__space_unit_fixed(space, vm);
     uint32_t home = state->host[vm], best_host = IMIG_NO_HOST;
-    double best = INFINITY, price = planner->opt.gain_ratio * planner->move_loss[vm];
+    double best = INFINITY, price = planner->move_price[vm];
 
     if (fixed) {
         *text = space->fixed[vm] ? fixed_text(planner, vm, fixed)
@@ -413,11 +464,16 @@ imig__planner_explain(imig__planner *planner)
     imig__state *state = imig__state_new(planner->problem.load);
     imig_plan_totals before = totals_of(planner, state), after;
     imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
+    struct worth *worth;
     double reached;
 
     imig__plan_set_cluster(plan, planner->cluster);
     add_options(planner, plan);
-    add_steps(planner, plan, state, &summary.migration_loss);
+    for (size_t i = 0; i < planner->schedule.step_count; i++)
+        imig__state_move(state, planner->schedule.steps[i].vm, planner->schedule.steps[i].to);
+    worth = worth_of_moves(planner, state);
+    add_steps(planner, plan, worth, &summary.migration_loss);
+    g_free(worth);
     after = totals_of(planner, state);
     summary.complete = add_kept(planner, plan, state);
     summary.loss_bound = bound_of(planner);

@@ -19,6 +19,7 @@ typedef struct imig__planner {
     imig__problem problem;    /* its state holds the placement that is wished for */
     uint32_t *home;           /* [vms] */
     double *move_loss;        /* [vms] lost cores of one migration at its cheapest */
+    double *move_price;       /* [vms] what it must gain */
     uint8_t *sheds;           /* [hosts] may be left, under this goal and policy */
     uint8_t *empties;         /* [hosts] must be emptied */
     const char **kept;        /* [vms] why the plan gave it up; NULL */

@@ -25,8 +25,7 @@ static void
 search(imig__planner *planner, double noise_ratio, double noise_assumed, double noise_share)
 {
     imig__search_options options = {
-        .move_loss = planner->move_loss,
-        .gain_ratio = planner->opt.gain_ratio,
+        .price = planner->move_price,
         .noise_ratio = noise_ratio,
         .noise_assumed = noise_assumed,
         .noise_share = noise_share,

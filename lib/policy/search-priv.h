@@ -12,8 +12,7 @@
 #include <imig/cancel.h>
 
 typedef struct imig__search_options {
-    const double *move_loss;  /* [vms] lost cores of one migration */
-    double gain_ratio;        /* a move must gain this many times its loss */
+    const double *price;      /* [vms] lost cores that leaving home must gain */
     double noise_ratio;       /* and this many standard errors of what was measured */
     double noise_assumed;     /* relative error of a demand whose error is not stated */
     double noise_share;       /* of what both hosts lose, added to the error */

@@ -13,7 +13,7 @@ typedef struct imig__search_run {
     const imig__load *load;
     imig__state *state;
     const imig__search_options *options;
-    double *price;             /* [vms] what leaving home must gain */
+    const double *price;       /* [vms] what leaving home must gain */
     uint8_t *fixed;            /* [vms] the unit cannot move at all */
     uint32_t *first;           /* [hosts] VMs of a host, a doubly linked list */
     uint32_t *next, *prev;     /* [vms] */

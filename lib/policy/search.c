@@ -157,7 +157,7 @@ run_init(imig__search_run *run)
     const imig__load *load = run->load;
     size_t vms = load->vms, hosts = load->hosts;
 
-    run->price = g_new(double, vms);
+    run->price = run->options->price;
     run->fixed = g_new(uint8_t, vms);
     run->first = g_new(uint32_t, hosts);
     run->next = g_new(uint32_t, vms);
@@ -173,7 +173,6 @@ run_init(imig__search_run *run)
         run->cluster_memory += run->space->room[h];
     }
     for (uint32_t v = load->vms; v-- > 0;) {
-        run->price[v] = run->options->gain_ratio * run->options->move_loss[v];
         run->fixed[v] = imig__space_unit_fixed(run->space, v) != NULL;
         run->weighted |= load->weight[v] != 1;
         imig__run_list_add(run, v, run->state->host[v]);
@@ -183,7 +182,6 @@ run_init(imig__search_run *run)
 static void
 run_clear(imig__search_run *run)
 {
-    g_free(run->price);
     g_free(run->fixed);
     g_free(run->first);
     g_free(run->next);
