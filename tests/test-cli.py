@@ -1,0 +1,594 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The imig command as its users see it: what it prints, writes, and ends with.
+
+usage: test-cli.py IMIG TOP
+Prints TAP.  Needs nothing but the standard library.
+"""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import pty
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+IMIG = TOP = DEMO = None
+
+
+def imig(*args, text=None, data=None, cwd=None):
+    """Runs the command; text or data goes to its standard input, which is no terminal."""
+    if text is not None:
+        data = text.encode()
+    return subprocess.run([IMIG, *map(str, args)], input=data if data is not None else b"",
+                          capture_output=True, cwd=cwd, timeout=100, check=False)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = pathlib.Path(folder.name)
+        self.sim = f"sim:{DEMO}"
+
+    def ok(self, *args, status=0, **more):
+        done = imig(*args, **more)
+        self.assertEqual(done.returncode, status, done.stderr.decode())
+        return done.stdout.decode()
+
+    def refused(self, *args, status=2, names="", **more):
+        """One clear line that names what is wrong; nothing on standard output, no file left."""
+        before = sorted(os.listdir(self.dir))
+        done = imig(*args, **more)
+        lines = done.stderr.decode().splitlines()
+        self.assertEqual(done.returncode, status, done.stderr.decode())
+        self.assertEqual(done.stdout, b"")
+        self.assertEqual(len(lines), 1, lines)
+        self.assertTrue(lines[0].startswith("imig: "), lines)
+        self.assertIn(names, lines[0])
+        self.assertEqual(sorted(os.listdir(self.dir)), before)
+
+    def write(self, name, content):
+        path = self.dir / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+
+class Usage(Case):
+    commands = ("observe", "status", "plan", "run", "balance", "simulate", "migrate", "predict",
+                "dirty")
+
+    def test_help_lists_every_command(self):
+        text = self.ok("--help")
+        for command in self.commands:
+            self.assertIn(f"  {command} ", text)
+        self.assertRegex(self.ok("--version"), r"^imig \d+\.\d+\.\d+\n$")
+
+    def test_every_command_has_help_for_every_option(self):
+        for command in self.commands:
+            text = self.ok(command, "--help")
+            self.assertIn(f"imig {command}", text)
+            for line in text.splitlines():
+                if line.lstrip().startswith("-"):
+                    self.assertRegex(line.strip(), r"\S+.*  +\S", f"{command}: {line}")
+
+    def test_goals_and_policies_in_help_are_the_librarys(self):
+        text = self.ok("plan", "--help")
+        for name in ("balance", "relieve", "drain", "informed", "paper", "least-loaded",
+                     "smallest-first", "largest-first", "random", "as-given"):
+            self.assertIn(name, text)
+
+    def test_man_page_names_every_option(self):
+        page = (TOP / "doc/imig.1.scd").read_text()
+        for command in ("plan", "balance", "simulate", "observe"):
+            for line in self.ok(command, "--help").splitlines():
+                word = line.strip().split(", ")[-1].split("=")[0].split(" ")[0]
+                if word.startswith("--"):
+                    self.assertIn(f"*{word}*", page, command)
+
+    def test_wrong_usage(self):
+        for args, names in (
+                ((), "no command"),
+                (("mend",), '"mend"'),
+                (("plan", "--nonsense", DEMO), "nonsense"),
+                (("plan",), "neither"),
+                (("plan", DEMO, "-c", self.sim), ""),
+                (("status", DEMO, "-c", self.sim), "both"),
+                (("status", DEMO, DEMO), "usage"),
+                (("plan", self.dir / "none.json"), "none.json"),
+                (("plan", DEMO, "--goal", "win"), '"win"'),
+                (("plan", DEMO, "--policy", "clever"), '"clever"'),
+                (("plan", DEMO, "--order-by", "colour"), '"colour"'),
+                (("plan", DEMO, "--order-policy", "none"), '"none"'),
+                (("plan", DEMO, "--drain", "node99"), '"node99"'),
+                (("plan", DEMO, "--goal", "balance", "--drain", "node1"), "drain"),
+                (("plan", DEMO, "--threshold", "nan"), '"nan"'),
+                (("plan", DEMO, "--threshold", "-1"), "threshold"),
+                (("plan", DEMO, "--bandwidth", "1parsec"), '"1parsec"'),
+                (("plan", DEMO, "--bandwidth", "0"), '"0"'),
+                (("plan", DEMO, "--max-moves", "-3"), '"-3"'),
+                (("plan", DEMO, "--concurrency", "0"), "concurrency"),
+                (("plan", DEMO, "--affinity", self.dir / "none.csv"), "none.csv"),
+                (("observe",), "-c"),
+                (("observe", "-c", "sim:/none.json"), "/none.json"),
+                (("observe", "-c", self.sim, "--for", "0s"), '"0s"'),
+                (("observe", "-c", self.sim, "--for", "1s", "--interval", "2s"), "--interval"),
+                (("observe", "-c", f"{self.sim}?colour=red"), "colour"),
+                (("run", DEMO, "-c", self.sim, "--yes"), "format"),
+                (("simulate", DEMO, DEMO), "format"),
+                (("simulate", DEMO, DEMO, "--compare"), "--compare"),
+                (("migrate", "-c", self.sim, "nobody", "node2"), '"nobody"'),
+                (("migrate", "-c", self.sim, "milc-a", "nowhere"), '"nowhere"'),
+                (("dirty", "-c", self.sim, "nobody"), '"nobody"'),
+                (("predict", "--memory", "4GiB"), "--bandwidth"),
+                (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--hypervisor", "x"),
+                 '"x"'),
+                (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--writes", "x"),
+                 '"x"'),
+                (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--class", "x"),
+                 '"x"')):
+            with self.subTest(args=args):
+                self.refused(*args, names=names)
+
+
+class Broken(Case):
+    def test_every_broken_document_is_refused(self):
+        """tests/data/broken: the line that the library's tests want, exit status 2, no file."""
+        table = TOP / "tests/data/broken/expected.tsv"
+        rows = [row for row in csv.reader(table.open(), delimiter="\t", quoting=csv.QUOTE_NONE)
+                if row and not row[0].startswith("#")]
+        self.assertGreaterEqual(len(rows), 40)
+        out = self.dir / "out"
+        for name, _, message in rows:
+            path = table.parent / name
+            args = {"plan": ("simulate", DEMO, path),
+                    "affinity": ("plan", DEMO, "--affinity", path, "-o", out),
+                    "cluster": ("plan", path, "-o", out)}[name.split("-")[0]]
+            with self.subTest(file=name):
+                self.refused(*args, names=message)
+
+    def test_a_cut_document_at_every_length(self):
+        text = DEMO.read_bytes()
+        for length in range(0, len(text) - 2, 197):
+            with self.subTest(length=length):
+                self.refused("plan", "-", "-o", self.dir / "out", data=text[:length])
+
+    def test_long_lines_and_deep_nesting(self):
+        self.refused("status", "-", data=b" " * 100_000_000)
+        self.refused("status", "-", data=b"[" * 1_000_000)
+        self.refused("status", "-", data=b'{"format": "' + b"x" * 100_000_000)
+
+
+class Status(Case):
+    def test_classes_are_what_the_demo_is_made_of(self):
+        vms = {vm["id"]: vm for vm in json.loads(self.ok("status", DEMO, "--json"))["vms"]}
+        for name, want in (("oltp-a", "memory-dirty"), ("jbb-a", "memory-dirty"),
+                           ("web-a", "web-server"), ("stream", "net-receive"),
+                           ("iozone-a", "disk-io"), ("iozone-b", "disk-io"), ("milc-a", "cpu"),
+                           ("bzip2-a", "cpu"), ("idle-a", "idle")):
+            self.assertEqual(vms[name]["class"], want, name)
+        self.assertEqual(vms["licence"]["blocked"], "pinned")
+        self.assertEqual(vms["ledger"]["blocked"], "backup-job")
+
+    def test_tables(self):
+        text = self.ok("status", DEMO)
+        self.assertIn("node1", text)
+        self.assertIn("139 %", text)
+        self.assertIn("backup-job", text)
+        self.assertNotIn("\033", text)
+        self.assertNotIn("oltp-a", self.ok("status", DEMO, "--hosts"))
+        self.assertNotIn("maintenance", self.ok("status", DEMO, "--vms"))
+        self.assertEqual(text, self.ok("status", "-", data=DEMO.read_bytes()))
+
+    def test_figures_add_up(self):
+        hosts = json.loads(self.ok("status", DEMO, "--json", "--hosts"))
+        self.assertNotIn("vms", hosts)
+        first = hosts["hosts"][0]
+        self.assertAlmostEqual(first["cpu_utilisation"], 22.3 / 16)
+        self.assertAlmostEqual(first["memory_utilisation"], 30 / 31)
+        self.assertEqual(first["vms"], 8)
+
+    def test_watching_simulated_hosts(self):
+        vms = json.loads(self.ok("status", "-c", self.sim, "--json"))["vms"]
+        self.assertEqual({vm["id"]: vm["class"] for vm in vms}["oltp-a"], "memory-dirty")
+
+
+class Observe(Case):
+    def test_writes_a_document_that_status_reads(self):
+        out = self.dir / "seen.json"
+        self.assertIn("25 VMs", self.ok("observe", "-c", self.sim, "-o", out))
+        self.assertIn("iozone-a", self.ok("status", out))
+        self.assertEqual(self.ok("observe", "-c", self.sim, "-o", out, "--quiet"), "")
+        self.assertEqual(self.ok("observe", "-c", self.sim), out.read_text())
+        self.assertEqual([p.name for p in self.dir.iterdir()], ["seen.json"])
+
+    def test_an_old_file_survives_a_failure(self):
+        out = self.write("seen.json", "old")
+        self.refused("observe", "-c", "sim:/none.json", "-o", out)
+        self.assertEqual(out.read_text(), "old")
+        self.refused("observe", "-c", self.sim, "-o", self.dir / "no" / "out.json", status=1)
+
+
+class Plan(Case):
+    def test_same_bytes_twice(self):
+        for args in (("--json",), ("--explain",), ("--policy", "random", "--seed", "7", "--json")):
+            self.assertEqual(self.ok("plan", DEMO, *args), self.ok("plan", DEMO, *args))
+
+    def test_overload_is_relieved_and_explained(self):
+        plan = json.loads(self.ok("plan", DEMO, "--json"))
+        self.assertEqual(plan["format"], "imig-plan/1")
+        self.assertGreater(len(plan["steps"]), 0)
+        self.assertEqual(plan["before"]["overloaded_hosts"], 1)
+        self.assertEqual(plan["after"]["overloaded_hosts"], 0)
+        self.assertLess(plan["after"]["loss"] + plan["migration_loss"], plan["before"]["loss"])
+        for step in plan["steps"]:
+            self.assertTrue(step["reason"]["text"])
+            self.assertNotIn(step["vm"], ("ledger", "licence"))
+        text = self.ok("plan", DEMO)
+        for step in plan["steps"]:
+            self.assertIn(step["reason"]["text"], text)
+
+    def test_explain_gives_every_vm_a_reason(self):
+        plan = json.loads(self.ok("plan", DEMO, "--json", "--explain"))
+        moved = {step["vm"] for step in plan["steps"]}
+        kept = {kept["vm"]: kept["reason"]["code"] for kept in plan["kept"]}
+        self.assertEqual(len(moved | set(kept)), 25)
+        self.assertEqual(moved & set(kept), set())
+        self.assertIn("licence", self.ok("plan", DEMO, "--explain"))
+
+    def test_standard_input_and_output(self):
+        text = self.ok("plan", "-", "--json", data=DEMO.read_bytes())
+        out = self.dir / "plan.json"
+        self.assertEqual(text, self.ok("plan", DEMO, "-o", "-"))
+        self.assertIn("Goal", self.ok("plan", DEMO, "-o", out))
+        self.assertEqual(text, out.read_text())
+        self.assertEqual(self.ok("plan", DEMO, "-o", out, "--json"), "")
+
+    def test_nothing_worth_doing(self):
+        cluster = json.loads(DEMO.read_text())
+        cluster["vms"] = [vm for vm in cluster["vms"] if vm["host"] == "node5"]
+        cluster["flows"], cluster["rules"] = [], []
+        text = self.ok("plan", self.write("calm.json", cluster))
+        self.assertTrue(text.startswith("Nothing worth doing"), text)
+        self.assertEqual(len(text.splitlines()), 1)
+
+    def test_drain(self):
+        for args in (("--drain", "node4"), ("--goal", "drain", "node4"), ("node4",)):
+            plan = json.loads(self.ok("plan", DEMO, "--json", *args))
+            self.assertEqual(plan["goal"], "drain")
+            self.assertLessEqual({"stream", "games-b", "oltp-b", "idle-c"},
+                                 {s["vm"] for s in plan["steps"] if s["from"] == "node4"})
+
+    def test_a_goal_that_cannot_be_reached_whole(self):
+        done = imig("plan", DEMO, "--drain", "node3")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("cannot be reached whole", done.stdout.decode())
+        self.assertIn("licence", done.stdout.decode())
+
+    def test_limits(self):
+        plan = json.loads(self.ok("plan", DEMO, "--json", "--max-moves", "1"))
+        self.assertLessEqual(len(plan["steps"]), 1)
+
+    def test_affinity_table(self):
+        self.ok("plan", DEMO, "--affinity", "-", "--json", text="w,a,b\na,2,3\nb,4,2\n")
+        self.refused("plan", DEMO, "--affinity", "-", text="w,a,b\na,2\n")
+
+    def test_full_disk(self):
+        done = subprocess.run([IMIG, "plan", str(DEMO), "--json"], stdout=open("/dev/full", "wb"),
+                              stderr=subprocess.PIPE, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"standard output", done.stderr)
+
+
+class Run(Case):
+    def plan(self, *args):
+        out = self.dir / "plan.json"
+        self.ok("plan", DEMO, "-o", out, "--quiet", *args)
+        return out
+
+    def test_predicted_beside_measured(self):
+        plan = self.plan()
+        text = self.ok("run", plan, "-c", self.sim, "--yes")
+        steps = json.loads(plan.read_text())["steps"]
+        for step in steps:
+            self.assertRegex(text, rf"{step['vm']} runs on {step['to']} after")
+        self.assertRegex(text, rf"all that are done +{len(steps)} ")
+        run = json.loads(self.ok("run", plan, "-c", self.sim, "--yes", "--json"))
+        self.assertEqual(run["done"], len(steps))
+        for step in run["steps"]:
+            self.assertGreater(step["duration_s"]["measured"], 0)
+            self.assertGreater(step["transferred_bytes"]["measured"], 0)
+        self.assertAlmostEqual(run["duration_s"]["measured"],
+                               sum(s["duration_s"]["measured"] for s in run["steps"]))
+
+    def test_asks_only_on_a_terminal(self):
+        self.refused("run", self.plan(), "-c", self.sim, names="--yes")
+
+    def test_a_plan_that_no_longer_holds(self):
+        plan = json.loads(self.plan().read_text())
+        plan["steps"][0]["from"] = "node5" if plan["steps"][0]["to"] != "node5" else "node4"
+        self.refused("run", self.write("stale.json", plan), "-c", self.sim, "--yes", status=1,
+                     names="no longer holds")
+
+    def test_a_failed_step_gives_partial(self):
+        plan = self.plan()
+        vm = json.loads(plan.read_text())["steps"][0]["vm"]
+        run = json.loads(self.ok("run", plan, "-c", f"{self.sim}?fail={vm}:9", "--yes", "--json",
+                                 status=3))
+        self.assertEqual(run["failed"], 1)
+        self.assertEqual(run["steps"][0]["attempts"], 2)
+        self.assertIsNone(run["steps"][0]["duration_s"]["measured"])
+        self.assertTrue(run["steps"][0]["message"])
+        run = json.loads(self.ok("run", plan, "-c", f"{self.sim}?fail={vm}", "--yes", "--json"))
+        self.assertEqual(run["steps"][0]["attempts"], 2)
+
+    def test_a_plan_without_steps(self):
+        plan = self.plan("--max-moves", "0")
+        self.assertIn("nothing to do", self.ok("run", plan, "-c", self.sim))
+
+    def interrupt(self, signals):
+        """Runs a plan in a simulator at the pace of a clock, and interrupts it once it migrates."""
+        with subprocess.Popen([IMIG, "run", str(self.plan()), "-c", f"{self.sim}?pace=20",
+                               "--yes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            line = child.stdout.readline()
+            self.assertIn(b" leaves ", line)
+            for number in signals:
+                child.send_signal(number)
+                time.sleep(0.1)
+            out, err = child.communicate(timeout=60)
+        return child.returncode, out.decode(), err.decode()
+
+    def test_interrupted_cleanly(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            status, out, err = self.interrupt([number])
+            self.assertEqual(status, 130, err)
+            self.assertIn("cancelled", out)
+            self.assertEqual(err, "")
+
+    def test_interrupted_twice_waits_for_nothing(self):
+        status, out, err = self.interrupt([signal.SIGINT, signal.SIGINT])
+        self.assertEqual(status, 130, err)
+
+
+class Balance(Case):
+    def test_from_unbalanced_to_balanced(self):
+        after = self.dir / "after.json"
+        text = self.ok("balance", "-c", self.sim, "--yes", "--after", after)
+        for part in ("Before", "Goal balance", "Migrating", "After", "all that are done"):
+            self.assertIn(part, text)
+        hosts = json.loads(self.ok("status", after, "--json"))["hosts"]
+        self.assertLess(max(h["cpu_utilisation"] for h in hosts), 0.9)
+
+    def test_twice_moves_nothing_the_second_time(self):
+        uri = f"{self.sim}?state={self.dir}/state.json"
+        self.ok("balance", "-c", uri, "--yes")
+        self.assertIn("Nothing worth doing", self.ok("balance", "-c", uri, "--yes"))
+
+    def test_dry_run_moves_nothing(self):
+        uri = f"{self.sim}?state={self.dir}/state.json"
+        document = json.loads(self.ok("balance", "-c", uri, "--dry-run", "--json"))
+        self.assertGreater(len(document["plan"]["steps"]), 0)
+        self.assertNotIn("run", document)
+        vms = json.loads(self.ok("status", "-c", uri, "--json"))["vms"]
+        self.assertEqual({vm["id"]: vm["host"] for vm in vms},
+                         {vm["id"]: vm["host"] for vm in json.loads(DEMO.read_text())["vms"]})
+
+    def test_json_holds_the_whole_story(self):
+        document = json.loads(self.ok("balance", "-c", self.sim, "--yes", "--json"))
+        self.assertEqual(sorted(document), ["after", "before", "plan", "run"])
+        self.assertEqual(document["run"]["done"], len(document["plan"]["steps"]))
+
+    def test_asks_only_on_a_terminal(self):
+        done = imig("balance", "-c", self.sim)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"--yes", done.stderr)
+
+    def test_colours_and_progress_on_a_terminal(self):
+        master, slave = pty.openpty()
+        with subprocess.Popen([IMIG, "balance", "-c", self.sim], stdin=slave, stdout=slave,
+                              stderr=slave, env={**os.environ, "TERM": "xterm"}) as child:
+            os.close(slave)
+            seen = b""
+            os.write(master, b"y\n")
+            try:
+                while piece := os.read(master, 65536):
+                    seen += piece
+            except OSError:  # how a terminal says that the other side has gone
+                pass
+        os.close(master)
+        self.assertEqual(child.returncode, 0, seen)
+        self.assertIn(b"[y/N]", seen)
+        self.assertIn(b"\033[31m", seen)
+        self.assertIn(b"\r\033[K", seen)
+
+
+class Simulate(Case):
+    def test_compare_shows_every_policy(self):
+        rows = json.loads(self.ok("simulate", DEMO, "--compare", "--json"))
+        names = [row["policy"] for row in rows]
+        self.assertEqual(names[0], "informed")
+        self.assertGreaterEqual(len(names), 7)
+        text = self.ok("simulate", DEMO, "--compare")
+        for row in rows:
+            self.assertIn(f"\n{row['policy']} ", text)
+            self.assertEqual(row["loss_before"], rows[0]["loss_before"])
+            self.assertGreaterEqual(row["loss_after"] + row["migration_loss"] + 1e-9,
+                                    rows[0]["loss_after"] + rows[0]["migration_loss"])
+
+    def test_standard_input_and_seed(self):
+        text = self.ok("simulate", "-", "--json", "--seed", "3", data=DEMO.read_bytes())
+        self.assertEqual(text, self.ok("simulate", DEMO, "--json", "--seed", "3"))
+        self.assertGreater(json.loads(text)["duration_s"]["measured"], 0)
+
+    def test_a_name_with_a_comma(self):
+        path = self.dir / "a,b?c.json"
+        path.write_bytes(DEMO.read_bytes())
+        self.ok("simulate", path, "--quiet")
+
+    def test_a_given_plan(self):
+        plan = self.dir / "plan.json"
+        self.ok("plan", DEMO, "--policy", "paper", "-o", plan, "--quiet")
+        document = json.loads(self.ok("simulate", DEMO, plan, "--json"))
+        self.assertEqual(document["policy"], "paper")
+        self.assertEqual(document["done"], len(json.loads(plan.read_text())["steps"]))
+
+
+class Migrate(Case):
+    def test_one_migration(self):
+        text = self.ok("migrate", "-c", self.sim, "milc-a", "node5")
+        self.assertIn("milc-a runs on node5", text)
+        run = json.loads(self.ok("migrate", "-c", self.sim, "milc-a", "node5", "--json"))
+        step = run["steps"][0]
+        self.assertEqual((step["vm"], step["from"], step["to"]), ("milc-a", "node1", "node5"))
+        off = step["duration_s"]["predicted"] / step["duration_s"]["measured"] - 1
+        self.assertLess(abs(off), 0.1)
+
+    def test_rules_hold(self):
+        self.refused("migrate", "-c", self.sim, "oltp-a", "node4", status=1)
+
+    def test_a_failure(self):
+        self.ok("migrate", "-c", f"{self.sim}?fail=milc-a:5", "milc-a", "node5", status=1)
+
+
+class Dirty(Case):
+    def test_rate_and_working_set(self):
+        seen = json.loads(self.ok("dirty", "-c", self.sim, "oltp-b", "--for", "60s", "--json"))
+        self.assertLess(abs(seen["dirty_bytes_per_s"] / 24e6 - 1), 0.1)
+        self.assertLess(abs(seen["working_set_bytes"] / (900 << 20) - 1), 0.1)
+        dirtied = [point["dirtied_bytes"] for point in seen["points"]]
+        self.assertEqual(dirtied, sorted(dirtied))
+        self.assertIn("working set", self.ok("dirty", "-c", self.sim, "oltp-b"))
+
+
+class Predict(Case):
+    common = ("--memory", "4GiB", "--bandwidth", "1Gbit/s")
+
+    def cost(self, *args):
+        return json.loads(self.ok("predict", *self.common, *args, "--json"))
+
+    def test_idle_memory_is_sent_once(self):
+        cost = self.cost()
+        self.assertLess(abs(cost["duration_s"] / (2**32 / 125e6) - 1), 0.1)
+        self.assertTrue(cost["converges"])
+
+    def test_trends_of_figure_1(self):
+        small = self.cost("--dirty-rate", "20MB/s", "--working-set", "300MB")
+        large = self.cost("--dirty-rate", "60MB/s", "--working-set", "900MB")
+        self.assertGreater(large["duration_s"], small["duration_s"])
+        self.assertGreater(large["transferred_bytes"], small["transferred_bytes"])
+
+    def test_what_does_not_converge_is_said(self):
+        args = ("--dirty-rate", "500MB/s", "--hypervisor", "qemu")
+        self.assertFalse(self.cost(*args)["converges"])
+        self.assertIn("does not converge", self.ok("predict", *self.common, *args))
+
+    def test_units(self):
+        want = self.cost("--dirty-rate", "20MB/s", "--downtime-limit", "300ms")
+        for args in (("--dirty-rate", "20000000", "--downtime-limit", "0.3"),
+                     ("--dirty-rate", "160Mbit/s", "--downtime-limit", "0.3s"),
+                     ("--dirty-rate", "0.02GB/s", "--downtime-limit", "0.3 s")):
+            self.assertEqual(self.cost(*args), want, args)
+        for wrong in ("4XB", "inf", "nan", "0x10", "-1GiB", "", "1e999", "4GiB/s"):
+            with self.subTest(text=wrong):
+                self.refused("predict", f"--memory={wrong}", "--bandwidth", "1Gbit/s",
+                             names="--memory")
+
+    def table(self, text):
+        done = imig("predict", "--csv", "-", text=text)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return list(csv.DictReader(io.StringIO(done.stdout.decode()))), done.stderr.decode()
+
+    def test_table(self):
+        rows, err = self.table(
+            "vm,memory_bytes,bandwidth_bytes_per_s,dirty_bytes_per_s,duration_s,x-note\r\n"
+            '"a, first",4294967296,125000000,0,34.4,"say ""hi"""\r\n'
+            "b,4294967296,125000000,20000000,,\r\n")
+        self.assertEqual([row["vm"] for row in rows], ["a, first", "b"])
+        self.assertEqual(rows[0]["x-note"], 'say "hi"')
+        alone = self.cost()
+        self.assertAlmostEqual(float(rows[0]["predicted_duration_s"]), alone["duration_s"], 5)
+        self.assertAlmostEqual(float(rows[0]["duration_s_error"]),
+                               alone["duration_s"] / 34.4 - 1, 6)
+        self.assertEqual(rows[1]["duration_s_error"], "")
+        self.assertRegex(err, r"^duration_s: 1 rows measured, error p50 [\d.]+ %, p90 [\d.]+ %\n$")
+
+    def test_table_as_json(self):
+        document = json.loads(self.ok("predict", "--csv", "-", "--json", text=(
+            "\ufeffmemory_bytes,bandwidth_bytes_per_s,hypervisor,duration_s\n"
+            "1e9,1e8,xen,10\n1e9,1e8,qemu,20\n\n")))
+        self.assertEqual(len(document["rows"]), 2)
+        self.assertEqual(document["errors"]["duration_s"]["rows"], 2)
+        self.assertLessEqual(document["errors"]["duration_s"]["p50"],
+                             document["errors"]["duration_s"]["p90"])
+
+    def test_broken_tables(self):
+        for text, names in (
+                ("", "no columns"),
+                ("memory_bytes\n1\n", '"bandwidth_bytes_per_s"'),
+                ("memory_bytes,bandwidth_bytes_per_s,colour\n1,1,red\n", '"colour"'),
+                ("memory_bytes,memory_bytes,bandwidth_bytes_per_s\n1,1,1\n", "twice"),
+                ("memory_bytes,bandwidth_bytes_per_s\n1\n", "1 cells"),
+                ("memory_bytes,bandwidth_bytes_per_s\nx,1\n", '"x"'),
+                ("memory_bytes,bandwidth_bytes_per_s\n1,1\n-5,1\n", "row 2"),
+                ("memory_bytes,bandwidth_bytes_per_s\n1,nan\n", '"nan"'),
+                ("memory_bytes,bandwidth_bytes_per_s,hypervisor\n1,1,vmx\n", "vmx"),
+                ('memory_bytes,bandwidth_bytes_per_s\n"1"x,1\n', "stray")):
+            with self.subTest(text=text):
+                self.refused("predict", "--csv", "-", text=text, names=names)
+        self.refused("predict", "--csv", "-", data=b"memory_bytes\xff,\n", names="UTF-8")
+        self.refused("predict", "--csv", self.dir / "none.csv", names="none.csv")
+        self.refused("predict", "--csv", "-", "--memory", "1GiB", names="--csv")
+
+
+class Tap(unittest.TestResult):
+    """One line a test, as the Test Anything Protocol wants it; what went wrong behind it."""
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.details = []
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.details.append(f"{subtest}: {err[1]}")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.details.append(self._exc_info_to_string(err, test))
+
+    def addError(self, test, err):
+        self.addFailure(test, err)
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        word = "not ok" if self.details else "ok"
+        print(f"{word} {self.testsRun} - {test.id().removeprefix('__main__.')}")
+        for line in "\n".join(self.details).splitlines():
+            print(f"# {line}")
+        sys.stdout.flush()
+
+
+def main():
+    global IMIG, TOP, DEMO
+    IMIG, TOP = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+    DEMO = TOP / "tools/demo-cluster.json"
+    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
+    if len(sys.argv) > 3:
+        suite = unittest.TestSuite(t for group in suite for t in group
+                                   if any(word in t.id() for word in sys.argv[3:]))
+    print(f"1..{suite.countTestCases()}")
+    result = Tap()
+    suite.run(result)
+    return 0 if result.wasSuccessful() else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    sys.exit(main())

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "commands.h"
+#include "ui.h"
+
+#include <math.h>
+#include <stdio.h>
+
+typedef struct balance {
+    ui_common common;
+    ui_watch watch;
+    ui_planner planner;
+    char *after;
+    int dry_run, yes;
+    gboolean human;
+} balance;
+
+static int
+write_cluster(const char *path, const imig_cluster *cluster)
+{
+    imig_error *error = NULL;
+    char *text;
+    size_t length;
+    int status;
+
+    if (imig_cluster_to_json(cluster, &text, &length, &error) != IMIG_OK)
+        return ui_fail_error(NULL, error);
+    status = ui_write(path, text, length);
+    imig_free(text);
+    return status;
+}
+
+static void
+show_cluster(const balance *b, const char *title, const imig_cluster *cluster)
+{
+    if (!b->human)
+        return;
+    printf("%s%s%s\n\n", ui_colour_on(UI_BOLD), title, ui_colour_off());
+    ui_print_hosts(cluster);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static json_t *
+plan_as_json(const imig_plan *plan)
+{
+    json_t *document = NULL;
+    char *text;
+    size_t length;
+
+    if (imig_plan_to_json(plan, &text, &length, NULL) == IMIG_OK) {
+        document = json_loadb(text, length, 0, NULL);
+        imig_free(text);
+    }
+    return document;
+}
+
+/* Migrates, looks again, and shows what became of it. */
+static int
+carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
+          const imig_cluster *before, json_t *document)
+{
+    g_autoptr(imig_cluster) after = NULL;
+    g_autoptr(imig_run) run = NULL;
+    imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
+    int status;
+
+    ui_execute_options(&b->planner, &options);
+    if (b->human)
+        printf("\n%sMigrating%s\n\n", ui_colour_on(UI_BOLD), ui_colour_off());
+    status = ui_execute(connection, plan, before, &options, b->human, &run);
+    if (status != UI_DONE)
+        return status;
+    if (b->human) {
+        putchar('\n');
+        ui_print_run(run, plan, before);
+        putchar('\n');
+    }
+    json_object_set_new(document, "run", ui_run_figures(run, plan));
+    status = ui_run_status(run, plan);
+    if (status != UI_INTERRUPTED) {
+        int looked = ui_observe(connection, &b->watch, &after);
+
+        if (looked == UI_DONE && b->after)
+            looked = write_cluster(b->after, after);
+        if (looked != UI_DONE)
+            return looked;
+        json_object_set_new(document, "after", ui_cluster_figures(after));
+        show_cluster(b, "After", after);
+    }
+    return status == UI_DONE ? ui_plan_status(plan) : status;
+}
+
+static int
+balance_hosts(const balance *b)
+{
+    g_autoptr(imig_connection) connection = NULL;
+    g_autoptr(imig_cluster) before = NULL;
+    g_autoptr(imig_plan) plan = NULL;
+    g_autoptr(json_t) document = json_object();
+    int status = ui_connect(b->common.uris, &connection), written;
+
+    if (status == UI_DONE)
+        status = ui_observe(connection, &b->watch, &before);
+    if (status == UI_DONE)
+        status = ui_make_plan(&b->planner, &b->common, before, NULL, &plan);
+    if (status != UI_DONE)
+        return status;
+    json_object_set_new(document, "before", ui_cluster_figures(before));
+    json_object_set_new(document, "plan", plan_as_json(plan));
+    show_cluster(b, "Before", before);
+    if (b->human)
+        ui_print_plan(plan, before, b->planner.explain);
+    status = ui_plan_status(plan);
+    if (imig_plan_step_count(plan) > 0 && !b->dry_run) {
+        fflush(stdout);
+        status = b->yes ? UI_DONE
+                        : ui_confirm(ui_text("Migrate in %zu steps?", imig_plan_step_count(plan)));
+        if (status == UI_DONE)
+            status = carry_out(b, connection, plan, before, document);
+    } else if (b->after && !b->dry_run) {
+        written = write_cluster(b->after, before);
+        status = written == UI_DONE ? status : written;
+    }
+    if (b->common.json && (status == UI_DONE || status == UI_PARTIAL || status == UI_INTERRUPTED)) {
+        written = ui_write_json("-", document);
+        status = written == UI_DONE ? status : written;
+    }
+    written = ui_flush();
+    return written == UI_DONE ? status : written;
+}
+
+int
+cmd_balance(int argc, char **argv)
+{
+    static const ui_command command = {
+        "balance", "", "Observe, plan and run: see what is unbalanced, mend it, look again.", 0, 0,
+    };
+    balance b = { .common = UI_COMMON_INIT, .watch = UI_WATCH_INIT };
+    const ui_option options[] = {
+        UI_OPTION_CONNECT(&b.common),
+        UI_OPTION_FOR(&b.watch),
+        UI_OPTION_INTERVAL(&b.watch),
+        { "dry-run", 'n', UI_FLAG, &b.dry_run, NULL, "show the plan and migrate nothing" },
+        { "yes", 'y', UI_FLAG, &b.yes, NULL, "do not ask" },
+        { "after", 0, UI_TEXT, &b.after, "FILE", "write there what is observed afterwards" },
+        UI_OPTION_JSON(&b.common),
+        UI_OPTION_QUIET(&b.common),
+        UI_OPTION_SEED(&b.common),
+        UI_OPTION_AFFINITY(&b.common),
+        UI_OPTION_END,
+    };
+    int status;
+
+    ui_planner_init(&b.planner);
+    status = ui_parse(&command, options, b.planner.table, &argc, argv);
+    if (status == UI_GO_ON) {
+        b.human = !b.common.json && !b.common.quiet;
+        status = ui_planner_drain(&b.planner, 0, NULL);
+        if (status == UI_DONE)
+            status = balance_hosts(&b);
+    }
+    ui_planner_clear(&b.planner);
+    ui_clear(options);
+    return status;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "commands.h"
+#include "ui.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One migration is a plan of one step: what carries plans out carries this out, too. */
+static int
+make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
+          const ui_planner *limits, imig_plan **plan)
+{
+    imig_predict_options options = IMIG_PREDICT_OPTIONS_INIT;
+    imig_vm_info vm = IMIG_VM_INFO_INIT;
+    imig_host_info from = IMIG_HOST_INFO_INIT, to = IMIG_HOST_INFO_INIT;
+    double time_s, downtime_s, bytes, slowdown;
+    g_autoptr(json_t) document = NULL;
+    imig_error *error = NULL;
+    int32_t converges;
+    char *text;
+    int code;
+
+    if (!isnan(limits->bandwidth)) {
+        options.bandwidth_bytes_per_s = limits->bandwidth;
+        options.set |= IMIG_PREDICT_HAS_BANDWIDTH;
+    }
+    if (!isnan(limits->downtime_limit_s)) {
+        options.downtime_limit_s = limits->downtime_limit_s;
+        options.set |= IMIG_PREDICT_HAS_DOWNTIME_LIMIT;
+    }
+    if (imig_predict_sequence(cluster, NULL, &vm_index, &to_index, 1, &options, &time_s,
+                              &downtime_s, &bytes, &slowdown, &converges, &error) != IMIG_OK)
+        return ui_fail_error(NULL, error);
+    imig_cluster_get_vm(cluster, vm_index, &vm, NULL);
+    imig_cluster_get_host(cluster, vm.host, &from, NULL);
+    imig_cluster_get_host(cluster, to_index, &to, NULL);
+    document = json_pack(
+        "{s:s, s:s, s:s, s:[{s:s, s:s, s:s, s:f, s:f, s:f, s:b, s:f, s:{s:s, s:s}}], s:f, s:f}",
+        "format", "imig-plan/1", "goal", imig_plan_goal_name(0), "policy",
+        imig_plan_policy_name(0), "steps", "vm", vm.id, "from", from.id, "to", to.id,
+        "duration_s", time_s, "downtime_s", downtime_s, "transferred_bytes", bytes, "converges",
+        (int) converges, "slowdown_ratio", slowdown, "reason", "code", "asked-for", "text",
+        "asked for", "makespan_s", time_s, "makespan_bound_s", time_s);
+    text = json_dumps(document, JSON_REAL_PRECISION(17));
+    code = imig_plan_from_json(text, strlen(text), plan, &error);
+    free(text);
+    if (code == IMIG_OK)
+        code = imig_plan_check(*plan, cluster, &error);
+    if (code != IMIG_OK)
+        return ui_fail_error(NULL, error);
+    if (!converges)
+        fprintf(stderr, "imig: warning: %s dirties its memory faster than the link carries; "
+                "without --auto-converge or --post-copy this will not end\n", vm.id);
+    return UI_DONE;
+}
+
+static int
+migrate(const ui_common *common, const ui_watch *watch, const ui_planner *limits,
+        imig_execute_options *options, const char *vm_text, const char *host_text)
+{
+    g_autoptr(imig_connection) connection = NULL;
+    g_autoptr(imig_cluster) cluster = NULL;
+    g_autoptr(imig_plan) plan = NULL;
+    g_autoptr(imig_run) run = NULL;
+    uint32_t vm, host;
+    int status = ui_connect(common->uris, &connection);
+
+    if (status == UI_DONE)
+        status = ui_observe(connection, watch, &cluster);
+    if (status != UI_DONE)
+        return status;
+    vm = imig_cluster_find_vm(cluster, vm_text);
+    host = ui_find_host(cluster, host_text);
+    if (vm == IMIG_NO_INDEX)
+        return ui_fail(UI_USAGE, "no VM \"%s\", or several have this name", vm_text);
+    if (host == IMIG_NO_INDEX)
+        return ui_fail(UI_USAGE, "no host \"%s\", or several have this name", host_text);
+    status = make_plan(cluster, vm, host, limits, &plan);
+    if (status != UI_DONE)
+        return status;
+    ui_execute_options(limits, options);
+    status = ui_execute(connection, plan, cluster, options, !common->json && !common->quiet, &run);
+    if (status != UI_DONE)
+        return status;
+    if (common->json) {
+        g_autoptr(json_t) figures = ui_run_figures(run, plan);
+
+        status = ui_write_json("-", figures);
+    } else if (!common->quiet) {
+        putchar('\n');
+        ui_print_run(run, plan, cluster);
+    }
+    if (status == UI_DONE)
+        status = ui_flush();
+    if (status == UI_DONE)
+        status = ui_run_status(run, plan);
+    return status == UI_PARTIAL ? UI_FAILED : status; /* of one step nothing is left */
+}
+
+int
+cmd_migrate(int argc, char **argv)
+{
+    static const ui_command command = {
+        "migrate", "VM HOST",
+        "One live migration, predicted and measured beside each other.\n"
+        "VM and HOST are ids or names.", 2, 2,
+    };
+    ui_common common = UI_COMMON_INIT;
+    ui_watch watch = { 10, NAN, 0 };
+    ui_planner limits;
+    imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
+    int converge = 0, post_copy = 0, disks = 0, status;
+
+    ui_planner_init(&limits);
+    const ui_option table[] = {
+        UI_OPTION_CONNECT(&common),
+        { "for", 0, UI_SECONDS, &watch.for_s, "TIME",
+          "watch for so long before, for the prediction (10s)" },
+        { "bandwidth", 0, UI_RATE, &limits.bandwidth, "RATE", "cap" },
+        { "downtime-limit", 0, UI_SECONDS, &limits.downtime_limit_s, "TIME",
+          "let the VM stand still so long at most" },
+        { "auto-converge", 0, UI_FLAG, &converge, NULL, "throttle the VM until it converges" },
+        { "post-copy", 0, UI_FLAG, &post_copy, NULL, "switch to post-copy where it does not" },
+        { "copy-disks", 0, UI_FLAG, &disks, NULL, "copy disks that are not shared" },
+        UI_OPTION_JSON(&common),
+        UI_OPTION_QUIET(&common),
+        UI_OPTION_END,
+    };
+    status = ui_parse(&command, table, NULL, &argc, argv);
+    if (status == UI_GO_ON) {
+        options.flags = (converge ? IMIG_MIGRATE_AUTO_CONVERGE : 0)
+                        | (post_copy ? IMIG_MIGRATE_POST_COPY : 0)
+                        | (disks ? IMIG_MIGRATE_COPY_DISKS : 0);
+        status = migrate(&common, &watch, &limits, &options, argv[1], argv[2]);
+    }
+    ui_clear(table);
+    ui_planner_clear(&limits);
+    return status;
+}

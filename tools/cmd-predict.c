@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "commands.h"
+#include "predict-csv.h"
+#include "ui.h"
+
+#include <math.h>
+#include <stdio.h>
+
+typedef struct asked {
+    ui_common common;
+    double memory, dirty, working_set, bandwidth, nonzero, populated, disk, downtime_limit_s;
+    char *hypervisor, *writes, *workload, *csv;
+} asked;
+
+/* Present only where it was given. */
+static void
+set_optional(imig_migration_profile *profile, uint64_t bit, double *field, double value)
+{
+    if (!isnan(value)) {
+        *field = value;
+        profile->present |= bit;
+    }
+}
+
+static int
+read_profile(const asked *a, imig_migration_profile *profile)
+{
+    if (isnan(a->memory) || isnan(a->bandwidth))
+        return ui_fail(UI_USAGE, "--memory and --bandwidth are needed, or --csv");
+    profile->hypervisor = a->hypervisor;
+    profile->memory_bytes = a->memory;
+    profile->bandwidth_bytes_per_s = a->bandwidth;
+    profile->dirty_bytes_per_s = isnan(a->dirty) ? 0 : a->dirty;
+    profile->disk_bytes = isnan(a->disk) ? 0 : a->disk;
+    set_optional(profile, IMIG_PROFILE_HAS_WORKING_SET, &profile->working_set_bytes,
+                 a->working_set);
+    set_optional(profile, IMIG_PROFILE_HAS_NONZERO, &profile->memory_nonzero_bytes, a->nonzero);
+    set_optional(profile, IMIG_PROFILE_HAS_POPULATED, &profile->memory_populated_bytes,
+                 a->populated);
+    set_optional(profile, IMIG_PROFILE_HAS_DOWNTIME_LIMIT, &profile->downtime_limit_s,
+                 a->downtime_limit_s);
+    if (a->writes && !predict_writes_from_name(a->writes, &profile->writes))
+        return ui_fail(UI_USAGE, "--writes \"%s\" is not random or cyclic", a->writes);
+    if (a->workload
+        && (profile->workload_class = imig_workload_from_name(a->workload))
+               == IMIG_WORKLOAD_UNKNOWN)
+        return ui_fail(UI_USAGE, "--class \"%s\" is no class", a->workload);
+    return UI_DONE;
+}
+
+static void
+print_cost(const imig_cost *cost)
+{
+    static const char *const headings[] = {
+        ">time", ">downtime", ">sent", ">rounds", ">slowdown", "", NULL,
+    };
+    ui_table *table = ui_table_new(headings);
+
+    ui_table_add(table, ui_time(cost->time_s));
+    ui_table_add(table, cost->converges ? ui_time(cost->downtime_s) : "-");
+    ui_table_add(table, ui_bytes(cost->transferred_bytes));
+    ui_table_add(table, ui_text("%u", cost->rounds));
+    ui_table_add(table, ui_percent(cost->slowdown_ratio));
+    ui_table_add_coloured(table, cost->converges ? UI_PLAIN : UI_RED,
+                          cost->converges ? "" : "does not converge: memory is dirtied faster "
+                                                 "than the link carries it");
+    ui_table_print(table);
+}
+
+static int
+predict(const asked *a)
+{
+    imig_migration_profile profile = IMIG_MIGRATION_PROFILE_INIT;
+    imig_cost cost = IMIG_COST_INIT;
+    g_autoptr(json_t) document = NULL;
+    imig_error *error = NULL;
+    int status;
+
+    if (a->csv) {
+        if (!isnan(a->memory) || !isnan(a->bandwidth))
+            return ui_fail(UI_USAGE, "--csv has its own memory and bandwidth in every row");
+        return predict_csv(a->csv, a->common.json);
+    }
+    status = read_profile(a, &profile);
+    if (status != UI_DONE)
+        return status;
+    if (imig_predict(&profile, &cost, &error) != IMIG_OK)
+        return ui_fail_error(NULL, error);
+    if (!a->common.json) {
+        print_cost(&cost);
+        return ui_flush();
+    }
+    document = predict_as_json(&cost);
+    return ui_write_json("-", document);
+}
+
+/* "qemu (default), xen" and so on, from the library. */
+static char *
+list_hypervisors(void)
+{
+    GString *text = g_string_new(NULL);
+
+    for (uint32_t i = 0; imig_hypervisor_name(i); i++)
+        g_string_append_printf(text, "%s%s", i > 0 ? ", " : "", imig_hypervisor_name(i));
+    g_string_append(text, " (qemu)");
+    return g_string_free(text, FALSE);
+}
+
+int
+cmd_predict(int argc, char **argv)
+{
+    static const ui_command command = {
+        "predict", "",
+        "What a live migration will cost: time, downtime, bytes, slowdown.\n"
+        "With --csv a prediction for each row; where rows have duration_s, downtime_s or\n"
+        "transferred_bytes as measured, the error and its quantiles.", 0, 0,
+    };
+    asked a = {
+        UI_COMMON_INIT, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NULL, NULL, NULL, NULL,
+    };
+    g_autofree char *hypervisors = list_hypervisors();
+    const ui_option options[] = {
+        { "memory", 0, UI_BYTES, &a.memory, "BYTES", "of the VM, such as 4GiB" },
+        { "bandwidth", 0, UI_RATE, &a.bandwidth, "RATE", "of the link, such as 1Gbit/s" },
+        { "dirty-rate", 0, UI_RATE0, &a.dirty, "RATE", "memory written at first (0)" },
+        { "working-set", 0, UI_BYTES0, &a.working_set, "BYTES",
+          "memory that is written again and again (all of it)" },
+        { "nonzero", 0, UI_BYTES0, &a.nonzero, "BYTES", "memory that is not all zero (all of it)" },
+        { "populated", 0, UI_BYTES0, &a.populated, "BYTES",
+          "memory that the hypervisor has backed (all of it)" },
+        { "disk", 0, UI_BYTES0, &a.disk, "BYTES", "disks that are copied along (0)" },
+        { "downtime-limit", 0, UI_SECONDS, &a.downtime_limit_s, "TIME", "of the hypervisor" },
+        { "hypervisor", 0, UI_TEXT, &a.hypervisor, "NAME", hypervisors },
+        { "writes", 0, UI_TEXT, &a.writes, "HOW", "random (default) or cyclic" },
+        { "class", 0, UI_TEXT, &a.workload, "CLASS", "workload class, for the slowdown" },
+        { "csv", 0, UI_TEXT, &a.csv, "FILE", "one migration a row, columns as imig(1) lists them" },
+        UI_OPTION_JSON(&a.common),
+        UI_OPTION_END,
+    };
+    int status = ui_parse(&command, options, NULL, &argc, argv);
+
+    if (status == UI_GO_ON)
+        status = predict(&a);
+    ui_clear(options);
+    return status;
+}

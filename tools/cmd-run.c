@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "commands.h"
+#include "ui.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* A plan that no longer fits what the hypervisors show is refused before anybody is asked. */
+static int
+check_plan(imig_connection *connection, const imig_plan *plan, const ui_watch *watch,
+           imig_cluster **cluster)
+{
+    imig_error *error = NULL;
+    int status = ui_observe(connection, watch, cluster);
+
+    if (status != UI_DONE)
+        return status;
+    if (imig_plan_check(plan, *cluster, &error) != IMIG_OK)
+        return ui_fail_error("the plan no longer holds", error);
+    return UI_DONE;
+}
+
+static int
+run_plan(const ui_common *common, const ui_watch *watch, ui_planner *limits,
+         imig_execute_options *options, const char *path, gboolean yes)
+{
+    g_autoptr(imig_connection) connection = NULL;
+    g_autoptr(imig_cluster) cluster = NULL;
+    g_autoptr(imig_plan) plan = NULL;
+    g_autoptr(imig_run) run = NULL;
+    gboolean human = !common->json && !common->quiet;
+    int status = ui_load_plan(path, limits, &plan);
+
+    if (status == UI_DONE)
+        status = ui_connect(common->uris, &connection);
+    if (status == UI_DONE)
+        status = check_plan(connection, plan, watch, &cluster);
+    if (status != UI_DONE)
+        return status;
+    if (imig_plan_step_count(plan) > 0 && !yes) {
+        status = ui_confirm(ui_text("Migrate in %zu steps?", imig_plan_step_count(plan)));
+        if (status != UI_DONE)
+            return status;
+    }
+    ui_execute_options(limits, options);
+    status = ui_execute(connection, plan, cluster, options, human, &run);
+    if (status != UI_DONE)
+        return status;
+    if (common->json) {
+        g_autoptr(json_t) figures = ui_run_figures(run, plan);
+
+        status = ui_write_json("-", figures);
+    } else if (imig_plan_step_count(plan) == 0) {
+        printf("The plan has no steps: nothing to do.\n");
+    } else if (!common->quiet) {
+        putchar('\n');
+        ui_print_run(run, plan, cluster);
+    }
+    if (status == UI_DONE)
+        status = ui_flush();
+    return status == UI_DONE ? ui_run_status(run, plan) : status;
+}
+
+int
+cmd_run(int argc, char **argv)
+{
+    static const ui_command command = {
+        "run", "PLAN.json",
+        "Carry a plan out with live migrations; predicted beside measured.\n"
+        "Ctrl-C begins nothing new and stops what can be stopped; a second one stops waiting.\n"
+        "Exit status 3: some steps did not end well.", 1, 1,
+    };
+    ui_common common = UI_COMMON_INIT;
+    ui_watch watch = { 10, NAN, 1 };
+    ui_planner limits;
+    imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
+    int yes = 0, status;
+
+    ui_planner_init(&limits);
+    const ui_option table[] = {
+        UI_OPTION_CONNECT(&common),
+        { "yes", 'y', UI_FLAG, &yes, NULL, "do not ask" },
+        { "for", 0, UI_SECONDS, &watch.for_s, "TIME",
+          "watch for so long before, to check the plan (10s)" },
+        { "concurrency", 0, UI_COUNT, &limits.concurrency, "N",
+          "migrations out of and into each host at a time (1)" },
+        { "max-parallel", 0, UI_COUNT, &limits.max_parallel, "N", "migrations in all at a time" },
+        { "bandwidth", 0, UI_RATE, &limits.bandwidth, "RATE", "cap of each migration" },
+        { "downtime-limit", 0, UI_SECONDS, &limits.downtime_limit_s, "TIME", "of each migration" },
+        UI_OPTION_JSON(&common),
+        UI_OPTION_QUIET(&common),
+        UI_OPTION_END,
+    };
+    status = ui_parse(&command, table, NULL, &argc, argv);
+    if (status == UI_GO_ON)
+        status = run_plan(&common, &watch, &limits, &options, argv[1], yes);
+    ui_clear(table);
+    ui_planner_clear(&limits);
+    return status;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "commands.h"
+#include "ui.h"
+
+#include <locale.h>
+#include <stdio.h>
+
+static const struct {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    { "observe", "watch hosts, classify, write a snapshot", cmd_observe },
+    { "status", "hosts and VMs: load, class, dirty rate, working set", cmd_status },
+    { "plan", "decide which VMs move, where, and in which sequence", cmd_plan },
+    { "run", "carry a plan out, predicted beside measured", cmd_run },
+    { "balance", "observe, plan and run", cmd_balance },
+    { "simulate", "replay a plan in the simulator, or compare all policies", cmd_simulate },
+    { "migrate", "one migration, predicted and measured", cmd_migrate },
+    { "predict", "what a migration will cost", cmd_predict },
+    { "dirty", "dirty rate and working set of a VM", cmd_dirty },
+};
+
+static int
+print_help(void)
+{
+    puts("Usage:\n  imig COMMAND [OPTION...] [ARGUMENT...]\n\n"
+         "Informed live migration of virtual machines for load balancing.\n\nCommands:");
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
+        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    puts("\n`imig COMMAND --help` lists the options of a command; imig(1) explains them.\n"
+         "Exit status: 0 done, 1 failed, 2 wrong usage or input, 3 partial, 130 interrupted.");
+    return ui_flush();
+}
+
+int
+main(int argc, char **argv)
+{
+    /* Characters as the terminal has them; numbers always with a point. */
+    setlocale(LC_CTYPE, "");
+    if (argc < 2)
+        return ui_fail(UI_USAGE, "no command given; see imig --help");
+    if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")
+        || g_str_equal(argv[1], "help"))
+        return print_help();
+    if (g_str_equal(argv[1], "--version")) {
+        printf("imig %s\n", imig_version());
+        return ui_flush();
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
+        if (g_str_equal(argv[1], commands[i].name))
+            return commands[i].run(argc - 1, argv + 1);
+    return ui_fail(UI_USAGE, "no command \"%s\"; see imig --help", argv[1]);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef PREDICT_CSV_H
+#define PREDICT_CSV_H
+
+/* A prediction for each row of a table, and how far it is off where the row was measured. */
+
+#include "ui.h"
+
+gboolean predict_writes_from_name(const char *name, int32_t *writes);
+json_t *predict_as_json(const imig_cost *cost);
+
+/* The table with predictions behind each row on standard output; quantiles of the error on standard
+   error, or all of it as JSON. */
+int predict_csv(const char *path, gboolean json);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ui.h"
+
+#include <stdio.h>
+
+static void
+add_row(ui_table *table, const char *what, const char *before, const char *after)
+{
+    ui_table_add(table, what);
+    ui_table_add(table, before);
+    ui_table_add(table, after);
+}
+
+static void
+print_totals(const imig_plan_totals *before, const imig_plan_totals *after)
+{
+    static const char *const headings[] = { "", ">before", ">after", NULL };
+    ui_table *table = ui_table_new(headings);
+
+    add_row(table, "lost cores", ui_cores(before->loss), ui_cores(after->loss));
+    add_row(table, "  contention", ui_cores(before->contention), ui_cores(after->contention));
+    add_row(table, "  interference", ui_cores(before->interference),
+            ui_cores(after->interference));
+    add_row(table, "  communication", ui_cores(before->communication),
+            ui_cores(after->communication));
+    add_row(table, "overloaded hosts", ui_text("%u", before->overloaded_hosts),
+            ui_text("%u", after->overloaded_hosts));
+    add_row(table, "busiest host, CPU", ui_percent(before->cpu_max), ui_percent(after->cpu_max));
+    add_row(table, "mean CPU", ui_percent(before->cpu_mean), ui_percent(after->cpu_mean));
+    add_row(table, "standard deviation", ui_percent(before->cpu_stddev),
+            ui_percent(after->cpu_stddev));
+    add_row(table, "fullest host, memory", ui_percent(before->memory_max),
+            ui_percent(after->memory_max));
+    ui_table_print(table);
+}
+
+static const char *
+class_of(const imig_cluster *cluster, const int32_t *classes, const char *vm)
+{
+    uint32_t index = cluster ? imig_cluster_find_vm(cluster, vm) : IMIG_NO_INDEX;
+    const char *name = index != IMIG_NO_INDEX ? imig_workload_name(classes[index]) : NULL;
+
+    return name ? name : "-";
+}
+
+static void
+print_steps(const imig_plan *plan, const imig_cluster *cluster)
+{
+    static const char *const headings[] = {
+        ">step", "VM", "class", "from", "to", ">start", ">time", ">downtime", ">sent", ">gain",
+        "reason", NULL,
+    };
+    g_autofree int32_t *classes = cluster ? ui_classes(cluster) : NULL;
+    ui_table *table = ui_table_new(headings);
+
+    for (size_t i = 0; i < imig_plan_step_count(plan); i++) {
+        imig_plan_step step = IMIG_PLAN_STEP_INIT;
+
+        imig_plan_get_step(plan, i, &step, NULL);
+        ui_table_add(table, ui_text("%zu", i + 1));
+        ui_table_add(table, ui_vm_name(cluster, step.vm));
+        ui_table_add(table, class_of(cluster, classes, step.vm));
+        ui_table_add(table, ui_host_name(cluster, step.from));
+        ui_table_add(table, ui_host_name(cluster, step.to));
+        ui_table_add(table, ui_text("%.1f s", step.start_s));
+        ui_table_add(table, ui_time(step.duration_s));
+        ui_table_add_coloured(table, step.converges ? UI_PLAIN : UI_RED,
+                              step.converges ? ui_time(step.downtime_s) : "never ends");
+        ui_table_add(table, ui_bytes(step.transferred_bytes));
+        ui_table_add(table, ui_text("%+.2f", step.gain));
+        ui_table_add(table, step.reason_text);
+    }
+    ui_table_print(table);
+}
+
+static void
+print_kept(const imig_plan *plan, const imig_cluster *cluster)
+{
+    static const char *const headings[] = { "stays", "because", NULL };
+    ui_table *table = ui_table_new(headings);
+
+    for (size_t i = 0; i < imig_plan_kept_count(plan); i++) {
+        const char *vm, *text;
+
+        imig_plan_get_kept(plan, i, &vm, NULL, &text, NULL);
+        ui_table_add(table, ui_vm_name(cluster, vm));
+        ui_table_add(table, text);
+    }
+    ui_table_print(table);
+}
+
+static double
+total_bytes(const imig_plan *plan)
+{
+    double bytes = 0;
+
+    for (size_t i = 0; i < imig_plan_step_count(plan); i++) {
+        imig_plan_step step = IMIG_PLAN_STEP_INIT;
+
+        imig_plan_get_step(plan, i, &step, NULL);
+        bytes += step.transferred_bytes;
+    }
+    return bytes;
+}
+
+void
+ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, gboolean all)
+{
+    imig_plan_totals before = IMIG_PLAN_TOTALS_INIT, after = IMIG_PLAN_TOTALS_INIT;
+    imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
+    size_t steps = imig_plan_step_count(plan), kept = imig_plan_kept_count(plan);
+
+    imig_plan_get_totals(plan, &before, &after, NULL);
+    imig_plan_get_summary(plan, &summary, NULL);
+    if (steps == 0 && summary.complete) {
+        printf("Nothing worth doing: goal %s is met with %s lost cores, the busiest host at %s CPU,"
+               " %u hosts overloaded.\n", imig_plan_goal(plan), ui_cores(before.loss),
+               ui_percent(before.cpu_max), before.overloaded_hosts);
+    } else {
+        printf("%sGoal %s, policy %s: %zu migration%s, %s to send, %s in all.%s\n\n",
+               ui_colour_on(UI_BOLD), imig_plan_goal(plan), imig_plan_policy(plan), steps,
+               steps == 1 ? "" : "s", ui_bytes(total_bytes(plan)), ui_time(summary.makespan_s),
+               ui_colour_off());
+        print_totals(&before, &after);
+        printf("\nThe migrations themselves lose %.4f cores over the horizon.  No plan leaves less"
+               " than %s of\ncontention and migration; this one is within %.1f %% of that.\n",
+               summary.migration_loss, ui_cores(summary.loss_bound), summary.gap_ratio * 100);
+        if (steps > 0) {
+            putchar('\n');
+            print_steps(plan, cluster);
+        }
+    }
+    if (!summary.complete)
+        printf("\n%sThe goal cannot be reached whole%s\n", ui_colour_on(UI_YELLOW),
+               kept > 0 ? ":" : ".");
+    if (kept > 0 && (all || !summary.complete)) {
+        if (summary.complete)
+            putchar('\n');
+        print_kept(plan, cluster);
+    }
+    if (!summary.complete)
+        fputs(ui_colour_off(), stdout);
+}

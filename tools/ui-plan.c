@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ui.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Names come from the library alone: "balance (default), relieve, ...". */
+static char *
+list_names(const char *(*name)(uint32_t), const char *before)
+{
+    GString *text = g_string_new(before);
+
+    for (uint32_t i = 0; name(i); i++)
+        g_string_append_printf(text, "%s%s%s", i > 0 ? ", " : "", name(i),
+                               i == 0 ? " (default)" : "");
+    return g_string_free(text, FALSE);
+}
+
+/* Index of a name, or -1. */
+static int
+find_name(const char *(*name)(uint32_t), const char *wanted)
+{
+    for (uint32_t i = 0; name(i); i++)
+        if (g_str_equal(name(i), wanted))
+            return (int) i;
+    return -1;
+}
+
+static const char *
+order_by_name(uint32_t index)
+{
+    static const char *const names[] = {
+        [IMIG_ORDER_BY_TIME] = "time",
+        [IMIG_ORDER_BY_COMPLETION] = "completion",
+        [IMIG_ORDER_BY_DOWNTIME] = "downtime",
+    };
+
+    return index < G_N_ELEMENTS(names) ? names[index] : NULL;
+}
+
+void
+ui_planner_init(ui_planner *p)
+{
+    memset(p, 0, sizeof *p);
+    p->threshold = p->horizon_s = p->gain_ratio = p->noise_ratio = NAN;
+    p->bandwidth = p->downtime_limit_s = p->max_bytes = NAN;
+    p->max_moves = p->concurrency = p->max_parallel = p->spare_hosts = -1;
+    p->goal_help = list_names(imig_plan_goal_name, "");
+    p->policy_help = list_names(imig_plan_policy_name, "");
+    p->order_policy_help = list_names(imig_order_policy_name, "of the sequence alone: ");
+
+    const ui_option table[] = {
+        { "goal", 'g', UI_TEXT, &p->goal, "GOAL", p->goal_help },
+        { "policy", 'p', UI_TEXT, &p->policy, "POLICY", p->policy_help },
+        { "order-policy", 0, UI_TEXT, &p->order_policy, "POLICY", p->order_policy_help },
+        { "order-by", 0, UI_TEXT, &p->order_by, "WHAT",
+          "what the sequence makes small: time (default), completion, downtime" },
+        { "drain", 0, UI_TEXTS, &p->drain, "HOST", "a host to empty, may be repeated" },
+        { "spare-hosts", 0, UI_COUNT, &p->spare_hosts, "N",
+          "hosts that may fail without another getting overloaded (0)" },
+        { "threshold", 0, UI_NUMBER, &p->threshold, "RATIO",
+          "CPU utilisation from which a host is overloaded (0.8)" },
+        { "horizon", 0, UI_SECONDS, &p->horizon_s, "TIME", "losses are averaged over it (1h)" },
+        { "gain-ratio", 0, UI_NUMBER, &p->gain_ratio, "RATIO",
+          "gain a group must have over its migration loss (3)" },
+        { "noise-ratio", 0, UI_NUMBER, &p->noise_ratio, "RATIO",
+          "and over the standard error of its measurements (2)" },
+        { "max-moves", 0, UI_COUNT, &p->max_moves, "N", "no more migrations than this" },
+        { "max-bytes", 0, UI_BYTES, &p->max_bytes, "BYTES", "no more memory moved than this" },
+        { "bandwidth", 0, UI_RATE, &p->bandwidth, "RATE", "cap of each migration" },
+        { "downtime-limit", 0, UI_SECONDS, &p->downtime_limit_s, "TIME",
+          "of each migration (300ms)" },
+        { "concurrency", 0, UI_COUNT, &p->concurrency, "N",
+          "migrations out of and into each host at a time (1)" },
+        { "max-parallel", 0, UI_COUNT, &p->max_parallel, "N", "migrations in all at a time" },
+        { "explain", 0, UI_FLAG, &p->explain, NULL, "a reason for every VM that stays, too" },
+        UI_OPTION_END,
+    };
+
+    G_STATIC_ASSERT(G_N_ELEMENTS(table) <= G_N_ELEMENTS(p->table));
+    memcpy(p->table, table, sizeof table);
+}
+
+void
+ui_planner_clear(ui_planner *p)
+{
+    ui_clear(p->table);
+    g_free(p->goal_help);
+    g_free(p->policy_help);
+    g_free(p->order_policy_help);
+}
+
+int
+ui_planner_drain(ui_planner *p, int n, char *const *hosts)
+{
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
+
+    for (char **host = p->drain; host && *host; host++)
+        g_ptr_array_add(all, *host);
+    for (int i = 0; i < n; i++)
+        g_ptr_array_add(all, g_strdup(hosts[i]));
+    if (all->len == 0)
+        return UI_DONE;
+    g_ptr_array_add(all, NULL);
+    g_free(p->drain); /* the strings live on */
+    p->drain = g_memdup2(all->pdata, all->len * sizeof *all->pdata);
+    if (!p->goal)
+        p->goal = g_strdup("drain");
+    if (!g_str_equal(p->goal, "drain"))
+        return ui_fail(UI_USAGE, "hosts to drain are given, but the goal is \"%s\"", p->goal);
+    return UI_DONE;
+}
+
+static void
+set_number(imig_plan_options *o, uint64_t bit, double *field, double value)
+{
+    if (!isnan(value)) {
+        *field = value;
+        o->set |= bit;
+    }
+}
+
+static void
+set_count(imig_plan_options *o, uint64_t bit, uint32_t *field, int64_t value)
+{
+    if (value >= 0) {
+        *field = (uint32_t) MIN(value, UINT32_MAX);
+        o->set |= bit;
+    }
+}
+
+static void
+read_numbers(const ui_planner *p, imig_plan_options *o)
+{
+    set_number(o, IMIG_PLAN_HAS_THRESHOLD, &o->threshold, p->threshold);
+    set_number(o, IMIG_PLAN_HAS_HORIZON, &o->horizon_s, p->horizon_s);
+    set_number(o, IMIG_PLAN_HAS_GAIN_RATIO, &o->gain_ratio, p->gain_ratio);
+    set_number(o, IMIG_PLAN_HAS_NOISE_RATIO, &o->noise_ratio, p->noise_ratio);
+    set_number(o, IMIG_PLAN_HAS_BANDWIDTH, &o->bandwidth_bytes_per_s, p->bandwidth);
+    set_number(o, IMIG_PLAN_HAS_DOWNTIME_LIMIT, &o->downtime_limit_s, p->downtime_limit_s);
+    set_number(o, IMIG_PLAN_HAS_MAX_BYTES, &o->max_bytes, p->max_bytes);
+    set_count(o, IMIG_PLAN_HAS_MAX_MOVES, &o->max_moves, p->max_moves);
+    set_count(o, IMIG_PLAN_HAS_CONCURRENCY, &o->concurrency, p->concurrency);
+    set_count(o, IMIG_PLAN_HAS_MAX_PARALLEL, &o->max_parallel, p->max_parallel);
+    set_count(o, 0, &o->spare_hosts, p->spare_hosts);
+    o->explain = p->explain;
+}
+
+static int
+load_affinity(const char *path, imig_affinity **affinity)
+{
+    g_autofree char *text = NULL;
+    imig_error *error = NULL;
+    size_t length;
+    int status = ui_read(path, &text, &length);
+
+    if (status == UI_DONE && imig_affinity_from_csv(text, length, affinity, &error) != IMIG_OK)
+        return ui_fail_error(path, error);
+    return status;
+}
+
+int
+ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *cluster,
+             const char *policy, imig_plan **plan)
+{
+    imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+    g_autoptr(imig_affinity) affinity = NULL;
+    g_autoptr(GArray) drain = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    imig_error *error = NULL;
+
+    read_numbers(p, &options);
+    options.goal = p->goal;
+    options.policy = policy ? policy : p->policy;
+    options.order_policy = p->order_policy;
+    options.seed = (uint64_t) MAX(common->seed, 0);
+    if (p->order_by && (options.order_by = find_name(order_by_name, p->order_by)) < 0)
+        return ui_fail(UI_USAGE, "--order-by \"%s\" is not time, completion or downtime",
+                       p->order_by);
+    if (common->affinity) {
+        int status = load_affinity(common->affinity, &affinity);
+
+        if (status != UI_DONE)
+            return status;
+        options.affinity = affinity;
+    }
+    for (char **host = p->drain; host && *host; host++) {
+        uint32_t index = ui_find_host(cluster, *host);
+
+        if (index == IMIG_NO_INDEX)
+            return ui_fail(UI_USAGE, "no host \"%s\" to drain", *host);
+        g_array_append_val(drain, index);
+    }
+    options.drain = (const uint32_t *) (void *) drain->data;
+    options.drain_count = drain->len;
+    if (imig_plan_make(cluster, &options, plan, &error) != IMIG_OK)
+        return ui_fail_error(NULL, error);
+    return UI_DONE;
+}
+
+/* What the plan was made for is how it is carried out, unless the user says otherwise. */
+static void
+take_limits(const char *text, size_t length, ui_planner *limits)
+{
+    g_autoptr(json_t) document = json_loadb(text, length, 0, NULL);
+    const json_t *options = json_object_get(document, "options");
+    const struct {
+        const char *key;
+        int64_t *count;
+        double *number;
+    } known[] = {
+        { "concurrency", &limits->concurrency, NULL },
+        { "max_parallel", &limits->max_parallel, NULL },
+        { "bandwidth_bytes_per_s", NULL, &limits->bandwidth },
+        { "downtime_limit_s", NULL, &limits->downtime_limit_s },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
+        const json_t *value = json_object_get(options, known[i].key);
+
+        if (known[i].count && *known[i].count < 0 && json_is_integer(value))
+            *known[i].count = json_integer_value(value);
+        else if (known[i].number && isnan(*known[i].number) && json_is_number(value))
+            *known[i].number = json_number_value(value);
+    }
+}
+
+int
+ui_load_plan(const char *path, ui_planner *limits, imig_plan **plan)
+{
+    g_autofree char *text = NULL;
+    imig_error *error = NULL;
+    size_t length;
+    int status = ui_read(path, &text, &length);
+
+    if (status != UI_DONE)
+        return status;
+    if (imig_plan_from_json(text, length, plan, &error) != IMIG_OK)
+        return ui_fail_error(path, error);
+    take_limits(text, length, limits);
+    return UI_DONE;
+}
+
+int
+ui_plan_status(const imig_plan *plan)
+{
+    imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
+
+    imig_plan_get_summary(plan, &summary, NULL);
+    return summary.complete ? UI_DONE : UI_PARTIAL;
+}

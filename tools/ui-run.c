@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ui.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* What the progress lines need from one event to the next. */
+struct progress {
+    const imig_cluster *cluster;
+    size_t steps, ended, running;
+    gboolean terminal, line_shown;
+};
+
+void
+ui_execute_options(const ui_planner *p, imig_execute_options *options)
+{
+    if (!isnan(p->bandwidth)) {
+        options->bandwidth_bytes_per_s = p->bandwidth;
+        options->set |= IMIG_EXECUTE_HAS_BANDWIDTH;
+    }
+    if (!isnan(p->downtime_limit_s)) {
+        options->downtime_limit_s = p->downtime_limit_s;
+        options->set |= IMIG_EXECUTE_HAS_DOWNTIME_LIMIT;
+    }
+    if (p->concurrency >= 0) {
+        options->concurrency = (uint32_t) MIN(p->concurrency, UINT32_MAX);
+        options->set |= IMIG_EXECUTE_HAS_CONCURRENCY;
+    }
+    if (p->max_parallel >= 0) {
+        options->max_parallel = (uint32_t) MIN(p->max_parallel, UINT32_MAX);
+        options->set |= IMIG_EXECUTE_HAS_MAX_PARALLEL;
+    }
+}
+
+/* The line at the bottom of a terminal, drawn again and again. */
+static void
+draw_line(struct progress *p, const imig_step_report *report)
+{
+    double ratio = report->predicted_bytes > 0 ? report->measured_bytes / report->predicted_bytes
+                                               : 0;
+    g_autofree char *line = g_strdup_printf(
+        "%zu of %zu done, %zu under way  %s %s -> %s  %s  %s", p->ended, p->steps, p->running,
+        ui_vm_name(p->cluster, report->vm), ui_host_name(p->cluster, report->from),
+        ui_host_name(p->cluster, report->to), ui_bar(ratio, 20), ui_bytes(report->measured_bytes));
+    g_autofree char *cut = g_utf8_substring(line, 0, MIN(g_utf8_strlen(line, -1), ui_width() - 1));
+
+    printf("\r\033[K%s", cut);
+    p->line_shown = TRUE;
+}
+
+static void
+print_end(const struct progress *p, const imig_step_report *report)
+{
+    const char *vm = ui_vm_name(p->cluster, report->vm);
+    const char *to = ui_host_name(p->cluster, report->to);
+
+    switch (report->state) {
+    case IMIG_STEP_DONE:
+        printf("%s%s runs on %s%s after %s, stood still %s", ui_colour_on(UI_GREEN), vm, to,
+               ui_colour_off(), ui_time(report->measured_s),
+               ui_time(report->present & IMIG_JOB_HAS_DOWNTIME ? report->measured_downtime_s
+                                                               : NAN));
+        break;
+    case IMIG_STEP_FAILED:
+        printf("%s%s failed%s: %s", ui_colour_on(UI_RED), vm, ui_colour_off(), report->message);
+        break;
+    case IMIG_STEP_SKIPPED:
+        printf("%s%s skipped%s: %s", ui_colour_on(UI_YELLOW), vm, ui_colour_off(),
+               report->message);
+        break;
+    default:
+        printf("%s%s cancelled%s", ui_colour_on(UI_YELLOW), vm, ui_colour_off());
+    }
+    putchar('\n');
+}
+
+static void
+show_event(const imig_step_report *report, double clock_s, void *user_data)
+{
+    struct progress *p = user_data;
+    gboolean begins = report->state == IMIG_STEP_RUNNING && report->measured_bytes == 0;
+    gboolean ends = report->state != IMIG_STEP_RUNNING;
+
+    if (p->line_shown)
+        printf("\r\033[K");
+    p->line_shown = FALSE;
+    if (begins && report->present == 0) {
+        p->running += report->attempts == 1;
+        printf("[%8.1f s] %s leaves %s for %s%s\n", clock_s, ui_vm_name(p->cluster, report->vm),
+               ui_host_name(p->cluster, report->from), ui_host_name(p->cluster, report->to),
+               report->attempts > 1 ? ", another attempt" : "");
+    } else if (ends) {
+        p->running -= report->attempts > 0 && p->running > 0;
+        p->ended++;
+        printf("[%8.1f s] ", clock_s);
+        print_end(p, report);
+    }
+    if (p->terminal && !ends)
+        draw_line(p, report);
+    fflush(stdout);
+}
+
+int
+ui_execute(imig_connection *connection, const imig_plan *plan, const imig_cluster *cluster,
+           imig_execute_options *options, gboolean progress, imig_run **run)
+{
+    struct progress p = {
+        .cluster = cluster, .steps = imig_plan_step_count(plan), .terminal = ui_on_terminal(),
+    };
+    imig_error *error = NULL;
+    int code;
+
+    options->cancel = ui_catch_signals();
+    if (progress) {
+        options->event = show_event;
+        options->user_data = &p;
+    }
+    code = imig_execute(connection, plan, options, run, &error);
+    if (p.line_shown)
+        printf("\r\033[K");
+    return code == IMIG_OK ? UI_DONE : ui_fail_error(NULL, error);
+}
+
+void
+ui_measure(const imig_run *run, const imig_plan *plan, ui_measured *into)
+{
+    *into = (ui_measured) { 0 };
+    for (size_t i = 0; i < imig_plan_step_count(plan); i++) {
+        imig_step_report report = IMIG_STEP_REPORT_INIT;
+
+        imig_run_get_step(run, i, &report, NULL);
+        if (report.state != IMIG_STEP_DONE)
+            continue;
+        into->done++;
+        into->time_s += report.measured_s;
+        into->downtime_s += report.measured_downtime_s;
+        into->worst_downtime_s = fmax(into->worst_downtime_s, report.measured_downtime_s);
+        into->bytes += report.measured_bytes;
+        into->predicted_s += report.predicted_s;
+        into->predicted_downtime_s += report.predicted_downtime_s;
+        into->predicted_bytes += report.predicted_bytes;
+    }
+}
+
+static const char *const state_names[] = {
+    [IMIG_STEP_WAITING] = "waiting",     [IMIG_STEP_RUNNING] = "under way",
+    [IMIG_STEP_DONE] = "done",           [IMIG_STEP_FAILED] = "failed",
+    [IMIG_STEP_SKIPPED] = "skipped",     [IMIG_STEP_CANCELLED] = "cancelled",
+};
+
+/* How far the prediction was off, as a share of what was measured. */
+static const char *
+error_text(double predicted, double measured)
+{
+    return measured > 0 ? ui_text("%+.1f %%", (predicted / measured - 1) * 100) : "-";
+}
+
+static void
+add_compared(ui_table *table, const char *(*format)(double), double predicted, double measured,
+             gboolean is_measured)
+{
+    ui_table_add(table, format(predicted));
+    ui_table_add(table, is_measured ? format(measured) : "-");
+    ui_table_add(table, is_measured ? error_text(predicted, measured) : "-");
+}
+
+void
+ui_print_run(const imig_run *run, const imig_plan *plan, const imig_cluster *cluster)
+{
+    static const char *const headings[] = {
+        "VM", "from", "to", "", ">time", ">measured", ">off", ">downtime", ">measured", ">off",
+        ">sent", ">measured", ">off", "", NULL,
+    };
+    ui_table *table = ui_table_new(headings);
+    ui_measured m;
+
+    for (size_t i = 0; i < imig_plan_step_count(plan); i++) {
+        imig_step_report r = IMIG_STEP_REPORT_INIT;
+        gboolean done;
+
+        imig_run_get_step(run, i, &r, NULL);
+        done = r.state == IMIG_STEP_DONE && r.present != 0;
+        ui_table_add(table, ui_vm_name(cluster, r.vm));
+        ui_table_add(table, ui_host_name(cluster, r.from));
+        ui_table_add(table, ui_host_name(cluster, r.to));
+        ui_table_add_coloured(table, r.state == IMIG_STEP_DONE ? UI_GREEN : UI_RED,
+                              state_names[r.state]);
+        add_compared(table, ui_time, r.predicted_s, r.measured_s, done);
+        add_compared(table, ui_time, r.predicted_downtime_s, r.measured_downtime_s,
+                     done && r.present & IMIG_JOB_HAS_DOWNTIME);
+        add_compared(table, ui_bytes, r.predicted_bytes, r.measured_bytes,
+                     done && r.present & IMIG_JOB_HAS_TRANSFERRED);
+        ui_table_add(table, r.message);
+    }
+    ui_measure(run, plan, &m);
+    for (int blank = 0; blank < 3; blank++)
+        ui_table_add(table, blank == 0 ? "all that are done" : "");
+    ui_table_add(table, ui_text("%zu", m.done));
+    add_compared(table, ui_time, m.predicted_s, m.time_s, m.done > 0);
+    add_compared(table, ui_time, m.predicted_downtime_s, m.downtime_s, m.done > 0);
+    add_compared(table, ui_bytes, m.predicted_bytes, m.bytes, m.done > 0);
+    ui_table_add(table, "");
+    ui_table_print(table);
+}
+
+static json_t *
+compared(double predicted, double measured, gboolean is_measured)
+{
+    return json_pack("{s:f, s:o}", "predicted", predicted, "measured",
+                     is_measured ? json_real(measured) : json_null());
+}
+
+json_t *
+ui_run_figures(const imig_run *run, const imig_plan *plan)
+{
+    json_t *steps = json_array();
+    ui_measured m;
+
+    for (size_t i = 0; i < imig_plan_step_count(plan); i++) {
+        imig_step_report r = IMIG_STEP_REPORT_INIT;
+        gboolean done;
+
+        imig_run_get_step(run, i, &r, NULL);
+        done = r.state == IMIG_STEP_DONE && r.present != 0;
+        json_array_append_new(steps, json_pack(
+            "{s:s, s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:o, s:o, s:o}",
+            "vm", r.vm, "from", r.from, "to", r.to, "state", state_names[r.state], "message",
+            r.message, "start_s", r.start_s, "attempts", (int) r.attempts, "rounds",
+            (int) r.rounds, "duration_s", compared(r.predicted_s, r.measured_s, done),
+            "downtime_s", compared(r.predicted_downtime_s, r.measured_downtime_s,
+                                   done && r.present & IMIG_JOB_HAS_DOWNTIME),
+            "transferred_bytes", compared(r.predicted_bytes, r.measured_bytes,
+                                          done && r.present & IMIG_JOB_HAS_TRANSFERRED)));
+    }
+    ui_measure(run, plan, &m);
+    return json_pack("{s:i, s:i, s:i, s:i, s:f, s:o, s:o, s:o, s:o}",
+                     "done", (int) imig_run_count(run, IMIG_STEP_DONE),
+                     "failed", (int) imig_run_count(run, IMIG_STEP_FAILED),
+                     "skipped", (int) imig_run_count(run, IMIG_STEP_SKIPPED),
+                     "cancelled", (int) imig_run_count(run, IMIG_STEP_CANCELLED),
+                     "makespan_s", imig_run_duration_s(run),
+                     "duration_s", compared(m.predicted_s, m.time_s, TRUE),
+                     "downtime_s", compared(m.predicted_downtime_s, m.downtime_s, TRUE),
+                     "transferred_bytes", compared(m.predicted_bytes, m.bytes, TRUE),
+                     "steps", steps);
+}
+
+int
+ui_run_status(const imig_run *run, const imig_plan *plan)
+{
+    if (imig_run_count(run, IMIG_STEP_CANCELLED) + imig_run_count(run, IMIG_STEP_RUNNING) > 0)
+        return UI_INTERRUPTED;
+    return imig_run_count(run, IMIG_STEP_DONE) == imig_plan_step_count(plan) ? UI_DONE
+                                                                             : UI_PARTIAL;
+}

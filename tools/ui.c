@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ui.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void
+say_no(const char *prefix, const char *message)
+{
+    char *line = g_strdup_printf("%s%s%s", prefix ? prefix : "", prefix ? ": " : "", message);
+
+    g_strdelimit(line, "\n\r\t\033", ' '); /* an argument may hold anything */
+    fflush(stdout);
+    fprintf(stderr, "imig: %s\n", line);
+    g_free(line);
+}
+
+int
+ui_fail(int status, const char *format, ...)
+{
+    va_list args;
+    char *message;
+
+    va_start(args, format);
+    message = g_strdup_vprintf(format, args);
+    va_end(args);
+    say_no(NULL, message);
+    g_free(message);
+    return status;
+}
+
+int
+ui_fail_error(const char *prefix, imig_error *error)
+{
+    int code = imig_error_code(error);
+
+    say_no(prefix, imig_error_message(error));
+    imig_error_free(error);
+    return code == IMIG_ERR_ARGUMENT || code == IMIG_ERR_SYNTAX || code == IMIG_ERR_INVALID
+                   || code == IMIG_ERR_NOT_FOUND
+               ? UI_USAGE : UI_FAILED;
+}
+
+static int
+read_stream(FILE *stream, const char *name, char **text, size_t *length)
+{
+    GString *all = g_string_new(NULL);
+    char *piece = g_malloc(1 << 16);
+    size_t n;
+
+    while ((n = fread(piece, 1, 1 << 16, stream)) > 0)
+        g_string_append_len(all, piece, (gssize) n);
+    g_free(piece);
+    if (ferror(stream)) {
+        g_string_free(all, TRUE);
+        return ui_fail(UI_USAGE, "%s: %s", name, g_strerror(errno));
+    }
+    *length = all->len;
+    *text = g_string_free(all, FALSE);
+    return UI_DONE;
+}
+
+int
+ui_read(const char *path, char **text, size_t *length)
+{
+    FILE *file;
+    int status;
+
+    if (g_str_equal(path, "-"))
+        return read_stream(stdin, "standard input", text, length);
+    file = fopen(path, "rbe");
+    if (!file)
+        return ui_fail(UI_USAGE, "%s: %s", path, g_strerror(errno));
+    status = read_stream(file, path, text, length);
+    fclose(file);
+    return status;
+}
+
+int
+ui_flush(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return ui_fail(UI_FAILED, "standard output: %s", g_strerror(errno));
+    return UI_DONE;
+}
+
+int
+ui_write(const char *path, const char *text, size_t length)
+{
+    GError *error = NULL;
+    int status;
+
+    if (g_str_equal(path, "-")) {
+        fwrite(text, 1, length, stdout);
+        return ui_flush();
+    }
+    /* A device or a pipe cannot be renamed over. */
+    if (g_file_test(path, G_FILE_TEST_EXISTS) && !g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
+        FILE *file = fopen(path, "wbe");
+
+        if (!file || fwrite(text, 1, length, file) != length || fflush(file) != 0) {
+            status = ui_fail(UI_FAILED, "%s: %s", path, g_strerror(errno));
+            if (file)
+                fclose(file);
+            return status;
+        }
+        fclose(file);
+        return UI_DONE;
+    }
+    if (g_file_set_contents_full(path, text, (gssize) length, G_FILE_SET_CONTENTS_CONSISTENT, 0666,
+                                 &error))
+        return UI_DONE;
+    status = ui_fail(UI_FAILED, "%s", error->message);
+    g_error_free(error);
+    return status;
+}
+
+int
+ui_write_json(const char *path, json_t *document)
+{
+    char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    char *line = g_strconcat(text, "\n", NULL);
+    int status = ui_write(path, line, strlen(line));
+
+    free(text);
+    g_free(line);
+    return status;
+}
+
+int
+ui_connect(char *const *uris, imig_connection **connection)
+{
+    g_autoptr(imig_context) context = imig_context_new();
+    imig_error *error = NULL;
+    gboolean wrong_uri;
+    int status;
+
+    if (!uris || !uris[0])
+        return ui_fail(UI_USAGE, "no hypervisor given; name one with -c URI");
+    if (imig_connect(context, (const char *const *) uris, g_strv_length((char **) uris),
+                     connection, &error) == IMIG_OK)
+        return UI_DONE;
+    wrong_uri = imig_error_code(error) == IMIG_ERR_UNSUPPORTED;
+    status = ui_fail_error(NULL, error);
+    return wrong_uri ? UI_USAGE : status;
+}
+
+int
+ui_confirm(const char *question)
+{
+    char answer[16];
+
+    if (!isatty(STDIN_FILENO))
+        return ui_fail(UI_USAGE, "standard input is no terminal to confirm on; say --yes");
+    fprintf(stderr, "%s [y/N] ", question);
+    if (!fgets(answer, sizeof answer, stdin)
+        || (g_ascii_strcasecmp(g_strchomp(answer), "y") != 0
+            && g_ascii_strcasecmp(answer, "yes") != 0))
+        return ui_fail(UI_FAILED, "not confirmed, nothing was done");
+    return UI_DONE;
+}
+
+static imig_cancel *wish; /* a signal handler has no argument of ours */
+
+static void
+on_signal(int number)
+{
+    (void) number;
+    imig_cancel_trigger(wish);
+}
+
+imig_cancel *
+ui_catch_signals(void)
+{
+    struct sigaction action = { .sa_handler = on_signal };
+
+    if (!wish) {
+        wish = imig_cancel_new();
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+    }
+    return wish;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef UI_H
+#define UI_H
+
+/* What the subcommands share: options, units, files, tables, clusters, plans, runs. */
+
+#include <glib.h>
+#include <imig/imig.h>
+#include <jansson.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_affinity, imig_affinity_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_cluster, imig_cluster_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_connection, imig_connection_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_context, imig_context_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_plan, imig_plan_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_run, imig_run_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_t, json_decref)
+
+/* Exit statuses.  A function that returns one has said why, in one line on stderr. */
+enum {
+    UI_GO_ON = -1, /* only of ui_parse() */
+    UI_DONE = 0,
+    UI_FAILED = 1,
+    UI_USAGE = 2,
+    UI_PARTIAL = 3,
+    UI_INTERRUPTED = 130,
+};
+
+/* ---- ui.c: saying no, files, connections ---- */
+
+/* "imig: ..." on stderr, in one line; returns status. */
+int ui_fail(int status, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* The same for an error of the library, behind "prefix: " where prefix is not NULL; frees it.
+   Wrong input is UI_USAGE, all else UI_FAILED. */
+int ui_fail_error(const char *prefix, imig_error *error);
+
+/* A whole file, or standard input for "-". */
+int ui_read(const char *path, char **text, size_t *length);
+
+/* A whole file at once: written beside it, then renamed; or standard output for "-". */
+int ui_write(const char *path, const char *text, size_t length);
+int ui_write_json(const char *path, json_t *document);
+
+/* UI_DONE, or why standard output could not take what was printed. */
+int ui_flush(void);
+
+int ui_connect(char *const *uris, imig_connection **connection);
+
+/* Reads "yes" from the terminal; without one it refuses, naming --yes. */
+int ui_confirm(const char *question);
+
+/* Ctrl-C and SIGTERM express this wish from now on; the process keeps it. */
+imig_cancel *ui_catch_signals(void);
+
+/* ---- ui-options.c: the command line ---- */
+
+typedef enum ui_kind {
+    UI_FLAG,    /* int */
+    UI_TEXT,    /* char *; NULL unless given */
+    UI_TEXTS,   /* char **; NULL unless given, else NULL-ended */
+    UI_NUMBER,  /* double, finite; left as it is unless given, as are those that follow */
+    UI_BYTES,   /* double, > 0 */
+    UI_BYTES0,  /* double, >= 0 */
+    UI_RATE,    /* double, > 0 */
+    UI_RATE0,   /* double, >= 0 */
+    UI_SECONDS, /* double, > 0 */
+    UI_COUNT,   /* int64_t, >= 0 */
+} ui_kind;
+
+typedef struct ui_option {
+    const char *name; /* NULL ends a table */
+    char letter;      /* 0: none */
+    ui_kind kind;
+    void *value;
+    const char *argument, *help;
+} ui_option;
+
+typedef struct ui_common {
+    char **uris, *output, *affinity;
+    int json, quiet;
+    int64_t seed; /* -1: not given */
+} ui_common;
+
+#define UI_COMMON_INIT { NULL, NULL, NULL, 0, 0, -1 }
+#define UI_OPTION_CONNECT(c) { "connect", 'c', UI_TEXTS, &(c)->uris, "URI", \
+    "a hypervisor, may be repeated: sim:FILE, or with a comma migrate=URI, id=NAME" }
+#define UI_OPTION_JSON(c) { "json", 0, UI_FLAG, &(c)->json, NULL, "write JSON, for programs" }
+#define UI_OPTION_OUTPUT(c, what) { "output", 'o', UI_TEXT, &(c)->output, "FILE", what }
+#define UI_OPTION_SEED(c) { "seed", 0, UI_COUNT, &(c)->seed, "N", "seed of all that is random (0)" }
+#define UI_OPTION_AFFINITY(c) { "affinity", 0, UI_TEXT, &(c)->affinity, "FILE", \
+    "CSV table of how workloads slow each other (default: the paper's Table 2)" }
+#define UI_OPTION_QUIET(c) { "quiet", 'q', UI_FLAG, &(c)->quiet, NULL, "only errors" }
+#define UI_OPTION_END { NULL, 0, UI_FLAG, NULL, NULL, NULL }
+
+/* What a subcommand is, for its --help. */
+typedef struct ui_command {
+    const char *name, *arguments, *summary;
+    int least, most; /* arguments that are no options */
+} ui_command;
+
+/* Takes the options out of argv; UI_GO_ON, or the status to end with.  `more` may be NULL. */
+int ui_parse(const ui_command *command, const ui_option *options, const ui_option *more,
+             int *argc, char **argv);
+
+/* Frees the texts that ui_parse() put in. */
+void ui_clear(const ui_option *options);
+
+/* ---- ui-units.c ---- */
+
+/* FALSE where the text is no such quantity. */
+gboolean ui_parse_quantity(ui_kind kind, const char *text, double *value);
+
+/* Lent until a dozen further calls; NaN gives "-". */
+const char *ui_bytes(double value);
+const char *ui_rate(double value);
+const char *ui_time(double value);
+const char *ui_percent(double ratio);
+const char *ui_cores(double value);
+
+/* A file's name for a URI option value, and so on: "%.*s" in the ring of the functions above. */
+const char *ui_text(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* ---- ui-table.c ---- */
+
+typedef enum ui_colour { UI_PLAIN, UI_BOLD, UI_RED, UI_GREEN, UI_YELLOW } ui_colour;
+
+gboolean ui_on_terminal(void);
+int ui_width(void);
+const char *ui_colour_on(ui_colour colour); /* "" where stdout is no terminal */
+const char *ui_colour_off(void);
+
+typedef struct ui_table ui_table;
+
+/* Headings: '>' in front means aligned to the right; NULL ends. */
+ui_table *ui_table_new(const char *const *headings);
+void ui_table_add(ui_table *table, const char *cell);
+void ui_table_add_coloured(ui_table *table, ui_colour colour, const char *cell);
+void ui_table_free(ui_table *table);
+/* Prints and frees. */
+void ui_table_print(ui_table *table);
+
+/* "[######----]" of so many columns; more than full is drawn full. */
+const char *ui_bar(double ratio, int columns);
+
+/* ---- ui-cluster.c ---- */
+
+/* How a subcommand comes by its cluster: from a file, or by watching for a while. */
+typedef struct ui_watch {
+    double for_s, interval_s; /* NaN: 60 s, and a sixth of it but at most 10 s */
+    int no_dirty;             /* the dirty rate is not needed */
+} ui_watch;
+
+#define UI_WATCH_INIT { NAN, NAN, 0 }
+#define UI_OPTION_FOR(w) { "for", 0, UI_SECONDS, &(w)->for_s, "TIME", \
+    "watch for so long (60s); simulated hosts only count it" }
+#define UI_OPTION_INTERVAL(w) { "interval", 0, UI_SECONDS, &(w)->interval_s, "TIME", \
+    "between two looks (a sixth of --for, at most 10s)" }
+
+int ui_observe(imig_connection *connection, const ui_watch *watch, imig_cluster **cluster);
+int ui_load_cluster(const char *path, imig_cluster **cluster);
+
+/* From the file, or by watching the URIs; *connection is set in that case. */
+int ui_get_cluster(const ui_common *common, const ui_watch *watch, const char *path,
+                   imig_connection **connection, imig_cluster **cluster);
+
+/* The id of a VM by id or name; g_free() it. */
+int ui_resolve_vm(imig_connection *connection, const char *text, char **id);
+
+/* [vm_count] classes; g_free() them. */
+int32_t *ui_classes(const imig_cluster *cluster);
+
+/* Index of a host by id, or by a name that only it has; IMIG_NO_INDEX. */
+uint32_t ui_find_host(const imig_cluster *cluster, const char *text);
+const char *ui_vm_name(const imig_cluster *cluster, const char *id);
+const char *ui_host_name(const imig_cluster *cluster, const char *id);
+
+/* What a host carries: the sums over its VMs. */
+typedef struct ui_load {
+    double cpu_cores, memory_bytes, net_rx_bytes_per_s, net_tx_bytes_per_s;
+    uint32_t vms, unmeasured, classes[IMIG_WORKLOAD_COUNT];
+} ui_load;
+
+ui_load *ui_loads(const imig_cluster *cluster, const int32_t *classes); /* [host_count] */
+double ui_host_memory(const imig_host_info *host); /* what it can give to VMs */
+
+void ui_print_hosts(const imig_cluster *cluster);
+void ui_print_vms(const imig_cluster *cluster);
+json_t *ui_cluster_figures(const imig_cluster *cluster);
+
+/* ---- ui-plan.c: the planner's options, and plans ---- */
+
+typedef struct ui_planner {
+    ui_option table[24];
+    char *goal, *policy, *order_policy, *order_by, **drain;
+    double threshold, horizon_s, gain_ratio, noise_ratio, bandwidth, downtime_limit_s, max_bytes;
+    int64_t max_moves, concurrency, max_parallel, spare_hosts;
+    int explain;
+    char *goal_help, *policy_help, *order_policy_help;
+} ui_planner;
+
+void ui_planner_init(ui_planner *planner);
+void ui_planner_clear(ui_planner *planner);
+
+/* Hosts named as arguments are drained, too. */
+int ui_planner_drain(ui_planner *planner, int n, char *const *hosts);
+
+/* policy: NULL for the one asked for. */
+int ui_make_plan(const ui_planner *planner, const ui_common *common, const imig_cluster *cluster,
+                 const char *policy, imig_plan **plan);
+
+/* limits: those that were not given become the plan's own. */
+int ui_load_plan(const char *path, ui_planner *limits, imig_plan **plan);
+
+/* cluster: NULL, or the one the plan was made from.  all: every VM that stays, with its reason. */
+void ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, gboolean all);
+
+/* UI_DONE, or UI_PARTIAL where the goal cannot be reached whole. */
+int ui_plan_status(const imig_plan *plan);
+
+/* ---- ui-run.c: carrying a plan out ---- */
+
+/* What was measured, added up over the steps that ended well. */
+typedef struct ui_measured {
+    size_t done;
+    double time_s, downtime_s, worst_downtime_s, bytes;             /* measured */
+    double predicted_s, predicted_downtime_s, predicted_bytes;      /* of the same steps */
+} ui_measured;
+
+void ui_execute_options(const ui_planner *planner, imig_execute_options *options);
+
+/* progress: show how it goes. */
+int ui_execute(imig_connection *connection, const imig_plan *plan, const imig_cluster *cluster,
+               imig_execute_options *options, gboolean progress, imig_run **run);
+void ui_measure(const imig_run *run, const imig_plan *plan, ui_measured *into);
+void ui_print_run(const imig_run *run, const imig_plan *plan, const imig_cluster *cluster);
+json_t *ui_run_figures(const imig_run *run, const imig_plan *plan);
+
+/* UI_DONE, UI_PARTIAL where a step did not end well, UI_INTERRUPTED where one was cancelled. */
+int ui_run_status(const imig_run *run, const imig_plan *plan);
+
+#endif
