@@ -10,14 +10,18 @@ ui_observe(imig_connection *connection, const ui_watch *watch, imig_cluster **cl
     imig_monitor_options options = IMIG_MONITOR_OPTIONS_INIT;
     double for_s = isfinite(watch->for_s) ? watch->for_s : 60;
     imig_error *error = NULL;
+    int code, status;
 
     options.set = IMIG_MONITOR_HAS_INTERVAL | (watch->no_dirty ? IMIG_MONITOR_HAS_DIRTY_FOR : 0);
     options.interval_s = isfinite(watch->interval_s) ? watch->interval_s : fmin(10, for_s / 6);
     if (options.interval_s > for_s)
         return ui_fail(UI_USAGE, "--interval is longer than --for");
-    if (imig_observe(connection, for_s, &options, cluster, &error) != IMIG_OK)
-        return ui_fail_error("observing", error);
-    return UI_DONE;
+    options.cancel = ui_catch_signals();
+    code = imig_observe(connection, for_s, &options, cluster, &error);
+    if (code == IMIG_OK)
+        return UI_DONE;
+    status = ui_fail_error("observing", error);
+    return code == IMIG_ERR_CANCELLED ? UI_INTERRUPTED : status;
 }
 
 int

@@ -7,6 +7,7 @@
  * Observe: samples over time in, a snapshot out.
  */
 
+#include <imig/cancel.h>
 #include <imig/connect.h>
 #include <imig/error.h>
 #include <imig/model.h>
@@ -19,9 +20,12 @@ typedef struct imig_monitor_options {
     uint64_t set;        /**< IMIG_MONITOR_HAS_* */
     double   interval_s; /**< between two samples, > 0; default 10 */
     double   dirty_for_s;/**< log dirty pages of a VM for so long, one VM of each host at a time;
-                              0: do not measure; default 1 */
+                              0: do not measure; default: as long as there is time for every VM,
+                              from 1 to 10 */
     uint32_t window;     /**< samples that count, newest first, >= 2; default 60 */
     uint32_t reserved;   /**< 0 */
+    const imig_cancel *cancel; /**< asked at least twice a second, lives as long as the monitor;
+                                    NULL: cannot be stopped */
 } imig_monitor_options;
 
 #define IMIG_MONITOR_HAS_INTERVAL  (UINT64_C(1) << 0) /**< `interval_s` */
@@ -29,7 +33,7 @@ typedef struct imig_monitor_options {
 #define IMIG_MONITOR_HAS_WINDOW    (UINT64_C(1) << 2) /**< `window` */
 
 /** All defaults. */
-#define IMIG_MONITOR_OPTIONS_INIT { sizeof(imig_monitor_options), 0, 0.0, 0.0, 0, 0 }
+#define IMIG_MONITOR_OPTIONS_INIT { sizeof(imig_monitor_options), 0, 0.0, 0.0, 0, 0, NULL }
 
 /** Turns counters into rates; opaque; for one thread at a time. */
 typedef struct imig_monitor imig_monitor;
@@ -87,6 +91,7 @@ IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
  * @retval IMIG_ERR_ARGUMENT  NULL, or a time that is not finite and > 0
  * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
  * @retval IMIG_ERR_INVALID   it reported something that breaks a rule of the model
+ * @retval IMIG_ERR_CANCELLED stopped on request; no logging is left on
  */
 IMIG_EXPORT int imig_monitor_watch(imig_monitor *monitor, double for_s, imig_error **error);
 
@@ -124,6 +129,7 @@ IMIG_EXPORT int imig_monitor_snapshot(imig_monitor *monitor, imig_cluster **clus
  * @retval IMIG_ERR_ARGUMENT  NULL, or a value out of range
  * @retval IMIG_ERR_ABI       `options->size` is not known
  * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_CANCELLED stopped on request
  */
 IMIG_EXPORT int imig_observe(imig_connection *connection, double for_s,
                              const imig_monitor_options *options, imig_cluster **cluster,

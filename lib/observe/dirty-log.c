@@ -23,6 +23,7 @@ typedef struct logging {
     imig_cluster *cluster; /* as it was when the turns were made; samples go on meanwhile */
     turn *turns;           /* sorted by round */
     size_t count;
+    double for_s;          /* each */
 } logging;
 
 static int
@@ -146,7 +147,6 @@ fit(const logging *l, const turn *t)
 static int
 run_round(const logging *l, turn *turns, size_t n, imig_error **error)
 {
-    double for_s = l->monitor->options.dirty_for_s;
     double start_s = imig_connection_clock(l->monitor->connection);
     gboolean any = FALSE;
     int code = IMIG_OK;
@@ -156,7 +156,7 @@ run_round(const logging *l, turn *turns, size_t n, imig_error **error)
     if (!any)
         return IMIG_OK;
     for (size_t k = 0; k < READINGS && code == IMIG_OK; k++) {
-        code = imig__monitor_wait(l->monitor, start_s + imig__dirty_reading_s(for_s, READINGS, k),
+        code = imig__monitor_wait(l->monitor, start_s + imig__dirty_reading_s(l->for_s, READINGS, k),
                                   error);
         for (size_t i = 0; i < n && code == IMIG_OK; i++)
             if (turns[i].running)
@@ -171,6 +171,19 @@ run_round(const logging *l, turn *turns, size_t n, imig_error **error)
     return code;
 }
 
+/* As the options say, or so that every VM has its turn; some time is lost between turns. */
+static double
+share_of_time(const logging *l, double end_s)
+{
+    const imig_monitor *monitor = l->monitor;
+    double left_s = end_s - imig_connection_clock(monitor->connection);
+
+    if (monitor->options.set & IMIG_MONITOR_HAS_DIRTY_FOR || l->count == 0)
+        return monitor->options.dirty_for_s;
+    return CLAMP(0.9 * left_s / (l->turns[l->count - 1].round + 1), IMIG__DIRTY_LEAST_S,
+                 IMIG__DIRTY_MOST_S);
+}
+
 int
 imig__monitor_log_dirty(imig_monitor *monitor, double end_s, imig_error **error)
 {
@@ -178,10 +191,11 @@ imig__monitor_log_dirty(imig_monitor *monitor, double end_s, imig_error **error)
     int code = IMIG_OK;
 
     make_turns(&l);
+    l.for_s = share_of_time(&l, end_s);
     for (size_t i = 0, n; i < l.count && code == IMIG_OK; i += n) {
         for (n = 1; i + n < l.count && l.turns[i + n].round == l.turns[i].round; n++)
             ;
-        if (imig_connection_clock(monitor->connection) + monitor->options.dirty_for_s > end_s)
+        if (imig_connection_clock(monitor->connection) + l.for_s > end_s)
             break;
         code = run_round(&l, &l.turns[i], n, error);
     }

@@ -34,6 +34,11 @@ struct imig_monitor {
     double next_sample_s;   /* while watching */
 };
 
+/* Where the caller does not say how long dirty pages are logged: a shorter look shows no plateau, a
+   longer one is time that other VMs of the host lack. */
+#define IMIG__DIRTY_LEAST_S 1.0
+#define IMIG__DIRTY_MOST_S  10.0
+
 /* Waits, and takes the samples that become due meanwhile. */
 int imig__monitor_wait(imig_monitor *monitor, double until_s, imig_error **error);
 

@@ -27,7 +27,7 @@ read_options(const imig_monitor_options *options, imig_monitor_options *read, im
     if (!(read->set & IMIG_MONITOR_HAS_INTERVAL))
         read->interval_s = 10;
     if (!(read->set & IMIG_MONITOR_HAS_DIRTY_FOR))
-        read->dirty_for_s = 1;
+        read->dirty_for_s = IMIG__DIRTY_LEAST_S;
     if (!(read->set & IMIG_MONITOR_HAS_WINDOW))
         read->window = 60;
     if (!(read->interval_s > 0 && isfinite(read->interval_s)))
@@ -287,12 +287,17 @@ imig_monitor_snapshot(imig_monitor *monitor, imig_cluster **ret_cluster, imig_er
 int
 imig__monitor_wait(imig_monitor *monitor, double until_s, imig_error **error)
 {
+    const imig_cancel *cancel = monitor->options.cancel;
     double now_s;
 
     while ((now_s = imig_connection_clock(monitor->connection)) < until_s) {
-        int code = imig_connection_wait(monitor->connection, fmin(until_s, monitor->next_sample_s),
-                                        error);
+        double next_s = fmin(until_s, monitor->next_sample_s);
+        int code;
 
+        if (imig_cancel_level(cancel) > 0)
+            return imig__fail(error, IMIG_ERR_CANCELLED, "stopped on request");
+        code = imig_connection_wait(monitor->connection, cancel ? fmin(next_s, now_s + 0.5) : next_s,
+                                    error);
         now_s = imig_connection_clock(monitor->connection);
         if (code == IMIG_OK && now_s >= monitor->next_sample_s) {
             code = imig_monitor_sample(monitor, error);
