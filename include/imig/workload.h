@@ -15,10 +15,10 @@ IMIG_BEGIN_DECLS
 /** What is measured to tell the classes apart; index into a row of pressures. */
 typedef enum imig_pressure {
     IMIG_PRESSURE_CPU = 0,      /**< CPU demand / vCPUs */
-    IMIG_PRESSURE_DISK = 1,     /**< disk operations / the host's capacity */
-    IMIG_PRESSURE_DIRTY = 2,    /**< dirty rate / the host's migration bandwidth */
-    IMIG_PRESSURE_RECEIVE = 3,  /**< bytes received / the host's network capacity */
-    IMIG_PRESSURE_TRANSMIT = 4, /**< bytes sent / the host's network capacity */
+    IMIG_PRESSURE_DISK = 1,     /**< disk operations / a host's capacity */
+    IMIG_PRESSURE_DIRTY = 2,    /**< dirty rate / a host's migration bandwidth */
+    IMIG_PRESSURE_RECEIVE = 3,  /**< bytes received / a host's network capacity */
+    IMIG_PRESSURE_TRANSMIT = 4, /**< bytes sent / a host's network capacity */
     IMIG_PRESSURE_COUNT = 5
 } imig_pressure;
 
@@ -60,9 +60,10 @@ IMIG_EXPORT const char *imig_workload_name(int32_t workload);
 IMIG_EXPORT int32_t imig_workload_from_name(const char *name);
 
 /**
- * The pressures of every VM of a cluster, relative to the capacity of the host it is on.
+ * The pressures of every VM of a cluster, relative to the capacity of the middle host of its pool:
+ * what a VM does must not look different after it moved to a larger host.
  *
- * Where the host does not state a capacity, a documented one is assumed (doc/paper-map.md).
+ * Where a host does not state a capacity, a documented one is assumed (doc/paper-map.md).
  * A measurement that is missing gives 0 here: no sign of that pressure.
  *
  * @param cluster       finished

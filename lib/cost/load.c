@@ -7,10 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-/* Assumed (doc/paper-map.md): what a VM that waits for its disk counts with at least, from which
-   share of the disk on a VM depends on it, what stands for a capacity or a rate not stated. */
+/* Assumed (doc/paper-map.md): what a VM that waits for its disk counts with at least, and what
+   stands for a capacity or a rate that is not stated. */
 #define DISK_FLOOR_CORES 0.5
-#define DISK_DEPENDS_SHARE 0.1
 #define DISK_OPS_ASSUMED 2000.0
 #define DISK_SHARE_ASSUMED 0.5
 
@@ -30,7 +29,7 @@ load_vm(imig__load *load, uint32_t v, const imig_vm_info *vm, int32_t class)
 {
     imig__sums *b = &load->brings[v];
     gboolean depends = imig__workload_rows[class].nonsharable != NULL;
-    double demand = imig__vm_demand(vm), capacity = load->disk[vm->host];
+    double demand = imig__vm_demand(vm);
 
     b->cpu = isnan(demand) ? 0 : demand;
     b->cpu_w = b->cpu * vm->weight;
@@ -40,9 +39,9 @@ load_vm(imig__load *load, uint32_t v, const imig_vm_info *vm, int32_t class)
     b->net_w = (b->rx + b->tx) * vm->weight;
     b->disk = metric(vm, IMIG_METRIC_DISK_OPS_PER_S, vm->disk_ops_per_s);
     if (depends && b->disk <= 0)
-        b->disk = DISK_SHARE_ASSUMED * capacity;
-    if (depends || b->disk >= DISK_DEPENDS_SHARE * capacity)
-        b->disk_use = vm->weight * (depends ? MAX(b->cpu, DISK_FLOOR_CORES) : b->cpu);
+        b->disk = DISK_SHARE_ASSUMED * DISK_OPS_ASSUMED;
+    if (depends)
+        b->disk_use = vm->weight * MAX(b->cpu, DISK_FLOOR_CORES);
     b->disk_own = b->disk_use * b->disk;
     load->home[v] = vm->host;
     load->weight[v] = vm->weight;

@@ -152,8 +152,9 @@ worth_of_moves(const imig__planner *planner, const imig__state *end)
     return worth;
 }
 
+/* A move that is not worth its price by itself was made for the sake of others. */
 static enum cause
-main_cause(const struct worth *worth)
+main_cause(const struct worth *worth, double price)
 {
     const double gains[] = {
         worth->less.cpu, worth->less.network, worth->less.neighbours, worth->less.disk,
@@ -164,7 +165,7 @@ main_cause(const struct worth *worth)
     for (size_t i = 1; i < G_N_ELEMENTS(gains); i++)
         if (gains[i] > gains[best])
             best = (enum cause) i;
-    return gains[best] > 0 && worth->gain > 0 ? best : MAKES_ROOM;
+    return gains[best] > 0 && worth->gain > price ? best : MAKES_ROOM;
 }
 
 static enum cause
@@ -186,7 +187,8 @@ step_cause(const imig__planner *planner, const imig__state *state, const imig__s
         return FREES_MEMORY;
     if (!imig__space_unit_alone(space, vm) && worth->gain <= 0)
         return STAYS_TOGETHER;
-    return main_cause(worth);
+    return main_cause(worth, planner->policy == IMIG__POLICY_INFORMED
+                                 ? planner->move_price[vm] : 0);
 }
 
 /* The cause, what happens to the CPU of both hosts at this step, and what it is worth. */

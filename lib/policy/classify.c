@@ -3,6 +3,7 @@
 
 #include <imig/workload.h>
 #include <math.h>
+#include <stdlib.h>
 
 /* Capacities of a host that does not state them, and when a pressure shows: doc/paper-map.md. */
 static const double assumed_net_bytes_per_s = 1.25e8;
@@ -90,15 +91,71 @@ classify_one(const double *pressure, const struct rules *rules, size_t i)
     return strongest(pressure, rules, IMIG_WORKLOAD_UNKNOWN);
 }
 
-static void
-measure(const imig_vm_info *vm, const imig_host_info *host, double *pressure)
+/* What the hosts of a pool have. */
+struct capacity {
+    double net, disk, link;
+};
+
+static int
+compare_doubles(const void *a, const void *b)
 {
-    double demand = imig__vm_demand(vm);
-    double net = host->present & IMIG_HOST_HAS_NET ? host->net_bytes_per_s
-                                                   : assumed_net_bytes_per_s;
-    double disk = host->present & IMIG_HOST_HAS_DISK_OPS ? host->disk_ops_per_s
-                                                         : assumed_disk_ops_per_s;
-    double link = host->present & IMIG_HOST_HAS_MIGRATION ? host->migration_bytes_per_s : net;
+    double x = *(const double *) a, y = *(const double *) b;
+
+    return (x > y) - (x < y);
+}
+
+static double
+median(double *value, size_t n)
+{
+    qsort(value, n, sizeof *value, compare_doubles);
+    return value[(n - 1) / 2];
+}
+
+/*
+ * The capacities of the middle host of each pool.  Not those of the host a VM is on: what a VM does
+ * would look different after every migration between hosts that differ.
+ */
+static struct capacity *
+pool_capacities(const imig_cluster *cluster)
+{
+    struct capacity *pools = g_new0(struct capacity, cluster->pool_count);
+    double *net = g_new(double, 3 * cluster->host_count + 1);
+    double *disk = net + cluster->host_count, *link = disk + cluster->host_count;
+    uint32_t *begin = g_new0(uint32_t, cluster->pool_count + 1), *fill;
+
+    for (size_t h = 0; h < cluster->host_count; h++)
+        begin[cluster->host_pool[h] + 1]++;
+    for (uint32_t p = 0; p < cluster->pool_count; p++)
+        begin[p + 1] += begin[p];
+    fill = g_memdup2(begin, (cluster->pool_count + 1) * sizeof *fill);
+    for (size_t h = 0; h < cluster->host_count; h++) {
+        const imig_host_info *host = &cluster->hosts[h];
+        uint32_t at = fill[cluster->host_pool[h]]++;
+
+        net[at] = host->present & IMIG_HOST_HAS_NET ? host->net_bytes_per_s
+                                                    : assumed_net_bytes_per_s;
+        disk[at] = host->present & IMIG_HOST_HAS_DISK_OPS ? host->disk_ops_per_s
+                                                          : assumed_disk_ops_per_s;
+        link[at] = host->present & IMIG_HOST_HAS_MIGRATION ? host->migration_bytes_per_s
+                                                           : net[at];
+    }
+    for (uint32_t p = 0; p < cluster->pool_count; p++) {
+        size_t n = begin[p + 1] - begin[p];
+
+        pools[p].net = median(net + begin[p], n);
+        pools[p].disk = median(disk + begin[p], n);
+        pools[p].link = median(link + begin[p], n);
+    }
+    g_free(net);
+    g_free(begin);
+    g_free(fill);
+    return pools;
+}
+
+static void
+measure(const imig_vm_info *vm, const struct capacity *pool, double *pressure)
+{
+    double demand = imig__vm_demand(vm), net = pool->net, disk = pool->disk, link = pool->link;
     const struct {
         imig_metric metric;
         double value, capacity;
@@ -119,15 +176,17 @@ measure(const imig_vm_info *vm, const imig_host_info *host, double *pressure)
 int
 imig_cluster_pressures(const imig_cluster *cluster, double *pressure, imig_error **error)
 {
+    struct capacity *pools;
+
     if (!cluster || !cluster->finished)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "the cluster is NULL or not finished");
     if (!pressure && cluster->vm_count > 0)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "pressure is NULL");
-    for (size_t i = 0; i < cluster->vm_count; i++) {
-        const imig_vm_info *vm = &cluster->vms[i];
-
-        measure(vm, &cluster->hosts[vm->host], pressure + i * IMIG_PRESSURE_COUNT);
-    }
+    pools = pool_capacities(cluster);
+    for (size_t i = 0; i < cluster->vm_count; i++)
+        measure(&cluster->vms[i], &pools[cluster->host_pool[cluster->vms[i].host]],
+                pressure + i * IMIG_PRESSURE_COUNT);
+    g_free(pools);
     return IMIG_OK;
 }
 
@@ -157,6 +216,7 @@ imig_classify(const imig_cluster *cluster, const imig_classify_options *options,
               imig_error **error)
 {
     struct rules rules;
+    struct capacity *pools;
     int rc;
 
     if (!cluster || !cluster->finished)
@@ -166,13 +226,15 @@ imig_classify(const imig_cluster *cluster, const imig_classify_options *options,
     rc = make_rules(options, cluster->vm_count, &rules, error);
     if (rc != IMIG_OK)
         return rc;
+    pools = pool_capacities(cluster);
     for (size_t i = 0; i < cluster->vm_count; i++) {
         const imig_vm_info *vm = &cluster->vms[i];
         double pressure[IMIG_PRESSURE_COUNT];
 
-        measure(vm, &cluster->hosts[vm->host], pressure);
+        measure(vm, &pools[cluster->host_pool[vm->host]], pressure);
         workload[i] = vm->workload_class != IMIG_WORKLOAD_UNKNOWN
             ? vm->workload_class : classify_one(pressure, &rules, i);
     }
+    g_free(pools);
     return IMIG_OK;
 }
