@@ -158,7 +158,7 @@ def place(rng, hosts, vms, classes):
 def place_skewed(rng, hosts, vms, classes, skew):
     """Hosts differ in how much they attract, busy VMs more; VMs of a class gather; memory fits."""
     pull = {host["id"]: math.exp(rng.gauss(0, skew)) * host["cpu_cores"] for host in hosts}
-    favourite = {name: rng.sample(hosts, max(1, len(hosts) // 4)) for name in set(classes)}
+    favourite = {name: rng.sample(hosts, max(1, len(hosts) // 4)) for name in sorted(set(classes))}
     free = {host["id"]: 0.95 * host["memory_bytes"] for host in hosts}
     net = {host["id"]: [0.0, 0.0] for host in hosts}
     by_size = sorted(range(len(vms)), key=lambda i: -vms[i]["memory_bytes"])

@@ -229,7 +229,9 @@ class Case:
         return report["run"]["steps"] if report.get("run") else []
 
     def twice(self):
-        uri = f"sim:{self.path}?state={self.imig.folder / self.name}.once.json"
+        state = self.imig.folder / f"{self.name}.once.json"
+        state.unlink(missing_ok=True)
+        uri = f"sim:{self.path}?state={state}"
         first, second = self.balance(uri), self.balance(uri)
         self.claim(f"balanced again after {len(first)} moves, nothing moves",
                    [f"{step['vm']} moves to {step['to']}" for step in second])
@@ -237,6 +239,7 @@ class Case:
     def noise(self):
         """Rounds of observe and balance with 5 % noise on every measurement."""
         state = self.imig.folder / f"{self.name}.state.json"
+        state.unlink(missing_ok=True)
         visited = {vm["id"]: [vm["host"]] for vm in self.cluster["vms"]}
         back, late, moves = [], [], 0
         for number in range(NOISE_ROUNDS):
