@@ -208,6 +208,16 @@ class Observe(Case):
         self.assertEqual(self.ok("observe", "-c", self.sim), out.read_text())
         self.assertEqual([p.name for p in self.dir.iterdir()], ["seen.json"])
 
+    def test_interrupted_cleanly(self):
+        with subprocess.Popen([IMIG, "observe", "-c", f"{self.sim}?pace=1", "--for", "600s", "-o",
+                               str(self.dir / "seen.json")], stderr=subprocess.PIPE) as child:
+            time.sleep(0.5)
+            child.send_signal(signal.SIGINT)
+            err = child.communicate(timeout=20)[1].decode()
+        self.assertEqual(child.returncode, 130, err)
+        self.assertEqual(len(err.splitlines()), 1)
+        self.assertEqual(list(self.dir.iterdir()), [])
+
     def test_an_old_file_survives_a_failure(self):
         out = self.write("seen.json", "old")
         self.refused("observe", "-c", "sim:/none.json", "-o", out)
