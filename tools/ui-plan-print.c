@@ -48,7 +48,7 @@ print_steps(const imig_plan *plan, const imig_cluster *cluster)
 {
     static const char *const headings[] = {
         ">step", "VM", "class", "from", "to", ">start", ">time", ">downtime", ">sent", ">gain",
-        "reason", NULL,
+        "|reason", NULL,
     };
     g_autofree int32_t *classes = cluster ? ui_classes(cluster) : NULL;
     ui_table *table = ui_table_new(headings);
@@ -122,9 +122,10 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, gboolean all)
                steps == 1 ? "" : "s", ui_bytes(total_bytes(plan)), ui_time(summary.makespan_s),
                ui_colour_off());
         print_totals(&before, &after);
-        printf("\nThe migrations themselves lose %.4f cores over the horizon.  No plan leaves less"
-               " than %s of\ncontention and migration; this one is within %.1f %% of that.\n",
-               summary.migration_loss, ui_cores(summary.loss_bound), summary.gap_ratio * 100);
+        printf("\nThe migrations themselves lose %.4f cores over the horizon.  With contention that"
+               " is %.3f;\nproven is that no plan leaves less than %.3f, a gap of %.1f %%.\n",
+               summary.migration_loss, after.contention + summary.migration_loss,
+               summary.loss_bound, summary.gap_ratio * 100);
         if (steps > 0) {
             putchar('\n');
             print_steps(plan, cluster);

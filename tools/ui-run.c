@@ -169,7 +169,7 @@ ui_print_run(const imig_run *run, const imig_plan *plan, const imig_cluster *clu
 {
     static const char *const headings[] = {
         "VM", "from", "to", "", ">time", ">measured", ">off", ">downtime", ">measured", ">off",
-        ">sent", ">measured", ">off", "", NULL,
+        ">sent", ">measured", ">off", "|", NULL,
     };
     ui_table *table = ui_table_new(headings);
     ui_measured m;

@@ -92,6 +92,13 @@ ui_table_free(ui_table *table)
     g_free(table);
 }
 
+static const char *
+heading(const ui_table *table, guint column)
+{
+    return table->headings[column] + (strchr(">|", table->headings[column][0]) != NULL
+                                      && table->headings[column][0] != '\0');
+}
+
 static void
 put_cell(const ui_table *table, GString *line, guint column, const int *width, const char *text,
          ui_colour colour)
@@ -108,10 +115,24 @@ put_cell(const ui_table *table, GString *line, guint column, const int *width, c
     }
 }
 
-static const char *
-heading(const ui_table *table, guint column)
+/* The last column of a line that is wider than the terminal. */
+static void
+put_below(GString *line, const char *text)
 {
-    return table->headings[column] + (table->headings[column][0] == '>');
+    puts(g_strchomp(line->str));
+    if (*text)
+        printf("      %s\n", text);
+    g_string_truncate(line, 0);
+}
+
+static gboolean
+is_too_wide(const ui_table *table, const int *width)
+{
+    int sum = 0;
+
+    for (guint c = 0; c < table->columns; c++)
+        sum += width[c] + (c > 0 ? 2 : 0);
+    return table->headings[table->columns - 1][0] == '|' && ui_on_terminal() && sum > ui_width();
 }
 
 void
@@ -119,6 +140,7 @@ ui_table_print(ui_table *table)
 {
     int *width = g_new0(int, table->columns);
     GString *line = g_string_new(NULL);
+    gboolean below;
 
     for (guint c = 0; c < table->columns; c++)
         width[c] = (int) g_utf8_strlen(heading(table, c), -1);
@@ -127,12 +149,16 @@ ui_table_print(ui_table *table)
 
         width[i % table->columns] = MAX(width[i % table->columns], length);
     }
+    below = is_too_wide(table, width);
     for (guint c = 0; c < table->columns; c++)
         put_cell(table, line, c, width, heading(table, c), UI_BOLD);
     for (guint i = 0; i < table->cells->len; i++) {
         const struct cell *cell = &g_array_index(table->cells, struct cell, i);
 
-        put_cell(table, line, i % table->columns, width, cell->text, cell->colour);
+        if (below && i % table->columns == table->columns - 1)
+            put_below(line, cell->text);
+        else
+            put_cell(table, line, i % table->columns, width, cell->text, cell->colour);
     }
     g_string_free(line, TRUE);
     g_free(width);
