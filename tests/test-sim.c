@@ -92,10 +92,14 @@ disk_operations_are_nonsharable(void **state)
 {
     static const struct {
         const char *name;
-        double wanted[2], done;
+        double wanted[2];
+        uint32_t host; /* of the second VM at first; it comes to the first one's */
+        double done;
     } cases[] = {
-        { "within the capacity", { 4000, 5000 }, 1 },
-        { "twice the capacity: half of each", { 15000, 5000 }, 0.5 },
+        { "within the capacity", { 4000, 5000 }, 1, 1 },
+        { "a third more than a disk that did 1.5 times its capacity", { 15000, 5000 }, 1, 0.75 },
+        { "twice what one disk can: half of each", { 10000, 10000 }, 1, 0.5 },
+        { "what a document says is done", { 15000, 5000 }, 0, 1 },
     };
 
     (void) state;
@@ -103,23 +107,31 @@ disk_operations_are_nonsharable(void **state)
         lab l = lab_new();
         imig_host_info host = plain_host("a", NULL);
         imig_vm_info vm = idle_vm("x", 0);
-        imig_vm_counters c;
+        imig_vm_counters c, since;
 
         host.disk_ops_per_s = 10000;
         host.present |= IMIG_HOST_HAS_DISK_OPS;
+        add_host(&l, host);
+        host.id = "b";
         add_host(&l, host);
         vm.disk_ops_per_s = cases[i].wanted[0];
         vm.disk_write_bytes_per_s = 1e6;
         vm.present |= METRIC(DISK_OPS_PER_S) | METRIC(DISK_WRITE_BYTES_PER_S);
         add_vm(&l, vm);
         vm.id = "y";
+        vm.host = cases[i].host;
         vm.disk_ops_per_s = cases[i].wanted[1];
         add_vm(&l, vm);
         lab_open(&l, "");
+        if (cases[i].host != 0)
+            assert_int_equal(run(&l, move("y", "a")).state, IMIG_JOB_DONE);
+        since = counters_of(&l, "x");
         run_for(&l, 20);
         c = counters_of(&l, "x");
-        assert_near(c.disk_ops, cases[i].wanted[0] * cases[i].done * 20, 1e-12, cases[i].name);
-        assert_near(c.disk_write_bytes, 1e6 * cases[i].done * 20, 1e-12, "bytes with them");
+        assert_near(c.disk_ops - since.disk_ops, cases[i].wanted[0] * cases[i].done * 20, 1e-9,
+                    cases[i].name);
+        assert_near(c.disk_write_bytes - since.disk_write_bytes, 1e6 * cases[i].done * 20, 1e-9,
+                    "bytes with them");
         lab_close(&l);
     }
 }

@@ -63,6 +63,7 @@ typedef struct imig__sim_host {
     double demand_cores;    /* wanted by the VMs that run */
     double dirtying;        /* of its VMs: sum of dirty rate / net, at most 1 each */
     double cpu_ratio;       /* shares at present */
+    double disk_most;       /* used / capacity, at most: 1, or what the document says */
     double disk_ratio;
     double disk_load;       /* used / capacity, at most 1 */
     double settled_s;       /* when the integrals were brought up to date */
