@@ -132,8 +132,8 @@ const char *ui_colour_off(void);
 
 typedef struct ui_table ui_table;
 
-/* Headings: '>' in front means aligned to the right; '|' in front of the last one, that its cells go
-   on a line of their own where a terminal is too narrow; NULL ends. */
+/* Headings: '>' in front means aligned to the right; '|' in front of the last one, that its cells
+   go on a line of their own where a terminal is too narrow; NULL ends. */
 ui_table *ui_table_new(const char *const *headings);
 void ui_table_add(ui_table *table, const char *cell);
 void ui_table_add_coloured(ui_table *table, ui_colour colour, const char *cell);

@@ -156,8 +156,9 @@ run_round(const logging *l, turn *turns, size_t n, imig_error **error)
     if (!any)
         return IMIG_OK;
     for (size_t k = 0; k < READINGS && code == IMIG_OK; k++) {
-        code = imig__monitor_wait(l->monitor, start_s + imig__dirty_reading_s(l->for_s, READINGS, k),
-                                  error);
+        double at_s = start_s + imig__dirty_reading_s(l->for_s, READINGS, k);
+
+        code = imig__monitor_wait(l->monitor, at_s, error);
         for (size_t i = 0; i < n && code == IMIG_OK; i++)
             if (turns[i].running)
                 read_point(l, &turns[i], k);

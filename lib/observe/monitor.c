@@ -294,10 +294,11 @@ imig__monitor_wait(imig_monitor *monitor, double until_s, imig_error **error)
         double next_s = fmin(until_s, monitor->next_sample_s);
         int code;
 
+        if (cancel)
+            next_s = fmin(next_s, now_s + 0.5);
         if (imig_cancel_level(cancel) > 0)
             return imig__fail(error, IMIG_ERR_CANCELLED, "stopped on request");
-        code = imig_connection_wait(monitor->connection, cancel ? fmin(next_s, now_s + 0.5) : next_s,
-                                    error);
+        code = imig_connection_wait(monitor->connection, next_s, error);
         now_s = imig_connection_clock(monitor->connection);
         if (code == IMIG_OK && now_s >= monitor->next_sample_s) {
             code = imig_monitor_sample(monitor, error);
