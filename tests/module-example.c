@@ -2,8 +2,8 @@
 
 /*
  * The smallest backend: one host, one VM, no migrations.  It needs the headers and no library; all
- * it calls is in the table it is given.  Built once as it is and once in each broken way that a test
- * wants (-D).
+ * it calls is in the table it is given.  Built once as it is, and once in each broken way that a
+ * test wants (-D).
  */
 
 #include <imig/backend.h>

@@ -330,7 +330,7 @@ a_hook_hears_its_levels_only(void **state)
     assert_int_equal(h.destroyed, 1);
     imig__context_log(context, IMIG_LOG_ERROR, "nobody listens");
     imig_context_unref(context);
-    imig_context_set_log(NULL, IMIG_LOG_DEBUG, hear, &h, end_hearing); /* passes it on, all the same */
+    imig_context_set_log(NULL, IMIG_LOG_DEBUG, hear, &h, end_hearing); /* passed on, all the same */
     assert_int_equal(h.destroyed, 2);
     assert_string_equal(h.lines->str, "1 one line of 7\n");
     g_string_free(h.lines, TRUE);

@@ -465,7 +465,9 @@ main(void)
 
     memcpy(tests, single, sizeof single);
     for (size_t i = 0; i < G_N_ELEMENTS(bad_options); i++)
-        tests[n++] = (struct CMUnitTest) { bad_options[i].name, options_out_of_range_are_refused,
-                                           NULL, NULL, (void *) &bad_options[i] };
+        tests[n++] = (struct CMUnitTest) {
+            .name = bad_options[i].name, .test_func = options_out_of_range_are_refused,
+            .initial_state = (void *) &bad_options[i],
+        };
     return cmocka_run_group_tests_name("monitor", tests, NULL, NULL);
 }

@@ -41,7 +41,8 @@ static const struct series_case {
       { { 10, 0, 0 }, { 5, 50, 0 }, { 20, 20, 0 } }, 3, 2, 0 },
     { "one that was away meanwhile goes on", 5,
       { { 0, 0, 0 }, { NAN, 0, 0 }, { 20, 40, 0 } }, 3, 2, 0 },
-    { "what is not counted at one end has no rate", 5, { { 0, NAN, 0 }, { 10, 20, 0 } }, 2, NAN, 0 },
+    { "what is not counted at one end has no rate", 5,
+      { { 0, NAN, 0 }, { 10, 20, 0 } }, 2, NAN, 0 },
     { "older intervals than the window are forgotten", 2,
       { { 0, 0, 0 }, { 10, 900, 0 }, { 20, 920, 0 }, { 30, 940, 0 } }, 4, 2, 0 },
     { "after a window away it is another thing", 2,
@@ -112,7 +113,9 @@ main(void)
 
     memcpy(tests, single, sizeof single);
     for (size_t i = 0; i < G_N_ELEMENTS(series_cases); i++)
-        tests[n++] = (struct CMUnitTest) { series_cases[i].name, counters_become_a_rate, NULL, NULL,
-                                           (void *) &series_cases[i] };
+        tests[n++] = (struct CMUnitTest) {
+            .name = series_cases[i].name, .test_func = counters_become_a_rate,
+            .initial_state = (void *) &series_cases[i],
+        };
     return cmocka_run_group_tests_name("series", tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ time_grows_with_memory_and_dirty_size_downtime_with_dirty_size_alone(void **stat
         for (int d = 0; d < 4; d++) {
             if (m > 0) {
                 assert_true(duration_s(&job[m][d]) > 1.2 * duration_s(&job[m - 1][d]));
-                assert_near(job[m][d].downtime_s, job[0][d].downtime_s, 1e-6, "memory is no matter");
+                assert_near(job[m][d].downtime_s, job[0][d].downtime_s, 1e-6, "the same downtime");
             }
             if (d > 0)
                 assert_true(duration_s(&job[m][d]) > duration_s(&job[m][d - 1]));
@@ -310,10 +310,14 @@ main(void)
 
     memcpy(tests, single, sizeof single);
     for (size_t i = 0; i < G_N_ELEMENTS(figures); i++)
-        tests[n++] = (struct CMUnitTest) { figures[i].name, a_workload_holds_up_whom_the_figure_says,
-                                           NULL, NULL, (void *) &figures[i] };
+        tests[n++] = (struct CMUnitTest) {
+            .name = figures[i].name, .test_func = a_workload_holds_up_whom_the_figure_says,
+            .initial_state = (void *) &figures[i],
+        };
     for (size_t i = 0; i < G_N_ELEMENTS(trends); i++)
-        tests[n++] = (struct CMUnitTest) { trends[i].name, the_average_follows_the_position,
-                                           NULL, NULL, (void *) &trends[i] };
+        tests[n++] = (struct CMUnitTest) {
+            .name = trends[i].name, .test_func = the_average_follows_the_position,
+            .initial_state = (void *) &trends[i],
+        };
     return cmocka_run_group_tests_name("sim-paper", tests, NULL, NULL);
 }

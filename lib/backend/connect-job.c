@@ -68,7 +68,8 @@ fill_destination(imig_connection *connection, const imig__member *member, imig_m
     if (code != IMIG_OK)
         return code;
     if (entry->member->ops != member->ops)
-        return imig__fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: host %s belongs to backend %s, not %s",
+        return imig__fail(error, IMIG_ERR_UNSUPPORTED,
+                          "VM %s: host %s belongs to backend %s, not %s",
                           m->vm, m->to, entry->member->ops->name, member->ops->name);
     m->to = entry->own_id;
     if (entry->member == member)

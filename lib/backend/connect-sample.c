@@ -132,7 +132,7 @@ add_vms(part *p, uint32_t first_host, imig_sample *into, imig_error **error)
     return IMIG_OK;
 }
 
-/* A flow or rule that names a copy that went is left out: its own side is not the one that counts. */
+/* A flow or rule that names a copy that went is left out: that side is not the one that counts. */
 static int
 add_relations(const part *p, imig_sample *into, imig_error **error)
 {

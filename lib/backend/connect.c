@@ -352,7 +352,8 @@ imig_connection_check(imig_connection *connection, const char *vm, const char *h
     if (code != IMIG_OK)
         return code;
     if (entry->member->ops != member->ops)
-        return imig__fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: host %s belongs to backend %s, not %s",
+        return imig__fail(error, IMIG_ERR_UNSUPPORTED,
+                          "VM %s: host %s belongs to backend %s, not %s",
                           vm, host, entry->member->ops->name, member->ops->name);
     if (!member->ops->check)
         return IMIG_OK; /* nothing known speaks against it */

@@ -7,7 +7,7 @@
 static const double ASSUMED_NET_BYTES_PER_S = 1.25e8; /* of a host that states none */
 static const double PAYLOAD_RATIO = 0.94;             /* of a link, what is not headers */
 static const double LEAST_RATIO = 0.1;                /* of a network, left to migrations */
-static const double CPU_BESIDE_CPU = 0.2;             /* work lost beside a full host's neighbours */
+static const double CPU_BESIDE_CPU = 0.2;             /* work lost on a host that others fill */
 static const double DISK_BESIDE_DISK = 0.6;           /* the same of a VM that uses the disk */
 static const double USES_DISK_RATIO = 0.05;           /* of the disk's capacity, from here on */
 
@@ -49,7 +49,7 @@ imig__sim_settle(imig__sim *sim, uint32_t vm)
     imig__sim_vm *v = &sim->vms[vm];
     const imig__sim_shares *now = &sim->hosts[v->host].shares;
     double cores = sim->cluster->hosts[v->host].cpu_cores, queue;
-    double cpu_s, lost_s, running = 1 - v->throttled;
+    double own = v->demand_cores / cores, cpu_s, lost_s, running = 1 - v->throttled;
 
     imig__sim_cpu_s(sim, v->host);
     if (!v->stopped) {
@@ -59,7 +59,7 @@ imig__sim_settle(imig__sim *sim, uint32_t vm)
         v->disk_s += (now->disk_s - v->mark.disk_s) * running;
 
         /* Interference: what its neighbours, not itself, take. */
-        lost_s = CPU_BESIDE_CPU * (now->crowd_s - v->mark.crowd_s - v->demand_cores / cores * cpu_s);
+        lost_s = CPU_BESIDE_CPU * (now->crowd_s - v->mark.crowd_s - own * cpu_s);
         queue = disk_demand(sim, vm, v->host);
         if (queue >= USES_DISK_RATIO)
             lost_s += DISK_BESIDE_DISK * (now->queue_s - v->mark.queue_s -

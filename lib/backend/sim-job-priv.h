@@ -17,14 +17,18 @@ typedef enum imig__sim_phase {
     IMIG__SIM_ENDED
 } imig__sim_phase;
 
-/* When a hypervisor stops copying, and what it spends beside copying. */
+/* When a hypervisor stops copying, and what it sends and spends beside copying. */
 typedef struct imig__sim_rules {
     const char *hypervisor;
     double setup_s, round_s, downtime_s; /* fixed parts */
+    double page_header_bytes;            /* with each page */
+    double zero_page_bytes;              /* instead of a page of zeros; 0: sent like any other */
+    double stream_bytes;                 /* once, at the beginning */
+    double state_bytes;                  /* of devices, while the VM stands still */
+    double suspend_bytes;                /* dirtied by suspending the VM */
     double downtime_limit_s;             /* stops where the rest fits into it; 0: not its rule */
     uint32_t max_rounds;                 /* live rounds; 0: for ever */
-    double enough_bytes;                 /* stops below it */
-    gboolean zero_headers;               /* a zero page is a header, else sent like any other */
+    double last_round_bytes;             /* a round of less is the last live one; 0: not its rule */
     gboolean can_throttle;               /* knows auto-converge and post-copy */
 } imig__sim_rules;
 
@@ -46,11 +50,12 @@ struct imig__sim_job {
     double rate;           /* what comes of it */
     double settled_s;      /* up to when the following hold */
     double sent_bytes;
-    double left_bytes;     /* until this phase ends, or its next look */
+    double left_bytes;     /* until this phase ends, or its next look; as sent */
     double phase_end_s;    /* of a phase that copies nothing */
 
     uint32_t rounds;
-    double round_bytes;    /* of this round */
+    double round_bytes;    /* of memory, that this round copies */
+    double round_weight;   /* bytes of memory to a byte sent, as QEMU counts what is left */
     double rest_bytes;     /* of this round, after the next look */
     double round_cpu_s;    /* the source's share of CPU time at its start */
     uint32_t high_rounds;  /* rounds that dirtied too much, for auto-converge */

@@ -126,10 +126,11 @@ check_place(const imig__sim *sim, uint32_t vm, uint32_t host, imig_error **error
     if (v->blocked)
         return imig__fail(error, IMIG_ERR_UNSUPPORTED, "VM %s is blocked: %s", v->id, v->blocked);
     if (cluster->host_pool[sim->vms[vm].host] != cluster->host_pool[host])
-        return imig__fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: host %s is in pool %s, not %s", v->id,
-                          to->id, to->pool, from->pool);
+        return imig__fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: host %s is in pool %s, not %s",
+                          v->id, to->id, to->pool, from->pool);
     if (!imig__vm_may_be_on(cluster, vm, host))
-        return imig__fail(error, IMIG_ERR_UNSUPPORTED, "VM %s may not be on host %s", v->id, to->id);
+        return imig__fail(error, IMIG_ERR_UNSUPPORTED, "VM %s may not be on host %s", v->id,
+                          to->id);
     return IMIG_OK;
 }
 
@@ -150,7 +151,8 @@ check_migration(const imig__sim *sim, const imig_migration *m, uint32_t vm, uint
     int code;
 
     if (m->to_uri)
-        return imig__fail(error, IMIG_ERR_UNSUPPORTED, "%s is another simulated cluster", m->to_uri);
+        return imig__fail(error, IMIG_ERR_UNSUPPORTED, "%s is another simulated cluster",
+                          m->to_uri);
     if (v->host == to)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "VM %s is on host %s already", m->vm, m->to);
     if (v->job || v->log)

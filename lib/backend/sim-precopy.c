@@ -5,27 +5,30 @@
 #include <string.h>
 
 /*
- * What the hypervisors do (stop rules and steps: migration/ of QEMU, tools/libs/guest of Xen 4.17),
- * and the simulator's own fixed parts; doc/paper-map.md says where they come from.
+ * What the hypervisors do: stop rules and steps of QEMU's migration and of Xen 4.17's libxenguest;
+ * doc/paper-map.md says where the fixed parts come from.
  */
 static const imig__sim_rules rules[] = {
     {
-        .hypervisor = "qemu", .setup_s = 0.5, .round_s = 0.02, .downtime_s = 0.05,
-        .downtime_limit_s = 0.3, .zero_headers = TRUE, .can_throttle = TRUE,
+        .hypervisor = "qemu", .setup_s = 0.4, .downtime_s = 0.04,
+        .page_header_bytes = 8, .zero_page_bytes = 9, .state_bytes = 2e6,
+        .downtime_limit_s = 0.3, .can_throttle = TRUE,
     },
     {
-        .hypervisor = "xen", .setup_s = 1, .round_s = 0.02, .downtime_s = 0.3,
-        .max_rounds = 5, .enough_bytes = 50.0 * IMIG__SIM_PAGE_BYTES,
+        .hypervisor = "xen", .setup_s = 0.4, .round_s = 0.02, .downtime_s = 0.05,
+        .page_header_bytes = 8, .stream_bytes = 8.36e6,
+        .suspend_bytes = 250.0 * IMIG__SIM_PAGE_BYTES,
+        .max_rounds = 5, .last_round_bytes = 50.0 * IMIG__SIM_PAGE_BYTES,
     },
 };
 
-static const double ZERO_PAGE_BYTES = 9;      /* what QEMU sends for a page of zeros */
 static const double HIGH_DIRTY_RATIO = 0.5;   /* dirtied / sent, from which auto-converge counts */
 static const uint32_t HIGH_ROUNDS = 2;        /* so many such rounds make one step */
 static const double THROTTLE_FIRST = 0.2;
 static const double THROTTLE_STEP = 0.1;
 static const double THROTTLE_MOST = 0.99;
 static const double NO_GAIN_RATIO = 0.9;      /* left / sent, from which a round gained nothing */
+static const double STUCK_ROUND_S = 1;        /* added to rounds that are to go on for ever */
 static const uint32_t IDLE_ROUNDS = 2;        /* so many such rounds switch to post-copy */
 
 const imig__sim_rules *
@@ -37,18 +40,28 @@ imig__sim_rules_of(const char *hypervisor)
     return &rules[0];
 }
 
-static double
-first_round_bytes(const imig__sim *sim, const imig__sim_job *job)
+static gboolean
+has(const imig_vm_info *vm, imig_metric metric)
 {
-    const imig_vm_info *vm = &sim->cluster->vms[job->vm];
+    return vm->present >> metric & 1;
+}
 
-    if (!job->rules->zero_headers)
-        return vm->present & UINT64_C(1) << IMIG_METRIC_MEMORY_POPULATED_BYTES
-                   ? vm->memory_populated_bytes : vm->memory_bytes;
-    if (!(vm->present & UINT64_C(1) << IMIG_METRIC_MEMORY_NONZERO_BYTES))
-        return vm->memory_bytes;
-    return vm->memory_nonzero_bytes + (vm->memory_bytes - vm->memory_nonzero_bytes) /
-                                          IMIG__SIM_PAGE_BYTES * ZERO_PAGE_BYTES;
+/* Bytes of memory that the first round copies: zero pages are not, where they are told apart. */
+static double
+first_round_bytes(const imig_vm_info *vm, const imig__sim_rules *r)
+{
+    if (r->zero_page_bytes > 0)
+        return has(vm, IMIG_METRIC_MEMORY_NONZERO_BYTES)
+                   ? fmin(vm->memory_nonzero_bytes, vm->memory_bytes) : vm->memory_bytes;
+    return has(vm, IMIG_METRIC_MEMORY_POPULATED_BYTES) ? vm->memory_populated_bytes
+                                                       : vm->memory_bytes;
+}
+
+/* What goes over the link for so many bytes of memory. */
+static double
+as_sent(const imig__sim_rules *r, double bytes)
+{
+    return bytes * (1 + r->page_header_bytes / IMIG__SIM_PAGE_BYTES);
 }
 
 static double
@@ -87,13 +100,25 @@ dirtied_in_round(imig__sim *sim, const imig__sim_job *job)
 static void
 begin_round(imig__sim *sim, imig__sim_job *job, double bytes)
 {
+    const imig_vm_info *vm = &sim->cluster->vms[job->vm];
+    const imig__sim_rules *r = job->rules;
+    double counted = bytes, sent = as_sent(r, bytes);
+
+    if (job->rounds == 0) {
+        sent += r->stream_bytes;
+        if (r->zero_page_bytes > 0) {
+            sent += (vm->memory_bytes - bytes) / IMIG__SIM_PAGE_BYTES * r->zero_page_bytes;
+            counted = vm->memory_bytes; /* a page of zeros is as large as any, though cheap */
+        }
+    }
     begin_copying(sim, job, IMIG__SIM_ROUND, 0); /* a first look at once, when the rate is known */
-    job->rest_bytes = bytes;
+    job->rest_bytes = sent;
     job->rounds++;
     job->round_bytes = bytes;
+    job->round_weight = sent > 0 ? counted / sent : 1;
     job->round_cpu_s = imig__sim_cpu_s(sim, job->from);
     if (job->fails)
-        job->left_bytes = job->rest_bytes = bytes / 2; /* and then it breaks */
+        job->left_bytes = job->rest_bytes = sent / 2; /* and then it breaks */
 }
 
 /* The VM stands still from now on; its traffic and its demand are gone. */
@@ -106,12 +131,14 @@ stop_vm(imig__sim *sim, imig__sim_job *job)
     job->stopped_s = sim->clock_s;
 }
 
+/* bytes: what is left, as sent. */
 static void
 begin_stop(imig__sim *sim, imig__sim_job *job, double bytes)
 {
     stop_vm(sim, job);
     job->rounds++;
-    begin_copying(sim, job, IMIG__SIM_STOP, bytes);
+    begin_copying(sim, job, IMIG__SIM_STOP, bytes + job->rules->state_bytes +
+                                                as_sent(job->rules, job->rules->suspend_bytes));
     imig__sim_refresh(sim, job->from);
 }
 
@@ -159,28 +186,26 @@ is_stuck(const imig__sim *sim, const imig__sim_job *job)
 }
 
 /*
- * In the middle of a round.  QEMU stops as soon as what is left of it and what was dirtied meanwhile
- * fit into the downtime limit, so it stops with about as much left as may be.  It counts pages: one
- * of zeros is as large as any other, though it costs nothing to send.
+ * In the middle of a round.  QEMU stops as soon as what is left of it and what was dirtied
+ * meanwhile fit into the downtime limit, so it stops with about as much left as may be.
  */
 static void
 look(imig__sim *sim, imig__sim_job *job)
 {
-    double whole = job->rounds == 1 ? sim->cluster->vms[job->vm].memory_bytes : job->round_bytes;
-    double weight = job->round_bytes > 0 ? fmax(1, whole / job->round_bytes) : 1;
     double dirtied = dirtied_in_round(sim, job), excess;
 
-    excess = job->rest_bytes * weight + dirtied - job->downtime_limit_s * job->rate;
-    if (job->rules->downtime_limit_s > 0 && excess <= IMIG__SIM_PAGE_BYTES && !is_stuck(sim, job)) {
-        begin_stop(sim, job, job->rest_bytes + dirtied);
-        return;
-    }
-    /* When it would fit if nothing more were dirtied; not in ever smaller steps. */
     job->left_bytes = job->rest_bytes;
-    if (job->rules->downtime_limit_s > 0)
-        job->left_bytes = CLAMP(excess / weight, job->rest_bytes / 32, job->rest_bytes);
-    if (job->rest_bytes - job->left_bytes < IMIG__SIM_PAGE_BYTES)
-        job->left_bytes = job->rest_bytes;
+    if (job->rules->downtime_limit_s > 0) {
+        excess = job->rest_bytes * job->round_weight + dirtied - job->downtime_limit_s * job->rate;
+        if (excess <= IMIG__SIM_PAGE_BYTES && !is_stuck(sim, job)) {
+            begin_stop(sim, job, job->rest_bytes + as_sent(job->rules, dirtied));
+            return;
+        }
+        /* When it would fit if nothing more were dirtied; not in ever smaller steps. */
+        job->left_bytes = CLAMP(excess / job->round_weight, job->rest_bytes / 32, job->rest_bytes);
+        if (job->rest_bytes - job->left_bytes < IMIG__SIM_PAGE_BYTES)
+            job->left_bytes = job->rest_bytes;
+    }
     job->rest_bytes -= job->left_bytes;
 }
 
@@ -192,7 +217,8 @@ may_stop(const imig__sim *sim, const imig__sim_job *job, double dirtied)
     if (is_stuck(sim, job))
         return FALSE;
     return (r->downtime_limit_s > 0 && dirtied <= job->downtime_limit_s * job->rate) ||
-           (r->max_rounds > 0 && job->rounds >= r->max_rounds) || dirtied < r->enough_bytes;
+           (r->max_rounds > 0 && job->rounds >= r->max_rounds) ||
+           (job->rounds > 1 && job->round_bytes < r->last_round_bytes);
 }
 
 /* A live round is over: once more, stop and copy, or post-copy? */
@@ -202,9 +228,9 @@ end_round(imig__sim *sim, imig__sim_job *job)
     double dirtied = dirtied_in_round(sim, job);
 
     if (may_stop(sim, job, dirtied)) {
-        begin_stop(sim, job, dirtied);
+        begin_stop(sim, job, as_sent(job->rules, dirtied));
     } else if (wants_post_copy(job, dirtied)) {
-        job->round_bytes = dirtied;
+        job->rest_bytes = as_sent(job->rules, dirtied);
         stop_vm(sim, job);
         imig__sim_refresh(sim, job->from);
         begin_waiting(sim, job, IMIG__SIM_RESUME, job->rules->downtime_s);
@@ -218,7 +244,7 @@ end_round(imig__sim *sim, imig__sim_job *job)
 static void
 begin_memory(imig__sim *sim, imig__sim_job *job)
 {
-    begin_round(sim, job, first_round_bytes(sim, job));
+    begin_round(sim, job, first_round_bytes(&sim->cluster->vms[job->vm], job->rules));
 }
 
 void
@@ -247,7 +273,8 @@ imig__sim_job_advance(imig__sim *sim, imig__sim_job *job)
         if (job->rest_bytes > 0)
             look(sim, job);
         else
-            begin_waiting(sim, job, IMIG__SIM_GAP, job->rules->round_s);
+            begin_waiting(sim, job, IMIG__SIM_GAP,
+                          is_stuck(sim, job) ? STUCK_ROUND_S : job->rules->round_s);
         break;
     case IMIG__SIM_GAP:
         end_round(sim, job);
@@ -258,7 +285,7 @@ imig__sim_job_advance(imig__sim *sim, imig__sim_job *job)
     case IMIG__SIM_RESUME:
         resume_vm(sim, job);
         if (job->post_copy)
-            begin_copying(sim, job, IMIG__SIM_PULL, job->round_bytes);
+            begin_copying(sim, job, IMIG__SIM_PULL, job->rest_bytes);
         else
             imig__sim_job_done(sim, job);
         break;

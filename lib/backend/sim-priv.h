@@ -131,8 +131,8 @@ typedef struct imig__sim {
     imig__sim_heap levels; /* of the links that are being worked out */
 
     GRand *rand;
-    double *shown;         /* [IMIG__COUNTER_COUNT * vm_count] counters with noise, and the truth behind them */
-    double *truth;
+    double *shown;         /* [IMIG__COUNTER_COUNT * vm_count] with noise, */
+    double *truth;         /* and without */
     double *shown_flow;    /* [flow_count] */
     double *truth_flow;
 } imig__sim;

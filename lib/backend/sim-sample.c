@@ -154,7 +154,8 @@ imig__sim_dirty_start(void *state, const char *vm, imig_error **error)
         return imig__fail(error, IMIG_ERR_BUSY, "VM %s is being %s", vm,
                           v->job ? "migrated" : "measured");
     if (!(sim->cluster->vms[index].present & METRIC(DIRTY_BYTES_PER_S)))
-        return imig__fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: its dirty pages cannot be logged", vm);
+        return imig__fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: its dirty pages cannot be logged",
+                          vm);
     v->log = g_new(imig__sim_log, 1);
     *v->log = (imig__sim_log) {
         .start_s = sim->clock_s, .cpu_s = imig__sim_cpu_s(sim, v->host),
@@ -185,7 +186,8 @@ imig__sim_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_e
     if (code != IMIG_OK)
         return code;
     log = sim->vms[index].log;
-    dirtied = imig__sim_dirtied(sim, index, imig__sim_cpu_s(sim, sim->vms[index].host) - log->cpu_s);
+    dirtied = imig__sim_dirtied(sim, index,
+                                imig__sim_cpu_s(sim, sim->vms[index].host) - log->cpu_s);
     *into = (imig_dirty_point) {
         .size = sizeof *into, .elapsed_s = sim->clock_s - log->start_s,
         .dirtied_bytes = measure(sim, dirtied, &log->truth_bytes, &log->shown_bytes),

@@ -12,8 +12,8 @@
 extern const imig_backend_ops imig__sim_ops;
 
 /*
- * The operations for a URI, lent as long as the context: of a registered backend, else of the module
- * named like the URI's scheme, else of the module "libvirt".  Loads modules.
+ * The operations for a URI, lent as long as the context: of a registered backend, else of the
+ * module named like the URI's scheme, else of the module "libvirt".  Loads modules.
  */
 int imig__context_find_backend(imig_context *context, const char *uri,
                                const imig_backend_ops **ops, imig_error **error);

@@ -364,7 +364,8 @@ imig__context_find_backend(imig_context *context, const char *uri, const imig_ba
         code = try_module(context, FALLBACK_MODULE, uri, &found, error);
     g_free(scheme);
     if (code == IMIG_OK && !found)
-        code = imig__fail(error, IMIG_ERR_UNSUPPORTED, "no backend takes this URI (modules are in %s)",
+        code = imig__fail(error, IMIG_ERR_UNSUPPORTED,
+                          "no backend takes this URI (modules are in %s)",
                           context->module_directory);
     if (code == IMIG_OK)
         *ops = found;

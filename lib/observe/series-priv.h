@@ -43,7 +43,7 @@ gboolean imig__series_expire(imig__series *series, uint32_t slot);
 void imig__series_add(imig__series *series, uint32_t slot, double time_s, const double *counters,
                       gboolean broken);
 
-/* Mean rate of a counter over the window and its standard error (0: not known); FALSE: no interval. */
+/* Mean rate of a counter over the window, and its standard error (0: not known); FALSE: none. */
 gboolean imig__series_rate(const imig__series *series, uint32_t slot, uint32_t counter,
                            double *rate, double *standard_error);
 
