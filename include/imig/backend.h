@@ -162,7 +162,8 @@ typedef struct imig_backend_ops {
     /** Mandatory.  Until something happens to a job, or until the deadline on our own clock. */
     int (*wait)(void *state, double deadline_s, imig_error **error);
 
-    /** Optional.  Can this VM go there?  #IMIG_OK, or #IMIG_ERR_UNSUPPORTED with the reason. */
+    /** Optional.  Can this VM go there?  #IMIG_OK, or #IMIG_ERR_UNSUPPORTED with the reason.  The
+        host may belong to another connection of this backend.  Without this slot it can. */
     int (*check)(void *state, const char *vm, const char *host, imig_error **error);
 
     /** Optional.  Begin to log dirty pages of a VM. */

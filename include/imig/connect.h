@@ -19,6 +19,9 @@ typedef struct imig_connection imig_connection;
 /**
  * Open one or several URIs: `sim:FILE`, `xenctl:`, a registered backend's own, or libvirt's.
  *
+ * `sim:FILE?QUERY` is a simulated cluster; the query takes `noise=R`, `seed=N`, `state=PATH`,
+ * `pace=N`, `fail=VM:N` and `stuck=VM`, see doc/extending.md.
+ *
  * Each may be followed by `,migrate=URI` (the address that other hosts reach it by) and `,id=NAME`
  * (instead of the host's own id).
  *
@@ -33,6 +36,10 @@ typedef struct imig_connection imig_connection;
  * @retval IMIG_ERR_ARGUMENT    NULL, no URI, an unknown option behind a comma
  * @retval IMIG_ERR_UNSUPPORTED no backend takes this URI, or its module cannot be loaded
  * @retval IMIG_ERR_ABI         the module was made for another interface
+ * @retval IMIG_ERR_BACKEND     the hypervisor cannot be reached
+ * @retval IMIG_ERR_NOT_FOUND   `sim:`: no such file; further codes of its document as
+ *                              imig_cluster_from_json()
+ * @retval IMIG_ERR_IO          `sim:`: a file cannot be read or written
  */
 IMIG_EXPORT int imig_connect(imig_context *context, const char *const *uri, size_t n,
                              imig_connection **connection, imig_error **error);
@@ -58,7 +65,7 @@ IMIG_EXPORT void imig_connection_unref(imig_connection *connection);
  * Now, on the clock of the first backend.
  *
  * @param connection  not NULL
- * @return seconds
+ * @return seconds; NaN where @p connection is NULL
  * @threads{one thread at a time}
  */
 IMIG_EXPORT double imig_connection_clock(imig_connection *connection);
@@ -78,7 +85,7 @@ IMIG_EXPORT int imig_connection_wait(imig_connection *connection, double deadlin
                                      imig_error **error);
 
 /**
- * Where is a VM, and in which state?  All backends are asked.
+ * Where is a VM, and in which state?  All backends are asked; the one that runs the VM is right.
  *
  * @param connection     not NULL
  * @param vm             id
@@ -88,20 +95,20 @@ IMIG_EXPORT int imig_connection_wait(imig_connection *connection, double deadlin
  * @retval IMIG_OK            @p location is filled; #IMIG_VM_ABSENT is an answer
  * @retval IMIG_ERR_ARGUMENT  NULL
  * @retval IMIG_ERR_ABI       `location->size` is not known
- * @retval IMIG_ERR_BACKEND   a hypervisor cannot be asked
+ * @retval IMIG_ERR_BACKEND   a hypervisor cannot be asked, and none of the others runs the VM
  */
 IMIG_EXPORT int imig_connection_locate(imig_connection *connection, const char *vm,
                                        imig_location *location, imig_error **error);
 
 /**
- * Can this VM go there?
+ * Can this VM go there?  What passes, such as memory that is taken now, is no matter.
  *
  * @param connection  not NULL
  * @param vm          id
  * @param host        id
  * @param[out] error  the reason; may be NULL
  * @threads{one thread at a time}
- * @retval IMIG_OK              nothing speaks against it
+ * @retval IMIG_OK              nothing that is known speaks against it
  * @retval IMIG_ERR_ARGUMENT    NULL
  * @retval IMIG_ERR_NOT_FOUND   no such VM or host
  * @retval IMIG_ERR_UNSUPPORTED it cannot, the message says why
