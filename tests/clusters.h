@@ -27,7 +27,7 @@ make_cluster(const cluster_shape *shape, uint64_t seed, int32_t *workload)
 {
     imig_cluster *cluster = imig_cluster_new(0);
     uint64_t key = 0;
-    double cores = 0, demand = 0, memory = 0, *share = g_new(double, shape->vms);
+    double demand = 0, memory = 0, *share = g_new(double, shape->vms);
     double *size = g_new(double, shape->vms), *left = g_new(double, shape->hosts);
     double room = 64e9;
 
@@ -50,7 +50,6 @@ make_cluster(const cluster_shape *shape, uint64_t seed, int32_t *workload)
             host.cpu_cores *= 1.6;
             host.memory_bytes *= 1.4;
         }
-        cores += host.cpu_cores;
         host.net_bytes_per_s = 1.25e9;
         host.disk_ops_per_s = 5000;
         host.present = IMIG_HOST_HAS_NET | IMIG_HOST_HAS_DISK_OPS;

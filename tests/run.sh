@@ -75,7 +75,8 @@ compile()
     local build=$work/$1 again=
     shift
     [ ! -f "$build/build.ninja" ] || again=--reconfigure
-    meson setup $again --werror "$@" "$build" "$top" && ninja -C "$build"
+    meson setup $again --werror "$@" "$build" "$top" && ninja --quiet -C "$build" &&
+        echo "with $($CC --version | head -n 1)"
 }
 
 finish()
