@@ -347,6 +347,23 @@ give_up(struct runner *r, struct running *job)
     return TRUE;
 }
 
+/*
+ * Until something happens, or the next look is due.  Nobody says to which job it happened, so all
+ * are looked at; at every end of one of thousands that would take their square.  So looks are a
+ * millisecond apart for each job that runs, which is nothing beside the time they take.
+ */
+static int
+wait_for_news(const struct runner *r, imig_error **error)
+{
+    double now_s = imig_connection_clock(r->connection);
+    double apart_s = MIN(r->options.poll_s, 1e-3 * r->running->len);
+    int code = imig_connection_wait(r->connection, now_s + r->options.poll_s, error);
+
+    while (code == IMIG_OK && imig_connection_clock(r->connection) < now_s + apart_s)
+        code = imig_connection_wait(r->connection, now_s + apart_s, error);
+    return code;
+}
+
 static void
 carry_out(struct runner *r)
 {
@@ -362,9 +379,7 @@ carry_out(struct runner *r)
         }
         if (r->running->len == 0)
             break;
-        if (imig_connection_wait(r->connection,
-                                 imig_connection_clock(r->connection) + r->options.poll_s,
-                                 &error) != IMIG_OK) {
+        if (wait_for_news(r, &error) != IMIG_OK) {
             r->broken = imig_error_message(error);
             close_waiting(r, IMIG_STEP_SKIPPED, r->broken);
             for_each_running(r, give_up);
