@@ -132,7 +132,7 @@ find_in_pool(const imig__route *route, uint32_t move, int kind)
     uint32_t pool = route->cluster->host_pool[route->at[move]];
     size_t begin = spare->pool_begin[pool], end = spare->pool_begin[pool + 1];
     size_t middle = CLAMP(spare->next, begin, end);
-    double bytes = route->cluster->vms[vm].memory_bytes;
+    double bytes = route->room->memory[vm];
 
     for (size_t i = next_leaf(spare, kind, middle, bytes); i < end;
          i = next_leaf(spare, kind, i + 1, bytes))
@@ -261,7 +261,7 @@ take_back(imig__route *route, size_t hop_count)
     while (route->hop_count > hop_count) {
         const imig__hop *hop = &route->hops[--route->hop_count];
 
-        imig__room_undo(route->room, route->moves[hop->move].vm, hop->from, hop->to);
+        imig__room_undo(route->room, hop->vm, hop->from, hop->to);
         route->turn_count = hop->turns;
         route->at[hop->move] = hop->from;
         route->state[hop->move] &= (uint8_t) ~IMIG__MOVE_PARKED;
@@ -280,7 +280,7 @@ make_way(blocked *b, uint32_t move, double *bytes)
 
     *bytes = 0;
     while ((other = pick(b, move, &third)) != IMIG_NO_INDEX) {
-        *bytes += route->cluster->vms[route->moves[other].vm].memory_bytes;
+        *bytes += route->room->memory[route->moves[other].vm];
         imig__route_go(route, other, third, TRUE);
     }
     if (third == IMIG_NO_HOST)
@@ -430,7 +430,7 @@ imig__route_park(imig__route *route)
             for (size_t i = first; i < first + parked; i++) {
                 const imig__hop *hop = &route->hops[i];
 
-                imig__route_wake(route, route->moves[hop->move].vm, hop->from);
+                imig__route_wake(route, hop->vm, hop->from);
             }
             imig__route_settle(route);
             count += parked;

@@ -80,8 +80,14 @@ imig__room_init(imig__room *room, const imig_cluster *cluster)
     room->cluster = cluster;
     room->used = g_new(double, cluster->host_count);
     room->room = g_new(double, cluster->host_count);
-    for (size_t h = 0; h < cluster->host_count; h++)
+    room->overhead = g_new(double, cluster->host_count);
+    room->memory = g_new(double, cluster->vm_count);
+    for (size_t h = 0; h < cluster->host_count; h++) {
         room->room[h] = imig__host_usable_memory(&cluster->hosts[h]) + MEMORY_SLACK_BYTES;
+        room->overhead[h] = cluster->hosts[h].vm_overhead_bytes;
+    }
+    for (size_t v = 0; v < cluster->vm_count; v++)
+        room->memory[v] = cluster->vms[v].memory_bytes;
     list_rules(room);
     imig__room_reset(room);
 }
@@ -107,21 +113,11 @@ imig__room_clear(imig__room *room)
 {
     g_free(room->used);
     g_free(room->room);
+    g_free(room->overhead);
+    g_free(room->memory);
     g_free(room->rule_begin);
     g_free(room->rules);
     g_free(room->places);
-}
-
-double
-imig__room_size(const imig__room *room, uint32_t vm, uint32_t host)
-{
-    return room->cluster->vms[vm].memory_bytes + room->cluster->hosts[host].vm_overhead_bytes;
-}
-
-double
-imig__room_left(const imig__room *room, uint32_t host)
-{
-    return room->room[host] - room->used[host];
 }
 
 uint32_t
@@ -143,7 +139,7 @@ imig__room_conflict(const imig__room *room, uint32_t vm, uint32_t from, uint32_t
     return IMIG_NO_INDEX;
 }
 
-size_t
+uint32_t
 imig__room_turns(const imig__room *room, uint32_t vm, uint32_t to, uint32_t *turns)
 {
     uint32_t begin = room->rule_begin[vm], end = room->rule_begin[vm + 1];

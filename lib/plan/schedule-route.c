@@ -40,7 +40,9 @@ imig__route_go(imig__route *route, uint32_t move, uint32_t to, gboolean parking)
     uint32_t vm = route->moves[move].vm, from = route->at[move];
     imig__hop *hop = &route->hops[route->hop_count++];
 
-    *hop = (imig__hop) { move, from, to, parking, route->turn_count, 0 };
+    *hop = (imig__hop) {
+        move, vm, from, to, parking, route->turn_count, imig__room_size(route->room, vm, to), 0,
+    };
     route->turn_count += imig__room_turns(route->room, vm, to, &route->turns[hop->turns]);
     imig__room_enter(route->room, vm, from, to);
     hop->slack = imig__room_left(route->room, to);
@@ -48,7 +50,7 @@ imig__route_go(imig__route *route, uint32_t move, uint32_t to, gboolean parking)
     route->at[move] = to;
     route->state[move] |= parking ? IMIG__MOVE_PARKED : IMIG__MOVE_DONE;
     if (!parking)
-        route->due[to] -= imig__room_size(route->room, vm, to);
+        route->due[to] -= hop->size;
     if (route->spare) {
         imig__spare_update(route->spare, route, from);
         imig__spare_update(route->spare, route, to);
@@ -79,11 +81,24 @@ try_move(imig__route *route, uint32_t move, gboolean last_resort)
     }
 }
 
+/* The first in the wished sequence of those that may be able to go, or IMIG_NO_INDEX. */
+static uint32_t
+next_ready(imig__route *route)
+{
+    uint32_t woken = route->queues.head[IMIG__WAITS_READY];
+
+    while (route->next < route->n && route->state[route->next] & IMIG__MOVE_IMPOSSIBLE)
+        route->next++;
+    if (route->next < route->n && (woken == IMIG_NO_INDEX || route->next < woken))
+        return route->next++;
+    return imig__queues_pop(&route->queues, IMIG__WAITS_READY);
+}
+
 void
 imig__route_settle(imig__route *route)
 {
     for (;;) {
-        uint32_t move = imig__queues_pop(&route->queues, IMIG__WAITS_READY);
+        uint32_t move = next_ready(route);
         gboolean last_resort = move == IMIG_NO_INDEX;
 
         if (last_resort)
@@ -111,7 +126,7 @@ imig__route_init(imig__route *route, imig__room *room, const imig__move *moves, 
     route->state = g_new0(uint8_t, n);
     route->due = g_new0(double, c->host_count);
     route->hops = g_new(imig__hop, 2 * n);
-    route->hop_count = route->turn_count = 0;
+    route->hop_count = route->turn_count = route->next = 0;
     route->spare = NULL;
     for (size_t v = 0; v < c->vm_count; v++)
         route->move_of[v] = IMIG_NO_INDEX;
@@ -123,12 +138,10 @@ imig__route_init(imig__route *route, imig__room *room, const imig__move *moves, 
         route->at[m] = c->vms[vm].host;
         route->move_of[vm] = m;
         turns += 2 * (room->rule_begin[vm + 1] - room->rule_begin[vm]);
-        if (is_possible(route, &moves[m])) {
+        if (is_possible(route, &moves[m]))
             route->due[moves[m].to] += imig__room_size(room, vm, moves[m].to);
-            imig__queues_push(&route->queues, IMIG__WAITS_READY, m, 0);
-        } else {
+        else
             route->state[m] |= IMIG__MOVE_IMPOSSIBLE;
-        }
     }
     route->turns = g_new(uint32_t, turns);
     do

@@ -18,6 +18,8 @@ struct imig__place; /* one place of one rule */
 typedef struct imig__room {
     const imig_cluster *cluster;
     double *used, *room;    /* [host_count] bytes; a VM in flight counts on both hosts */
+    double *overhead;       /* [host_count] for each VM */
+    double *memory;         /* [vm_count] packed: these are read all the time */
     uint32_t *rule_begin;   /* [vm_count + 1] of each VM in rules[] */
     uint32_t *rules;        /* hard `apart` only */
     struct imig__place *places; /* [place_mask + 1] */
@@ -29,10 +31,18 @@ void imig__room_reset(imig__room *room); /* as the cluster has it */
 void imig__room_clear(imig__room *room);
 
 /* What the VM takes of this host. */
-double imig__room_size(const imig__room *room, uint32_t vm, uint32_t host);
+static inline double
+imig__room_size(const imig__room *room, uint32_t vm, uint32_t host)
+{
+    return room->memory[vm] + room->overhead[host];
+}
 
 /* What is left there, less than 0 where it is short. */
-double imig__room_left(const imig__room *room, uint32_t host);
+static inline double
+imig__room_left(const imig__room *room, uint32_t host)
+{
+    return room->room[host] - room->used[host];
+}
 
 /*
  * The rule that does not let a VM go, or IMIG_NO_INDEX.  turns: NULL, or what imig__room_turns()
@@ -40,7 +50,7 @@ double imig__room_left(const imig__room *room, uint32_t host);
  */
 uint32_t imig__room_conflict(const imig__room *room, uint32_t vm, uint32_t from, uint32_t to,
                              const uint32_t *turns);
-size_t imig__room_turns(const imig__room *room, uint32_t vm, uint32_t to, uint32_t *turns);
+uint32_t imig__room_turns(const imig__room *room, uint32_t vm, uint32_t to, uint32_t *turns);
 
 /* A VM sets out, and has left; or never set out at all. */
 void imig__room_enter(imig__room *room, uint32_t vm, uint32_t from, uint32_t to);
@@ -66,10 +76,11 @@ void imig__queues_pour(imig__queues *queues, size_t from, size_t into); /* all o
 
 /* One migration of the route. */
 typedef struct imig__hop {
-    uint32_t move, from, to;
+    uint32_t move, vm, from, to;
     int32_t parking;
-    size_t turns;  /* in route.turns */
-    double slack;  /* room left when it has arrived: what may overtake it */
+    uint32_t turns; /* in route.turns */
+    double size;    /* what it takes of its destination */
+    double slack;   /* room left there when it has arrived: what may overtake it */
 } imig__hop;
 
 /* What moves wait for. */
@@ -81,6 +92,7 @@ typedef struct imig__route {
     size_t n;
     imig__room *room;
     imig__queues queues;     /* ready, last resort, memory of each host, each rule */
+    uint32_t next;           /* nobody has asked this move yet, nor those after it */
     uint32_t *at;            /* [n] where the VM is now */
     uint32_t *move_of;       /* [vm_count] or IMIG_NO_INDEX */
     uint8_t *state;          /* [n] IMIG__MOVE_* */
@@ -88,7 +100,7 @@ typedef struct imig__route {
     imig__hop *hops;         /* [2 n] */
     size_t hop_count;
     uint32_t *turns;
-    size_t turn_count;
+    uint32_t turn_count;
     struct imig__spare *spare; /* schedule-park.c */
 } imig__route;
 

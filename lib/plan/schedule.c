@@ -42,18 +42,12 @@ rule_queue(const run *r, uint32_t rule)
     return QUEUES + r->cluster->host_count * WAITS + rule;
 }
 
-static uint32_t
-vm_of(const run *r, const imig__hop *hop)
-{
-    return r->route->moves[hop->move].vm;
-}
-
 /*
  * May it arrive now although hops that the route has before it have not yet set out for its host?
  * Only where each of them would still fit in its turn.
  */
 static gboolean
-may_overtake(run *r, uint32_t index, double size, gboolean take)
+may_overtake(run *r, uint32_t index, gboolean take)
 {
     const imig__hop *hop = &r->route->hops[index];
     uint32_t *begin = &r->arrival_begin[hop->to];
@@ -66,8 +60,8 @@ may_overtake(run *r, uint32_t index, double size, gboolean take)
         if (r->started[r->arrivals[i]])
             continue;
         if (take)
-            earlier->slack -= size;
-        else if (earlier->slack < size)
+            earlier->slack -= hop->size;
+        else if (earlier->slack < hop->size)
             return FALSE;
     }
     return TRUE;
@@ -98,13 +92,13 @@ start(run *r, uint32_t index)
 {
     const imig__hop *hop = &r->route->hops[index];
     imig__scheduled *step = &r->steps[r->step_count++];
-    uint32_t vm = vm_of(r, hop);
+    uint32_t vm = hop->vm;
 
     *step = (imig__scheduled) {
         .vm = vm, .from = hop->from, .to = hop->to, .move = hop->move, .parking = hop->parking,
         .start_s = r->now_s, .cost = IMIG_COST_INIT,
     };
-    may_overtake(r, index, imig__room_size(r->room, vm, hop->to), TRUE);
+    may_overtake(r, index, TRUE);
     imig__room_enter(r->room, vm, hop->from, hop->to);
     r->started[index] = 1;
     r->out[hop->from]++;
@@ -121,19 +115,18 @@ static void
 try_hop(run *r, uint32_t move)
 {
     const imig__hop *hop = &r->route->hops[r->hop[move]];
-    uint32_t vm = vm_of(r, hop), rule;
-    double size = imig__room_size(r->room, vm, hop->to);
+    uint32_t rule;
     size_t queue = SIZE_MAX;
 
     if (r->out[hop->from] >= r->options->concurrency) {
         queue = host_queue(hop->from, WAITS_OUT);
     } else if (r->in[hop->to] >= r->options->concurrency) {
         queue = host_queue(hop->to, WAITS_IN);
-    } else if (size > imig__room_left(r->room, hop->to)
-               || !may_overtake(r, r->hop[move], size, FALSE)) {
+    } else if (hop->size > imig__room_left(r->room, hop->to)
+               || !may_overtake(r, r->hop[move], FALSE)) {
         queue = host_queue(hop->to, WAITS_MEMORY);
     } else {
-        rule = imig__room_conflict(r->room, vm, hop->from, hop->to,
+        rule = imig__room_conflict(r->room, hop->vm, hop->from, hop->to,
                                    &r->route->turns[hop->turns]);
         if (rule != IMIG_NO_INDEX)
             queue = rule_queue(r, rule);
@@ -150,7 +143,7 @@ static void
 end(run *r, uint32_t move)
 {
     const imig__hop *hop = &r->route->hops[r->hop[move]];
-    uint32_t vm = vm_of(r, hop);
+    uint32_t vm = hop->vm;
 
     imig__traffic_move(r->traffic, vm, hop->to);
     imig__room_leave(r->room, vm, hop->from, hop->to);
@@ -202,7 +195,7 @@ list_hops(run *r)
         r->arrival_begin[hop->to + 1]++;
         if (r->hop[hop->move] == IMIG_NO_INDEX) {
             r->hop[hop->move] = i;
-            imig__queues_push(&r->queues, READY, hop->move, 0);
+            imig__queues_push(&r->queues, host_queue(hop->from, WAITS_OUT), hop->move, 0);
         }
         r->last[hop->move] = i;
     }
@@ -211,6 +204,8 @@ list_hops(run *r)
     next = g_memdup2(r->arrival_begin, r->cluster->host_count * sizeof *next);
     for (uint32_t i = 0; i < route->hop_count; i++)
         r->arrivals[next[route->hops[i].to]++] = i;
+    for (uint32_t h = 0; h < r->cluster->host_count; h++)
+        ask_next(r, h, WAITS_OUT, r->out);
     g_free(next);
 }
 
