@@ -4,6 +4,9 @@
 
 #include <math.h>
 
+/* Waiting moves that are looked at, pass by pass, before the rest is given up. */
+enum { PASS_MOVES = 2000000 };
+
 /*
  * Hosts by pool, under a tree of maxima, so that one with room is found without looking at all.
  * Two kinds of room: what is left now, and what is left once everybody has come who will.
@@ -171,6 +174,7 @@ typedef struct blocked {
     uint32_t *begin, *moves; /* [host_count + 1], those that wait on each host */
     uint32_t *next;          /* [host_count] of moves: where the search goes on */
     uint8_t *colour;         /* [host_count] */
+    uint8_t *hopeless;       /* [n] nothing made way for this move; not asked again in this pass */
     uint32_t *stack, *via;   /* [host_count] hosts, and the moves that lead to them */
     size_t depth;
 } blocked;
@@ -299,9 +303,10 @@ break_cycle(blocked *b, size_t first, uint32_t last)
 
     for (size_t i = first; i < b->depth; i++) {
         uint32_t move = i + 1 < b->depth ? b->via[i + 1] : last;
-        size_t count = make_way(b, move, &bytes);
+        size_t count = b->hopeless[move] ? 0 : make_way(b, move, &bytes);
 
         take_back(route, before);
+        b->hopeless[move] = count == 0;
         if (count > 0 && (best == IMIG_NO_INDEX || count < best_count
                           || (count == best_count
                               && (bytes < best_bytes
@@ -409,6 +414,7 @@ list_blocked(blocked *b, imig__route *route)
     for (size_t h = 0; h < hosts; h++)
         b->next[h] = b->begin[h];
     b->colour = g_new0(uint8_t, hosts);
+    b->hopeless = g_new0(uint8_t, route->n);
     b->stack = g_new(uint32_t, 2 * hosts);
     b->via = b->stack + hosts;
     b->depth = 0;
@@ -420,7 +426,10 @@ imig__route_park(imig__route *route)
     size_t count = 0;
     blocked b;
 
+    if (route->looked_at > PASS_MOVES)
+        return 0;
     list_blocked(&b, route);
+    route->looked_at += b.begin[route->cluster->host_count];
     if (b.begin[route->cluster->host_count] > 0 && !route->spare)
         route->spare = imig__spare_new(route);
     for (uint32_t h = 0; h < route->cluster->host_count; h++)
@@ -439,6 +448,7 @@ imig__route_park(imig__route *route)
     g_free(b.moves);
     g_free(b.next);
     g_free(b.colour);
+    g_free(b.hopeless);
     g_free(b.stack);
     return count;
 }

@@ -2,6 +2,9 @@
 #include "model/cluster-priv.h"
 #include "plan/schedule-run-priv.h"
 
+/* Where moves are stuck or parked, other routes are tried: so many, and so many moves in all. */
+enum { ATTEMPTS = 5, ATTEMPT_MOVES = 60000 };
+
 static size_t
 memory_queue(uint32_t host)
 {
@@ -51,29 +54,44 @@ imig__route_go(imig__route *route, uint32_t move, uint32_t to, gboolean parking)
     route->state[move] |= parking ? IMIG__MOVE_PARKED : IMIG__MOVE_DONE;
     if (!parking)
         route->due[to] -= hop->size;
+    if (!parking && route->first[move])
+        route->due_first[to] -= hop->size;
     if (route->spare) {
         imig__spare_update(route->spare, route, from);
         imig__spare_update(route->spare, route, to);
     }
 }
 
+/* Would it take what others wait for, or what is kept for them? */
+static gboolean
+is_in_the_way(const imig__route *route, uint32_t move, double size)
+{
+    uint32_t to = route->moves[move].to;
+
+    if (route->queues.head[memory_queue(to)] != IMIG_NO_INDEX)
+        return TRUE;
+    return !route->first[move] && route->due_first[to] > 0
+           && imig__room_left(route->room, to) - size < route->due_first[to];
+}
+
 /*
- * Goes, or waits.  Where others wait for memory it takes none from them before nothing else can
- * go: they may be what a third host waits for.
+ * Goes, or waits.  What is in the way of others only goes when nothing else can: they may be what
+ * a third host waits for.
  */
 static void
 try_move(imig__route *route, uint32_t move, gboolean last_resort)
 {
     uint32_t vm = route->moves[move].vm, to = route->moves[move].to, from = route->at[move], rule;
+    double size = imig__room_size(route->room, vm, to);
 
-    if (imig__room_size(route->room, vm, to) > imig__room_left(route->room, to)) {
+    if (size > imig__room_left(route->room, to)) {
         imig__queues_push(&route->queues, memory_queue(to), move, 0);
         return;
     }
     rule = imig__room_conflict(route->room, vm, from, to, NULL);
     if (rule != IMIG_NO_INDEX) {
         imig__queues_push(&route->queues, rule_queue(route, rule), move, 0);
-    } else if (!last_resort && route->queues.head[memory_queue(to)] != IMIG_NO_INDEX) {
+    } else if (!last_resort && is_in_the_way(route, move, size)) {
         imig__queues_push(&route->queues, IMIG__WAITS_LAST, move, 0);
     } else {
         imig__route_go(route, move, to, FALSE);
@@ -109,25 +127,39 @@ imig__route_settle(imig__route *route)
     }
 }
 
-void
-imig__route_init(imig__route *route, imig__room *room, const imig__move *moves, size_t n,
-                 gboolean may_park)
+static void
+expect(imig__route *route, uint32_t move)
+{
+    uint32_t vm = route->moves[move].vm, to = route->moves[move].to;
+    double size = imig__room_size(route->room, vm, to);
+
+    if (!is_possible(route, &route->moves[move])) {
+        route->state[move] |= IMIG__MOVE_IMPOSSIBLE;
+        return;
+    }
+    route->due[to] += size;
+    if (route->first[move])
+        route->due_first[to] += size;
+}
+
+static void
+find_one(imig__route *route, imig__room *room, const imig__move *moves, size_t n,
+         gboolean may_park, const uint8_t *first)
 {
     const imig_cluster *c = room->cluster;
     size_t turns = 0;
 
-    route->cluster = c;
-    route->room = room;
-    route->moves = moves;
-    route->n = n;
+    *route = (imig__route) {
+        .cluster = c, .room = room, .moves = moves, .n = n, .first = first,
+        .at = g_new(uint32_t, n),
+        .move_of = g_new(uint32_t, c->vm_count),
+        .state = g_new0(uint8_t, n),
+        .due = g_new0(double, c->host_count),
+        .due_first = g_new0(double, c->host_count),
+        .hops = g_new(imig__hop, 2 * n),
+    };
+    imig__room_reset(room);
     imig__queues_init(&route->queues, IMIG__WAITS_MEMORY + c->host_count + c->rule_count, n);
-    route->at = g_new(uint32_t, n);
-    route->move_of = g_new(uint32_t, c->vm_count);
-    route->state = g_new0(uint8_t, n);
-    route->due = g_new0(double, c->host_count);
-    route->hops = g_new(imig__hop, 2 * n);
-    route->hop_count = route->turn_count = route->next = 0;
-    route->spare = NULL;
     for (size_t v = 0; v < c->vm_count; v++)
         route->move_of[v] = IMIG_NO_INDEX;
     for (uint32_t m = 0; m < n; m++) {
@@ -138,15 +170,69 @@ imig__route_init(imig__route *route, imig__room *room, const imig__move *moves, 
         route->at[m] = c->vms[vm].host;
         route->move_of[vm] = m;
         turns += 2 * (room->rule_begin[vm + 1] - room->rule_begin[vm]);
-        if (is_possible(route, &moves[m]))
-            route->due[moves[m].to] += imig__room_size(room, vm, moves[m].to);
-        else
-            route->state[m] |= IMIG__MOVE_IMPOSSIBLE;
+        expect(route, m);
     }
     route->turns = g_new(uint32_t, turns);
     do
         imig__route_settle(route);
     while (may_park && imig__route_park(route) > 0);
+}
+
+static size_t
+count_done(const imig__route *route)
+{
+    size_t done = 0;
+
+    for (size_t i = 0; i < route->n; i++)
+        done += (route->state[i] & IMIG__MOVE_DONE) != 0;
+    return done;
+}
+
+/* More moves are done, or as many with fewer VMs parked. */
+static gboolean
+is_better(const imig__route *a, const imig__route *b)
+{
+    size_t done_a = count_done(a), done_b = count_done(b);
+
+    return done_a != done_b ? done_a > done_b : a->hop_count < b->hop_count;
+}
+
+/* Next time there is to be room for who did not get it in time; FALSE where everybody did. */
+static gboolean
+learn(const imig__route *route, uint8_t *first)
+{
+    gboolean any = FALSE;
+
+    for (size_t i = 0; i < route->n; i++) {
+        gboolean is_blocked = !(route->state[i] & (IMIG__MOVE_DONE | IMIG__MOVE_IMPOSSIBLE));
+
+        if (is_blocked || route->state[i] & IMIG__MOVE_PARKED)
+            any = first[i] = 1;
+    }
+    return any;
+}
+
+void
+imig__route_find(imig__route *route, imig__room *room, const imig__move *moves, size_t n,
+                 gboolean may_park)
+{
+    uint8_t *first = g_new0(uint8_t, n);
+    gboolean is_free;
+    size_t asked = n;
+
+    find_one(route, room, moves, n, may_park, first);
+    is_free = !learn(route, first);
+    for (int i = 1; i < ATTEMPTS && !is_free && (asked += n) <= ATTEMPT_MOVES; i++) {
+        imig__route other, better;
+
+        find_one(&other, room, moves, n, may_park, first);
+        is_free = !learn(&other, first);
+        better = is_better(&other, route) ? other : *route;
+        imig__route_clear(better.hops == other.hops ? route : &other);
+        *route = better;
+    }
+    route->first = NULL;
+    g_free(first);
 }
 
 void
@@ -158,6 +244,7 @@ imig__route_clear(imig__route *route)
     g_free(route->move_of);
     g_free(route->state);
     g_free(route->due);
+    g_free(route->due_first);
     g_free(route->hops);
     g_free(route->turns);
 }

@@ -97,17 +97,20 @@ typedef struct imig__route {
     uint32_t *move_of;       /* [vm_count] or IMIG_NO_INDEX */
     uint8_t *state;          /* [n] IMIG__MOVE_* */
     double *due;             /* [host_count] bytes that have yet to arrive for good */
+    double *due_first;       /* [host_count] of these, those of moves that go first */
+    const uint8_t *first;    /* [n] 1: room is kept for it */
     imig__hop *hops;         /* [2 n] */
     size_t hop_count;
     uint32_t *turns;
     uint32_t turn_count;
     struct imig__spare *spare; /* schedule-park.c */
+    size_t looked_at;          /* the same: moves, in all passes */
 } imig__route;
 
 enum { IMIG__MOVE_PARKED = 1, IMIG__MOVE_DONE = 2, IMIG__MOVE_IMPOSSIBLE = 4 };
 
-/* room: as the cluster has it; afterwards as the route leaves it. */
-void imig__route_init(imig__route *route, imig__room *room, const imig__move *moves, size_t n,
+/* Leaves the room as one of the routes that were tried leaves it. */
+void imig__route_find(imig__route *route, imig__room *room, const imig__move *moves, size_t n,
                       gboolean may_park);
 void imig__route_clear(imig__route *route);
 

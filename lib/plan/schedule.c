@@ -356,8 +356,7 @@ find_schedule(imig__room *room, const int32_t *workload, struct place *places,
         run r = { .cluster = room->cluster, .options = options };
         imig__route route;
 
-        imig__room_reset(room);
-        imig__route_init(&route, room, moves, n, options->may_park);
+        imig__route_find(&route, room, moves, n, options->may_park);
         done = is_done(&route);
         if (done) {
             imig__room_reset(room);
