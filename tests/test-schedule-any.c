@@ -204,7 +204,8 @@ static const struct fault_case {
     verify_step steps[2];    /* one where the second takes no time at 0 */
     uint32_t ends[3];
 } faults[] = {
-    { "verifier: one after the other", NULL, { { 1, 1, 2, 0, 2 }, { 0, 0, 1, 2, 3 } }, { 1, 2, 1 } },
+    { "verifier: one after the other", NULL,
+      { { 1, 1, 2, 0, 2 }, { 0, 0, 1, 2, 3 } }, { 1, 2, 1 } },
     { "verifier: no memory before the other is gone", "memory is short",
       { { 1, 1, 2, 0, 2 }, { 0, 0, 1, 1, 3 } }, { 1, 2, 1 } },
     { "verifier: apart", NULL, { { 1, 1, 2, 0, 2 }, { 0, 0, 3, 2, 3 } }, { 3, 2, 1 } },

@@ -173,9 +173,12 @@ find_one(imig__route *route, imig__room *room, const imig__move *moves, size_t n
         expect(route, m);
     }
     route->turns = g_new(uint32_t, turns);
-    do
+    do {
         imig__route_settle(route);
-    while (may_park && imig__route_park(route) > 0);
+        for (size_t m = 0; m < n; m++)
+            if (!(route->state[m] & (IMIG__MOVE_DONE | IMIG__MOVE_IMPOSSIBLE)))
+                route->state[m] |= IMIG__MOVE_HELD_UP;
+    } while (may_park && imig__route_park(route) > 0);
 }
 
 static size_t
@@ -203,12 +206,9 @@ learn(const imig__route *route, uint8_t *first)
 {
     gboolean any = FALSE;
 
-    for (size_t i = 0; i < route->n; i++) {
-        gboolean is_blocked = !(route->state[i] & (IMIG__MOVE_DONE | IMIG__MOVE_IMPOSSIBLE));
-
-        if (is_blocked || route->state[i] & IMIG__MOVE_PARKED)
+    for (size_t i = 0; i < route->n; i++)
+        if (route->state[i] & IMIG__MOVE_HELD_UP)
             any = first[i] = 1;
-    }
     return any;
 }
 

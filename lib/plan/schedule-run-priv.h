@@ -107,7 +107,10 @@ typedef struct imig__route {
     size_t looked_at;          /* the same: moves, in all passes */
 } imig__route;
 
-enum { IMIG__MOVE_PARKED = 1, IMIG__MOVE_DONE = 2, IMIG__MOVE_IMPOSSIBLE = 4 };
+enum {
+    IMIG__MOVE_PARKED = 1, IMIG__MOVE_DONE = 2, IMIG__MOVE_IMPOSSIBLE = 4,
+    IMIG__MOVE_HELD_UP = 8, /* at a time when nothing could go */
+};
 
 /* Leaves the room as one of the routes that were tried leaves it. */
 void imig__route_find(imig__route *route, imig__room *room, const imig__move *moves, size_t n,
