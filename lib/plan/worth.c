@@ -29,6 +29,8 @@ search(imig__planner *planner, double noise_ratio, double noise_assumed, double 
         .noise_ratio = noise_ratio,
         .noise_assumed = noise_assumed,
         .noise_share = noise_share,
+        .doubt = planner->problem.doubt,
+        .doubts = planner->problem.doubt[0] ? IMIG__DOUBTS : 0,
         .sheds = planner->goal == IMIG__BALANCE ? NULL : planner->sheds,
         .empties = planner->empties,
         .relief_price = planner->goal == IMIG__RELIEVE ? IMIG__RELIEF_PRICE : 0,
@@ -88,15 +90,33 @@ worth_of_errors(const imig__planner *planner, const imig__state *before)
     return worth + NOISE_SHARE * imig__state_loss(before);
 }
 
+/* What the placement saves, its migrations paid for, as one view of the cluster sees it. */
 static double
-worth_of_plan(const imig__planner *planner, const imig__state *before)
+worth_as_seen(const imig__planner *planner, const imig__load *load)
 {
-    const imig__state *after = planner->problem.state;
-    double worth = imig__state_loss(before) - imig__state_loss(after);
+    const uint32_t *host = planner->problem.state->host;
+    imig__state *state = imig__state_new(load);
+    double worth = imig__state_loss(state);
 
-    for (uint32_t v = 0; v < after->load->vms; v++)
-        if (after->host[v] != before->host[v])
+    for (uint32_t v = 0; v < load->vms; v++)
+        if (host[v] != load->home[v]) {
+            imig__state_move(state, v, host[v]);
             worth -= planner->move_loss[v];
+        }
+    worth -= imig__state_loss(state);
+    imig__state_free(state);
+    return worth;
+}
+
+/* In every view: a class that came out otherwise must not make the difference. */
+static double
+worth_of_plan(const imig__planner *planner)
+{
+    double worth = worth_as_seen(planner, planner->problem.load);
+
+    for (int i = 0; i < IMIG__DOUBTS; i++)
+        if (planner->problem.doubt[i])
+            worth = MIN(worth, worth_as_seen(planner, planner->problem.doubt[i]));
     return worth;
 }
 
@@ -113,7 +133,7 @@ imig__planner_place_informed(imig__planner *planner)
 
     search(planner, ratio, 0, 0);
     if (ratio > 0 && !is_demanded(planner, before)
-        && worth_of_plan(planner, before) < ratio * worth_of_errors(planner, before)) {
+        && worth_of_plan(planner) < ratio * worth_of_errors(planner, before)) {
         imig__planner_reset(planner);
         search(planner, ratio + sqrt(2 * log(MAX(planner->problem.load->vms, 1))),
                NOISE_ASSUMED, NOISE_SHARE);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model/cluster-priv.h"
+#include "policy/classify-priv.h"
 
 #include <imig/workload.h>
 #include <math.h>
@@ -211,12 +212,37 @@ imig_classify_pressures(const double *pressure, size_t n, const imig_classify_op
     return IMIG_OK;
 }
 
+static void
+classify_all(const imig_cluster *cluster, const struct rules *rules, int32_t *workload)
+{
+    struct capacity *pools = pool_capacities(cluster);
+
+    for (size_t i = 0; i < cluster->vm_count; i++) {
+        const imig_vm_info *vm = &cluster->vms[i];
+        double pressure[IMIG_PRESSURE_COUNT];
+
+        measure(vm, &pools[cluster->host_pool[vm->host]], pressure);
+        workload[i] = vm->workload_class != IMIG_WORKLOAD_UNKNOWN
+            ? vm->workload_class : classify_one(pressure, rules, i);
+    }
+    g_free(pools);
+}
+
+void
+imig__classify_scaled(const imig_cluster *cluster, double scale, int32_t *workload)
+{
+    struct rules rules = { .hysteresis_ratio = default_hysteresis_ratio };
+
+    for (int p = 0; p < IMIG_PRESSURE_COUNT; p++)
+        rules.threshold[p] = scale * shows[p].threshold;
+    classify_all(cluster, &rules, workload);
+}
+
 int
 imig_classify(const imig_cluster *cluster, const imig_classify_options *options, int32_t *workload,
               imig_error **error)
 {
     struct rules rules;
-    struct capacity *pools;
     int rc;
 
     if (!cluster || !cluster->finished)
@@ -226,15 +252,6 @@ imig_classify(const imig_cluster *cluster, const imig_classify_options *options,
     rc = make_rules(options, cluster->vm_count, &rules, error);
     if (rc != IMIG_OK)
         return rc;
-    pools = pool_capacities(cluster);
-    for (size_t i = 0; i < cluster->vm_count; i++) {
-        const imig_vm_info *vm = &cluster->vms[i];
-        double pressure[IMIG_PRESSURE_COUNT];
-
-        measure(vm, &pools[cluster->host_pool[vm->host]], pressure);
-        workload[i] = vm->workload_class != IMIG_WORKLOAD_UNKNOWN
-            ? vm->workload_class : classify_one(pressure, &rules, i);
-    }
-    g_free(pools);
+    classify_all(cluster, &rules, workload);
     return IMIG_OK;
 }

@@ -8,10 +8,14 @@
 
 #include <imig/affinity.h>
 
+enum { IMIG__DOUBTS = 2 };
+
 typedef struct imig__problem {
     const imig_cluster *cluster;
     int32_t *workload;   /* [vms] */
     imig__load *load;
+    imig__load *doubt[IMIG__DOUBTS]; /* the same, had the classes at a border come out otherwise;
+                                        NULL where they are given */
     imig__space *space;
     imig__state *state;  /* everybody at home */
 } imig__problem;

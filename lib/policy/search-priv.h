@@ -16,6 +16,8 @@ typedef struct imig__search_options {
     double noise_ratio;       /* and this many standard errors of what was measured */
     double noise_assumed;     /* relative error of a demand whose error is not stated */
     double noise_share;       /* of what both hosts lose, added to the error */
+    imig__load *const *doubt; /* [doubts] further views of the cluster in which it must stand out */
+    int doubts;
     const uint8_t *sheds;     /* [hosts] only VMs at home here may move; NULL: all */
     const uint8_t *empties;   /* [hosts] these must be emptied; NULL: none */
     double relief_price;      /* lost cores for each core above the threshold on hosts that shed */

@@ -93,12 +93,28 @@ compare_group(const void *a, const void *b, void *data)
     return (x > y) - (x < y);
 }
 
+/* What n VMs gain by being where they are, together. */
+static double
+group_gain(imig__state *state, const uint32_t *vm, size_t n, const uint32_t *was)
+{
+    double gain = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        gain += imig__state_delta(state, vm[i], state->load->home[vm[i]]);
+        imig__state_move(state, vm[i], state->load->home[vm[i]]);
+    }
+    for (size_t i = 0; i < n; i++)
+        imig__state_move(state, vm[i], was[i]);
+    return gain;
+}
+
 /* Sends n VMs home if all of them together do not gain what their errors ask for. */
 static void
-judge_group(imig__search_run *run, const uint32_t *vm, size_t n, uint32_t *was)
+judge_group(imig__search_run *run, const uint32_t *vm, size_t n, uint32_t *was,
+            imig__state *const *doubt)
 {
     const imig__search_options *o = run->options;
-    double gain = 0, price = 0, variance = 0, values = 0;
+    double gain = 0, price = 0, variance = 0, values = 0, needed;
 
     for (size_t i = 0; i < n; i++) {
         uint32_t v = vm[i], home = run->load->home[v];
@@ -114,7 +130,11 @@ judge_group(imig__search_run *run, const uint32_t *vm, size_t n, uint32_t *was)
         gain += imig__run_delta(run, vm[i], run->load->home[vm[i]]);
         imig__run_move(run, vm[i], run->load->home[vm[i]]);
     }
-    if (gain + price >= MAX(price, o->noise_ratio * (sqrt(variance) + o->noise_share * values)))
+    gain += price;
+    for (int d = 0; d < o->doubts; d++)
+        gain = MIN(gain, group_gain(doubt[d], vm, n, was));
+    needed = MAX(price, o->noise_ratio * (sqrt(variance) + o->noise_share * values));
+    if (gain >= needed)
         for (size_t i = n; i-- > 0;)
             imig__run_move(run, vm[i], was[i]);
 }
@@ -129,6 +149,7 @@ judge_groups(imig__search_run *run)
     const imig__load *load = run->load;
     uint32_t *parent = g_new(uint32_t, load->hosts), *moved = g_new(uint32_t, load->vms);
     uint32_t *group = g_new(uint32_t, load->vms), *was = g_new(uint32_t, load->vms), n = 0;
+    imig__state **doubt = g_new0(imig__state *, run->options->doubts + 1);
 
     for (uint32_t h = 0; h < load->hosts; h++)
         parent[h] = h;
@@ -137,14 +158,22 @@ judge_groups(imig__search_run *run)
             parent[find(parent, load->home[v])] = find(parent, run->state->host[v]);
             moved[n++] = v;
         }
+    for (int d = 0; d < run->options->doubts; d++) {
+        doubt[d] = imig__state_new(run->options->doubt[d]);
+        for (uint32_t i = 0; i < n; i++)
+            imig__state_move(doubt[d], moved[i], run->state->host[moved[i]]);
+    }
     for (uint32_t i = 0; i < n; i++)
         group[moved[i]] = find(parent, load->home[moved[i]]);
     g_qsort_with_data(moved, (gint) n, sizeof *moved, compare_group, group);
     for (uint32_t i = 0, end; i < n; i = end) {
         for (end = i + 1; end < n && group[moved[end]] == group[moved[i]]; end++)
             continue;
-        judge_group(run, moved + i, end - i, was);
+        judge_group(run, moved + i, end - i, was, doubt);
     }
+    for (int d = 0; d < run->options->doubts; d++)
+        imig__state_free(doubt[d]);
+    g_free(doubt);
     g_free(parent);
     g_free(moved);
     g_free(group);
