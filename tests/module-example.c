@@ -112,6 +112,15 @@ static const imig_backend_ops ops = {
 };
 
 #ifndef WITHOUT_ENTRY
+/* A line out of the blue, as a thread of a module might log it; for the test. */
+IMIG_EXPORT void imig_example_log(void);
+
+void
+imig_example_log(void)
+{
+    api->log(api->log_data, IMIG_LOG_INFO, "the example is still here");
+}
+
 IMIG_EXPORT int
 imig_backend_entry(const imig_module_api *host, const imig_backend_ops **ret_ops,
                    imig_error **error);

@@ -2,6 +2,7 @@
 #include "backend/connect-priv.h"
 #include "context/context-priv.h"
 
+#include <gmodule.h>
 #include <imig/connect.h>
 #include <imig/context.h>
 #include <imig/monitor.h>
@@ -293,6 +294,21 @@ a_module_is_loaded_by_its_scheme_and_observed(void **state)
     }
 }
 
+/* What a thread of the module might do after everything that used it has ended. */
+static void
+log_from_the_example(void)
+{
+    char *path = g_build_filename(modules(), "example.so", NULL);
+    GModule *module = g_module_open(path, G_MODULE_BIND_LOCAL);
+    union { void *object; void (*function)(void); } log_line = { NULL };
+
+    assert_non_null(module);
+    assert_true(g_module_symbol(module, "imig_example_log", &log_line.object));
+    log_line.function();
+    g_module_close(module);
+    g_free(path);
+}
+
 static void
 one_module_serves_two_contexts_and_outlives_them(void **state)
 {
@@ -311,6 +327,9 @@ one_module_serves_two_contexts_and_outlives_them(void **state)
         imig_context_unref(context);
         assert_int_equal(h[i].destroyed, 1);
         assert_non_null(strstr(h[i].lines->str, "2 the example opens\n"));
+        g_string_truncate(h[i].lines, 0);
+        log_from_the_example();
+        assert_string_equal(h[i].lines->str, ""); /* nobody listens any more, and nothing breaks */
         g_string_free(h[i].lines, TRUE);
     }
 }
