@@ -14,21 +14,6 @@ typedef struct balance {
     gboolean human;
 } balance;
 
-static int
-write_cluster(const char *path, const imig_cluster *cluster)
-{
-    imig_error *error = NULL;
-    char *text;
-    size_t length;
-    int status;
-
-    if (imig_cluster_to_json(cluster, &text, &length, &error) != IMIG_OK)
-        return ui_fail_error(NULL, error);
-    status = ui_write(path, text, length);
-    imig_free(text);
-    return status;
-}
-
 static void
 show_cluster(const balance *b, const char *title, const imig_cluster *cluster)
 {
@@ -81,7 +66,7 @@ carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
         int looked = ui_observe(connection, &b->watch, &after);
 
         if (looked == UI_DONE && b->after)
-            looked = write_cluster(b->after, after);
+            looked = ui_write_cluster(b->after, after);
         if (looked != UI_DONE)
             return looked;
         json_object_set_new(document, "after", ui_cluster_figures(after));
@@ -118,7 +103,7 @@ balance_hosts(const balance *b)
         if (status == UI_DONE)
             status = carry_out(b, connection, plan, before, document);
     } else if (b->after && !b->dry_run) {
-        written = write_cluster(b->after, before);
+        written = ui_write_cluster(b->after, before);
         status = written == UI_DONE ? status : written;
     }
     if (b->common.json && (status == UI_DONE || status == UI_PARTIAL || status == UI_INTERRUPTED)) {

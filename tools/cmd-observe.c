@@ -11,19 +11,12 @@ observe(const ui_common *common, const ui_watch *watch)
     g_autoptr(imig_connection) connection = NULL;
     g_autoptr(imig_cluster) cluster = NULL;
     const char *path = common->output ? common->output : "-";
-    imig_error *error = NULL;
-    char *text;
-    size_t length;
     int status = ui_connect(common->uris, &connection);
 
     if (status == UI_DONE)
         status = ui_observe(connection, watch, &cluster);
-    if (status != UI_DONE)
-        return status;
-    if (imig_cluster_to_json(cluster, &text, &length, &error) != IMIG_OK)
-        return ui_fail_error(NULL, error);
-    status = ui_write(path, text, length);
-    imig_free(text);
+    if (status == UI_DONE)
+        status = ui_write_cluster(path, cluster);
     if (status == UI_DONE && !common->quiet && !g_str_equal(path, "-"))
         printf("%zu hosts and %zu VMs in %s\n", imig_cluster_host_count(cluster),
                imig_cluster_vm_count(cluster), path);

@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "commands.h"
-#include "ui.h"
+#include "simulate.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-typedef struct simulation {
-    ui_common common;
-    ui_planner planner;
-    int compare;
-    imig_cluster *cluster;
-    char *uri; /* sim:FILE... */
-} simulation;
 
 static char *
 make_uri(const char *file, int64_t seed)
@@ -50,9 +42,8 @@ stage_cluster(simulation *s, const char *path, char **staged)
     return ui_write(*staged, text, length);
 }
 
-/* Carries a plan out on a simulator that begins with the cluster as it is in the file. */
-static int
-replay(const simulation *s, const imig_plan *plan, gboolean progress, imig_run **run)
+int
+simulate_replay(const simulation *s, const imig_plan *plan, gboolean progress, imig_run **run)
 {
     g_autoptr(imig_connection) connection = NULL;
     imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
@@ -81,8 +72,8 @@ totals_as_json(const imig_plan *plan)
                      "overloaded_after", (int) after.overloaded_hosts);
 }
 
-static json_t *
-figures_of(const imig_plan *plan, const imig_run *run)
+json_t *
+simulate_figures(const imig_plan *plan, const imig_run *run)
 {
     json_t *figures = totals_as_json(plan), *measured = ui_run_figures(run, plan);
 
@@ -109,11 +100,11 @@ simulate_one(simulation *s, const char *plan_path)
         ui_print_plan(plan, s->cluster, s->planner.explain);
         putchar('\n');
     }
-    status = replay(s, plan, human, &run);
+    status = simulate_replay(s, plan, human, &run);
     if (status != UI_DONE)
         return status;
     if (s->common.json) {
-        g_autoptr(json_t) figures = figures_of(plan, run);
+        g_autoptr(json_t) figures = simulate_figures(plan, run);
 
         status = ui_write_json("-", figures);
     } else if (human && imig_plan_step_count(plan) > 0) {
@@ -129,68 +120,6 @@ simulate_one(simulation *s, const char *plan_path)
     return status == UI_DONE && !plan_path ? ui_plan_status(plan) : status;
 }
 
-static void
-add_policy(ui_table *table, const imig_plan *plan, const imig_run *run)
-{
-    imig_plan_totals before = IMIG_PLAN_TOTALS_INIT, after = IMIG_PLAN_TOTALS_INIT;
-    imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
-    ui_measured m;
-    double n;
-
-    imig_plan_get_totals(plan, &before, &after, NULL);
-    imig_plan_get_summary(plan, &summary, NULL);
-    ui_measure(run, plan, &m);
-    n = m.done > 0 ? (double) m.done : 1;
-    ui_table_add(table, imig_plan_policy(plan));
-    ui_table_add(table, ui_text("%.3f", before.loss));
-    ui_table_add(table, ui_text("%.3f", after.loss + summary.migration_loss));
-    ui_table_add(table, ui_text("%zu", m.done));
-    ui_table_add(table, ui_bytes(m.bytes));
-    ui_table_add(table, ui_time(m.time_s / n));
-    ui_table_add(table, ui_time(m.time_s));
-    ui_table_add(table, ui_time(m.downtime_s / n));
-    ui_table_add(table, ui_time(m.worst_downtime_s));
-    ui_table_add(table, ui_time(imig_run_duration_s(run)));
-    ui_table_add(table, m.done < imig_plan_step_count(plan) ? "some steps did not end well"
-                        : summary.complete ? "" : "goal not reached whole");
-}
-
-static int
-compare_policies(const simulation *s)
-{
-    static const char *const headings[] = {
-        "policy", ">loss before", ">loss after", ">migrations", ">sent", ">mean time",
-        ">total time", ">mean downtime", ">worst", ">makespan", "", NULL,
-    };
-    ui_table *table = ui_table_new(headings);
-    g_autoptr(json_t) all = json_array();
-    const char *policy;
-    int status = UI_DONE;
-
-    for (uint32_t i = 0; (policy = imig_plan_policy_name(i)) && status == UI_DONE; i++) {
-        g_autoptr(imig_plan) plan = NULL;
-        g_autoptr(imig_run) run = NULL;
-
-        status = ui_make_plan(&s->planner, &s->common, s->cluster, policy, &plan);
-        if (status == UI_DONE)
-            status = replay(s, plan, FALSE, &run);
-        if (status != UI_DONE)
-            break;
-        if (imig_cancel_level(ui_catch_signals()) > 0)
-            status = UI_INTERRUPTED;
-        add_policy(table, plan, run);
-        json_array_append_new(all, figures_of(plan, run));
-    }
-    if (status != UI_DONE || s->common.json) {
-        ui_table_free(table);
-        return status == UI_DONE ? ui_write_json("-", all) : status;
-    }
-    ui_table_print(table);
-    puts("\nLosses in lost cores, as planned, the migrations included; all about migrations as "
-         "measured\nin the simulator.");
-    return ui_flush();
-}
-
 static int
 simulate(simulation *s, const char *path, const char *plan_path)
 {
@@ -201,7 +130,7 @@ simulate(simulation *s, const char *path, const char *plan_path)
         return ui_fail(UI_USAGE, "--compare makes its own plans");
     status = stage_cluster(s, path, &staged);
     if (status == UI_DONE)
-        status = s->compare ? compare_policies(s) : simulate_one(s, plan_path);
+        status = s->compare ? simulate_compare(s) : simulate_one(s, plan_path);
     if (staged)
         g_unlink(staged);
     g_free(staged);

@@ -40,6 +40,21 @@ ui_load_cluster(const char *path, imig_cluster **cluster)
 }
 
 int
+ui_write_cluster(const char *path, const imig_cluster *cluster)
+{
+    imig_error *error = NULL;
+    char *text;
+    size_t length;
+    int status;
+
+    if (imig_cluster_to_json(cluster, &text, &length, &error) != IMIG_OK)
+        return ui_fail_error(NULL, error);
+    status = ui_write(path, text, length);
+    imig_free(text);
+    return status;
+}
+
+int
 ui_get_cluster(const ui_common *common, const ui_watch *watch, const char *path,
                imig_connection **connection, imig_cluster **cluster)
 {

@@ -118,7 +118,7 @@ const char *ui_time(double value);
 const char *ui_percent(double ratio);
 const char *ui_cores(double value);
 
-/* A file's name for a URI option value, and so on: "%.*s" in the ring of the functions above. */
+/* Any short text, lent in the same way. */
 const char *ui_text(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* ---- ui-table.c ---- */
@@ -160,6 +160,8 @@ typedef struct ui_watch {
 
 int ui_observe(imig_connection *connection, const ui_watch *watch, imig_cluster **cluster);
 int ui_load_cluster(const char *path, imig_cluster **cluster);
+
+int ui_write_cluster(const char *path, const imig_cluster *cluster);
 
 /* From the file, or by watching the URIs; *connection is set in that case. */
 int ui_get_cluster(const ui_common *common, const ui_watch *watch, const char *path,
