@@ -219,9 +219,11 @@ links_are_shared_capped_and_never_taken_whole(void **state)
     assert_near(cost.time_s, stream / (47 * MB), 1e-3);
     imig__traffic_predict(traffic, 0, 1, 2, 4, &cost);
     assert_near(cost.time_s, stream / (23.5 * MB), 1e-3);
-    imig__traffic_predict(traffic, 1, 0, 1, 1, &cost); /* a tenth is left, but not in the pause */
+    /* A tenth is left, but not in the pause: QEMU leaves a tenth for it, which takes a tenth. */
+    imig__traffic_predict(traffic, 1, 0, 1, 1, &cost);
     assert_near(cost.time_s, stream / (9.4 * MB), 1e-3);
-    assert_near(cost.downtime_s, predict_to(traffic, 0, 1).downtime_s, 1e-9);
+    assert_near(predict_to(traffic, 0, 1).downtime_s - cost.downtime_s,
+                0.9 * 0.3 * (1 + 8 / 4096.0), 1e-6);
     imig__traffic_move(traffic, 1, 0);
     imig__traffic_predict(traffic, 0, 1, 1, 1, &cost);
     assert_near(cost.time_s, stream / (9.4 * MB), 1e-3);

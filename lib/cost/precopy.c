@@ -76,7 +76,8 @@ imig__precopy_predict(const imig__precopy *p, imig_cost *cost, double *pages)
 {
     const imig__hypervisor *hv = p->hypervisor;
     const double stream_ratio = 1 + hv->page_header_bytes / IMIG__PAGE_BYTES;
-    const double fits = hv->waits_for_limit ? p->downtime_limit_s * p->stop_bytes_per_s : 0;
+    /* What QEMU expects to send while the VM stands still is judged by what it sends now. */
+    const double fits = hv->waits_for_limit ? p->downtime_limit_s * p->live_bytes_per_s : 0;
     const double fits_s = fits * stream_ratio / p->live_bytes_per_s + hv->round_s;
     double bytes = hv->skips_zero_pages ? p->nonzero_bytes : p->populated_bytes;
     double stream = bytes * stream_ratio + hv->stream_bytes;
