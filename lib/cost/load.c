@@ -117,6 +117,7 @@ imig__load_new(const imig_cluster *cluster, const int32_t *workload, const uint3
     load->exponent = g_new(double, hosts);
     load->knee = g_new(double, hosts);
     load->knee_slope = g_new(double, hosts);
+    load->curve = g_new(uint32_t, hosts);
     for (size_t h = 0; h < hosts; h++) {
         const imig_host_info *host = &cluster->hosts[h];
 
@@ -124,8 +125,8 @@ imig__load_new(const imig_cluster *cluster, const int32_t *workload, const uint3
         load->net[h] = host->present & IMIG_HOST_HAS_NET ? host->net_bytes_per_s : NAN;
         load->disk[h] = host->present & IMIG_HOST_HAS_DISK_OPS ? host->disk_ops_per_s
                                                                : DISK_OPS_ASSUMED;
-        imig__queue_init(load, h);
     }
+    imig__queue_init(load);
     load->brings = g_new0(imig__sums, vms);
     load->home = g_new(uint32_t, vms);
     load->weight = g_new(double, vms);
@@ -147,6 +148,8 @@ imig__load_free(imig__load *load)
     g_free(load->exponent);
     g_free(load->knee);
     g_free(load->knee_slope);
+    g_free(load->curve);
+    g_free(load->curves);
     g_free(load->brings);
     g_free(load->label);
     g_free(load->home);

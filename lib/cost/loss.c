@@ -7,57 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-/* Beyond this utilisation the queue follows its tangent, so that overload is finite and convex. */
-#define KNEE 0.9
+#define KNEE IMIG__KNEE
 
 /* Assumed (doc/paper-map.md): section 3.2 says "significant", Fig. 3 has no figures. */
 #define DISK_SLOWDOWN 1.0
-
-/* Waiting vCPUs on a host with C cores: u^sqrt(2(C+1)) / (1-u) (Sakasegawa 1977). */
-double
-imig__queue(const imig__load *load, uint32_t host, double u)
-{
-    if (u <= 0)
-        return 0;
-    if (u > KNEE)
-        return load->knee[host] + load->knee_slope[host] * (u - KNEE);
-    return pow(u, load->exponent[host]) / (1 - u);
-}
-
-static double
-queue_slope(double u, double exponent)
-{
-    return pow(u, exponent) / (1 - u) * (exponent / u + 1 / (1 - u));
-}
-
-void
-imig__queue_init(imig__load *load, size_t host)
-{
-    load->exponent[host] = sqrt(2 * (load->cores[host] + 1));
-    load->knee[host] = pow(KNEE, load->exponent[host]) / (1 - KNEE);
-    load->knee_slope[host] = queue_slope(KNEE, load->exponent[host]);
-}
-
-double
-imig__queue_price(const imig__load *load, uint32_t host, double u)
-{
-    if (u <= 0)
-        return 0;
-    return (u > KNEE ? load->knee_slope[host] : queue_slope(u, load->exponent[host]))
-           / load->cores[host];
-}
-
-double
-imig__queue_curvature(const imig__load *load, uint32_t host, double u)
-{
-    double k = load->exponent[host], a;
-
-    if (u <= 0 || u > KNEE)
-        return 0;
-    a = k / u + 1 / (1 - u);
-    return pow(u, k) / (1 - u) * (a * a - k / (u * u) + 1 / ((1 - u) * (1 - u)))
-           / (load->cores[host] * load->cores[host]);
-}
 
 static double
 link_slope(double u)
@@ -81,7 +34,7 @@ static double
 cpu_loss(const imig__load *load, uint32_t host, const imig__sums *s)
 {
     return s->cpu > 0
-               ? imig__queue(load, host, s->cpu / load->cores[host]) * (s->cpu_w / s->cpu)
+               ? imig__queue_fast(load, host, s->cpu / load->cores[host]) * (s->cpu_w / s->cpu)
                : 0;
 }
 
