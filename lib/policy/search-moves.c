@@ -22,6 +22,19 @@ compare_price(const void *a, const void *b, void *data)
     return (x > y) - (x < y);
 }
 
+/* Largest demand first. */
+static int
+compare_cpu(const void *a, const void *b, void *data)
+{
+    const imig__load *load = data;
+    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+    double cx = load->brings[x].cpu, cy = load->brings[y].cpu;
+
+    if (cx != cy)
+        return cx > cy ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
 /* Orders the hosts by what one more core of demand would cost, coldest first. */
 void
 imig__run_sort_hosts(imig__search_run *run)
@@ -123,41 +136,74 @@ try_destinations(imig__search_run *run, uint32_t vm, struct best *best)
         try_move(run, vm, run->state->host[load->flow_peer[i]], best);
 }
 
-/* Moves VMs away from a host, best first, until none gains anything. */
-static double
-relieve_host(imig__search_run *run, uint32_t host)
+static void
+make_move(imig__search_run *run, const struct best *best)
+{
+    imig__run_unit_move(run, best->vm, best->host);
+    for (uint32_t i = 0; i < run->window_size; i++)
+        if (run->window[i] == best->host)
+            refresh_window(run, i);
+}
+
+/* Could this VM, which stands for its unit, gain more than `least` anywhere? */
+static gboolean
+is_worth_a_look(const imig__search_run *run, uint32_t vm, uint32_t host, double least)
 {
     const imig__space *space = run->space;
+    const imig__search_options *o = run->options;
+
+    if (!imig__run_may_move(run, vm)
+        || (!imig__space_unit_alone(space, vm)
+            && space->unit_vm[space->unit_begin[space->unit[vm]]] != vm))
+        return FALSE;
+    return space->tied[vm] & ~IMIG__TIED_FLOWS || o->relief_price > 0
+           || (o->empties && o->empties[host])
+           || imig__space_excess(space, run->state, host) > 0
+           || potential(run, vm) > least + run->worth;
+}
+
+/* Moves VMs away from a host, best first, until none gains anything. */
+static double
+relieve_host_best(imig__search_run *run, uint32_t host)
+{
     double gained = 0;
 
-    for (;;) {
+    while (!imig_cancel_level(run->options->cancel)) {
         struct best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
-        const imig__sums *sums = &run->state->sums[host];
-        gboolean violated = imig__space_excess(space, run->state, host) > 0
-                            || run->options->relief_price > 0
-                            || (run->options->empties && run->options->empties[host]);
 
-        if (sums->count <= 0 || imig_cancel_level(run->options->cancel))
-            return gained;
-        for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->next[v]) {
-            gboolean ruled = space->tied[v] & ~IMIG__TIED_FLOWS;
-
-            if (!imig__run_may_move(run, v)
-                || (!imig__space_unit_alone(space, v)
-                    && space->unit_vm[space->unit_begin[space->unit[v]]] != v))
-                continue;
-            if (!violated && !ruled && potential(run, v) <= -best.delta + run->worth)
-                continue;
-            try_destinations(run, v, &best);
-        }
+        for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->next[v])
+            if (is_worth_a_look(run, v, host, -best.delta))
+                try_destinations(run, v, &best);
         if (best.vm == IMIG_NO_INDEX)
-            return gained;
-        imig__run_unit_move(run, best.vm, best.host);
+            break;
+        make_move(run, &best);
         gained -= best.delta;
-        for (uint32_t i = 0; i < run->window_size; i++)
-            if (run->window[i] == best.host)
-                refresh_window(run, i);
     }
+    return gained;
+}
+
+/* The same on large clusters: every VM goes at once to the best place for it. */
+static double
+relieve_host_fast(imig__search_run *run, uint32_t host)
+{
+    uint32_t n = 0, *list = run->list + run->load->vms;
+    double gained = 0;
+
+    for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->next[v])
+        list[n++] = v;
+    g_qsort_with_data(list, (gint) n, sizeof *list, compare_cpu, (gpointer) run->load);
+    for (uint32_t i = 0; i < n && !imig_cancel_level(run->options->cancel); i++) {
+        struct best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
+
+        if (run->state->host[list[i]] != host || !is_worth_a_look(run, list[i], host, 0))
+            continue;
+        try_destinations(run, list[i], &best);
+        if (best.vm == IMIG_NO_INDEX)
+            continue;
+        make_move(run, &best);
+        gained -= best.delta;
+    }
+    return gained;
 }
 
 double
@@ -170,7 +216,8 @@ imig__run_relieve_hosts(imig__search_run *run)
     /* Hottest first; the window uses the same order up from the other end. */
     for (uint32_t i = run->load->hosts; i-- > 0;)
         if (run->active[run->reserve[i]])
-            gained += relieve_host(run, run->reserve[i]);
+            gained += run->load->hosts > WINDOW ? relieve_host_fast(run, run->reserve[i])
+                                                : relieve_host_best(run, run->reserve[i]);
     return gained;
 }
 

@@ -24,7 +24,7 @@ typedef struct imig__search_run {
     uint8_t *active;           /* [hosts] looked at in this round */
     uint8_t *touched;          /* [hosts] changed since the round began */
     double *scratch;           /* [max(3 * vms, hosts)] */
-    uint32_t *list;            /* [vms] */
+    uint32_t *list;            /* [2 * vms] */
     double cluster_memory;     /* of all hosts */
     double worth;              /* lost cores below which nothing counts as an improvement */
     gboolean weighted;         /* some VM's weight is not 1 */

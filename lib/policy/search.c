@@ -196,7 +196,7 @@ run_init(imig__search_run *run)
     run->scratch = g_new(double, MAX(3 * vms, hosts));
     run->active = g_new0(uint8_t, hosts);
     run->touched = g_new0(uint8_t, hosts);
-    run->list = g_new(uint32_t, vms);
+    run->list = g_new(uint32_t, 2 * vms);
     for (uint32_t h = 0; h < hosts; h++) {
         run->first[h] = IMIG_NO_INDEX;
         run->cluster_memory += run->space->room[h];
