@@ -30,7 +30,8 @@ typedef struct imig_place_options {
 /**
  * Find a destination for each chosen VM, one after the other; each is placed before the next is
  * looked at.  Memory, pools, allowed hosts and hard rules hold; no destination is lifted over the
- * threshold unless it still ends below where the source was.
+ * threshold unless it still ends below where the source was.  VMs that may not move (pinned,
+ * blocked, cooling down, not measured) find no host.
  *
  * @param cluster    finished
  * @param workload   [vm_count] class of each VM; NULL: imig_classify() with the defaults

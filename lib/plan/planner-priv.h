@@ -36,8 +36,22 @@ void imig__planner_reset(imig__planner *planner);
 void imig__planner_place_informed(imig__planner *planner);
 void imig__planner_place_by_rule(imig__planner *planner);
 
+/* What a plan has spent of max_moves and max_bytes. */
+typedef struct imig__budget {
+    uint32_t moves;
+    double bytes;
+} imig__budget;
+
+/* Adds what moving a unit takes; FALSE, and nothing is added, where that is too much. */
+gboolean imig__planner_spend(const imig__planner *planner, uint32_t vm, uint32_t to,
+                             imig__budget *spent);
+
 /* Sends VMs home until the plan is within its budget, least gain per cost first. */
 void imig__planner_keep_budget(imig__planner *planner);
+
+/* Adds the VMs that stay in a state, and why; returns whether the goal is reached whole. */
+gboolean imig__planner_add_kept(const imig__planner *planner, imig_plan *plan,
+                                const imig__state *state);
 
 /* Steps with their reasons and gains, kept VMs with theirs, totals; into a new plan. */
 imig_plan *imig__planner_explain(imig__planner *planner);

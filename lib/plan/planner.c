@@ -207,7 +207,11 @@ find_sources(imig__planner *planner)
         /* A host in maintenance is emptied too: that is what it is there for. */
         if (planner->cluster->hosts[h].state == IMIG_HOST_MAINTENANCE)
             planner->empties[h] = 1;
+        if (planner->empties[h])
+            problem->space->accepts[h] = 0;
+        /* Memory that is short is broken, not out of balance: every goal repairs it. */
         planner->sheds[h] = planner->empties[h]
+                            || imig__space_excess(problem->space, problem->state, h) > 0
                             || (planner->goal != IMIG__DRAIN
                                 && imig__space_overloaded(problem->space, problem->state, h));
     }
@@ -330,6 +334,30 @@ give_up(imig__planner *planner, const imig__move *moves)
     return n;
 }
 
+/* What was given up stays, with the rest of its unit, until nothing more has to be. */
+static int
+schedule_the_rest(imig__planner *planner, imig__move *moves, size_t n,
+                  const imig__schedule_options *options, imig_error **error)
+{
+    int r;
+
+    do {
+        size_t left = 0;
+
+        for (size_t i = 0; i < n; i++)
+            if (!imig__space_unit_fixed(planner->problem.space, moves[i].vm))
+                moves[left++] = moves[i];
+        n = left;
+        imig__schedule_clear(&planner->schedule);
+        r = order_moves(planner, moves, n, error);
+        if (r != IMIG_OK)
+            return r;
+        imig__schedule_make(planner->cluster, planner->problem.workload, moves, n,
+                            &planner->predict, options, &planner->schedule);
+    } while (give_up(planner, moves) > 0);
+    return IMIG_OK;
+}
+
 static int
 decide(imig__planner *planner, imig_error **error)
 {
@@ -357,15 +385,7 @@ decide(imig__planner *planner, imig_error **error)
         if (give_up(planner, moves) == 0)
             break;
         if (attempt + 1 >= ATTEMPTS) {
-            /* What is stuck stays; what would not converge is left out as well. */
-            for (size_t i = 0; i < n; i++)
-                if (planner->kept[moves[i].vm])
-                    moves[i--] = moves[--n];
-            imig__schedule_clear(&planner->schedule);
-            r = order_moves(planner, moves, n, error);
-            if (r == IMIG_OK)
-                imig__schedule_make(planner->cluster, planner->problem.workload, moves, n,
-                                    &planner->predict, &options, &planner->schedule);
+            r = schedule_the_rest(planner, moves, n, &options, error);
             break;
         }
         imig__schedule_clear(&planner->schedule);

@@ -47,14 +47,32 @@ is_relieved(const imig__planner *planner, uint32_t host)
     return !imig__space_overloaded(problem->space, problem->state, host);
 }
 
+/* A host that has to be emptied, or is short of memory, may overload another as a last resort. */
+static uint32_t
+find_host(imig__planner *planner, uint32_t vm, uint32_t from)
+{
+    imig__problem *problem = &planner->problem;
+    uint32_t to = imig__place_one(problem, problem->state, planner->policy, vm,
+                                  planner->opt.seed);
+
+    if (to == IMIG_NO_HOST
+        && (planner->empties[from]
+            || imig__space_excess(problem->space, problem->state, from) > 0)) {
+        problem->space->may_overload = TRUE;
+        to = imig__place_one(problem, problem->state, planner->policy, vm, planner->opt.seed);
+        problem->space->may_overload = FALSE;
+    }
+    return to;
+}
+
 void
 imig__planner_place_by_rule(imig__planner *planner)
 {
     imig__problem *problem = &planner->problem;
     struct by_host by_host = group_by_host(problem->load);
-    uint32_t *ranked = g_new(uint32_t, problem->load->vms), moves = 0, sources = 0;
+    uint32_t *ranked = g_new(uint32_t, problem->load->vms), sources = 0;
     uint32_t *source = g_new(uint32_t, problem->load->hosts);
-    double bytes = 0;
+    imig__budget spent = { 0, 0 };
 
     for (uint32_t h = 0; h < problem->load->hosts; h++)
         if (planner->sheds[h])
@@ -67,19 +85,12 @@ imig__planner_place_by_rule(imig__planner *planner)
 
         for (size_t i = 0; i < n && !is_relieved(planner, h); i++) {
             uint32_t v = ranked[i], to;
-            double size = problem->load->brings[v].memory;
 
             if (problem->state->host[v] != h)
                 continue;
-            if (moves >= planner->opt.max_moves || bytes + size > planner->opt.max_bytes)
-                continue;
-            to = imig__place_one(problem, problem->state, planner->policy, v, planner->empties,
-                                 planner->opt.seed);
-            if (to == IMIG_NO_HOST)
-                continue;
-            imig__space_unit_move(problem->space, problem->state, v, to);
-            moves++;
-            bytes += size;
+            to = find_host(planner, v, h);
+            if (to != IMIG_NO_HOST && imig__planner_spend(planner, v, to, &spent))
+                imig__space_unit_move(problem->space, problem->state, v, to);
         }
     }
     g_free(by_host.begin);

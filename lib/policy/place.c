@@ -99,9 +99,23 @@ imig_place_policy_name(uint32_t index)
     return index < G_N_ELEMENTS(policies) ? policies[index].name : NULL;
 }
 
+/* What the unit of a VM would add to a host. */
+static double
+unit_demand(const imig__problem *problem, const imig__state *state, uint32_t vm, uint32_t host)
+{
+    const imig__space *space = problem->space;
+    uint32_t u = space->unit[vm];
+    double cpu = 0;
+
+    for (uint32_t i = space->unit_begin[u]; i < space->unit_begin[u + 1]; i++)
+        if (state->host[space->unit_vm[i]] != host)
+            cpu += problem->load->brings[space->unit_vm[i]].cpu;
+    return cpu;
+}
+
 uint32_t
 imig__place_one(const imig__problem *problem, const imig__state *state, uint32_t policy,
-                uint32_t vm, const uint8_t *keep_out, uint64_t seed)
+                uint32_t vm, uint64_t seed)
 {
     const imig__load *load = problem->load;
     double best[5] = { 0 };
@@ -111,11 +125,10 @@ imig__place_one(const imig__problem *problem, const imig__state *state, uint32_t
         double score[5] = { 0 };
         int i = 0;
 
-        if ((keep_out && keep_out[h]) || state->host[vm] == h
-            || !imig__space_unit_fits(problem->space, state, vm, h))
+        if (state->host[vm] == h || !imig__space_unit_fits(problem->space, state, vm, h))
             continue;
         /* A host that would be overloaded is taken only where there is no other. */
-        score[0] = state->sums[h].cpu + load->brings[vm].cpu
+        score[0] = state->sums[h].cpu + unit_demand(problem, state, vm, h)
                    > problem->space->threshold * load->cores[h];
         policies[policy].score(state, vm, h, seed, score + 1);
         while (to != IMIG_NO_HOST && i < 4 && score[i] == best[i])
@@ -142,7 +155,7 @@ improve(const imig__problem *problem, const uint32_t *chosen, size_t n)
 
             if (state->host[v] == problem->load->home[v])
                 continue;
-            to = imig__place_one(problem, state, IMIG__POLICY_INFORMED, v, NULL, 0);
+            to = imig__place_one(problem, state, IMIG__POLICY_INFORMED, v, 0);
             if (to == IMIG_NO_HOST || to == problem->load->home[v]
                 || imig__state_delta(state, v, to) >= -1e-9)
                 continue;
@@ -200,9 +213,10 @@ imig_place(const imig_cluster *cluster, const int32_t *workload, const imig_affi
     for (size_t i = 0; i < n; i++) {
         uint32_t v = chosen[i], to;
 
-        if (problem.state->host[v] != problem.load->home[v])
-            continue; /* it went with its unit */
-        to = imig__place_one(&problem, problem.state, policy, v, NULL, opt.seed);
+        if (problem.state->host[v] != problem.load->home[v]
+            || imig__space_unit_fixed(problem.space, v))
+            continue; /* it went with its unit, or stays */
+        to = imig__place_one(&problem, problem.state, policy, v, opt.seed);
         if (to != IMIG_NO_HOST)
             imig__space_unit_move(problem.space, problem.state, v, to);
     }

@@ -36,10 +36,9 @@ void imig__problem_clear(imig__problem *problem);
 size_t imig__select_rank(const imig__problem *problem, uint32_t policy, const uint32_t *vm,
                          size_t n, uint64_t seed, uint32_t *ranked);
 
-/* The host a policy that is a row of place.c finds for a unit, or IMIG_NO_HOST.  keep_out: [hosts]
-   not there; may be NULL. */
+/* The host a policy that is a row of place.c finds for a unit, or IMIG_NO_HOST. */
 uint32_t imig__place_one(const imig__problem *problem, const imig__state *state, uint32_t policy,
-                         uint32_t vm, const uint8_t *keep_out, uint64_t seed);
+                         uint32_t vm, uint64_t seed);
 
 /* Index of a policy by name, NULL being the first; UINT32_MAX where there is none. */
 uint32_t imig__select_policy(const char *name);

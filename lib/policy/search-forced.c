@@ -4,6 +4,7 @@
 #include "model/cluster-priv.h"
 
 #include <math.h>
+#include <string.h>
 
 /*
  * What has to move whatever it costs: VMs on hosts to be emptied or on hosts they may not be on,
@@ -40,13 +41,6 @@ must_move(const imig__search_run *run, uint32_t vm)
 }
 
 static gboolean
-takes(const imig__search_run *run, uint32_t host)
-{
-    return run->space->accepts[host]
-           && !(run->options->empties && run->options->empties[host]);
-}
-
-static gboolean
 move_to_best(imig__search_run *run, uint32_t vm)
 {
     double best = INFINITY;
@@ -55,7 +49,7 @@ move_to_best(imig__search_run *run, uint32_t vm)
     for (uint32_t h = 0; h < run->load->hosts; h++) {
         double delta;
 
-        if (!takes(run, h) || !imig__space_unit_fits(run->space, run->state, vm, h))
+        if (!imig__space_unit_fits(run->space, run->state, vm, h))
             continue;
         delta = imig__run_unit_delta(run, vm, h);
         if (delta < best) {
@@ -75,23 +69,24 @@ make_room(imig__search_run *run, uint32_t vm)
 {
     const imig__space *space = run->space;
     uint32_t hosts = run->load->hosts, from = run->state->host[vm];
+    const uint32_t *window, size = imig__run_window(run, from, &window);
     double best = INFINITY;
     uint32_t best_w = IMIG_NO_INDEX, best_to = IMIG_NO_HOST, best_host = IMIG_NO_HOST;
 
     if (!imig__space_unit_alone(space, vm))
         return FALSE;
     for (uint32_t h = 0; h < hosts; h++) {
-        if (h == from || !takes(run, h))
+        if (h == from || !space->accepts[h])
             continue;
         for (uint32_t w = run->first[h]; w != IMIG_NO_INDEX; w = run->next[w]) {
             if (run->fixed[w] || !imig__space_unit_alone(space, w)
                 || !imig__space_fits(space, run->state, vm, h, w))
                 continue;
-            for (uint32_t i = 0; i < run->window_size; i++) {
-                uint32_t to = run->window[i];
+            for (uint32_t i = 0; i < size; i++) {
+                uint32_t to = window[i];
                 double delta;
 
-                if (to == h || !takes(run, to)
+                if (to == h
                     || !imig__space_fits(space, run->state, w, to, IMIG_NO_INDEX))
                     continue;
                 delta = imig__run_delta(run, w, to);
@@ -127,10 +122,12 @@ compare_memory(const void *a, const void *b, void *data)
     return (x > y) - (x < y);
 }
 
-void
-imig__run_repair(imig__search_run *run)
+/* Returns how many VMs moved. */
+static uint32_t
+move_forced(imig__search_run *run, gboolean may_make_room)
 {
     GArray *forced = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    uint32_t moved = 0;
 
     for (uint32_t v = 0; v < run->load->vms; v++)
         if (must_move(run, v))
@@ -139,8 +136,65 @@ imig__run_repair(imig__search_run *run)
     for (guint i = 0; i < forced->len && !imig_cancel_level(run->options->cancel); i++) {
         uint32_t v = g_array_index(forced, uint32_t, i);
 
-        if (must_move(run, v) && !move_to_best(run, v) && run->options->empties)
-            make_room(run, v);
+        if (must_move(run, v))
+            moved += move_to_best(run, v) || (may_make_room && make_room(run, v));
     }
     g_array_unref(forced);
+    return moved;
+}
+
+void
+imig__run_repair(imig__search_run *run)
+{
+    move_forced(run, run->options->empties != NULL);
+}
+
+/* Moves what costs least until the memory of a host suffices; returns how many VMs moved. */
+static uint32_t
+free_memory(imig__search_run *run, uint32_t host)
+{
+    const imig__space *space = run->space;
+    uint32_t moved = 0;
+
+    while (imig__space_excess(space, run->state, host) > 0
+           && !imig_cancel_level(run->options->cancel)) {
+        double best = 0;
+        uint32_t vm = IMIG_NO_INDEX, to = IMIG_NO_HOST;
+
+        for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->next[v])
+            for (uint32_t h = 0; h < run->load->hosts && imig__run_may_move(run, v); h++) {
+                double delta;
+
+                if (!imig__space_unit_fits(space, run->state, v, h))
+                    continue;
+                delta = imig__run_unit_delta(run, v, h);
+                if (delta < best) {
+                    best = delta;
+                    vm = v;
+                    to = h;
+                }
+            }
+        if (vm == IMIG_NO_INDEX)
+            break;
+        imig__run_unit_move(run, vm, to);
+        moved++;
+    }
+    return moved;
+}
+
+gboolean
+imig__run_last_resort(imig__search_run *run)
+{
+    const imig__space *space = run->space;
+    imig__space relaxed = *space;
+    uint32_t moved;
+
+    relaxed.may_overload = TRUE;
+    run->space = &relaxed;
+    memset(run->touched, 0, run->load->hosts);
+    moved = move_forced(run, FALSE);
+    for (uint32_t h = 0; h < run->load->hosts; h++)
+        moved += free_memory(run, h);
+    run->space = space;
+    return moved > 0;
 }

@@ -14,9 +14,13 @@ enum {
 static int
 compare_price(const void *a, const void *b, void *data)
 {
-    const double *price = data;
+    const imig__search_run *run = data;
+    const double *price = run->scratch;
+    const uint32_t *pool = run->space->cluster->host_pool;
     uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
 
+    if (pool[x] != pool[y])
+        return pool[x] < pool[y] ? -1 : 1;
     if (price[x] != price[y])
         return price[x] < price[y] ? -1 : 1;
     return (x > y) - (x < y);
@@ -35,7 +39,7 @@ compare_cpu(const void *a, const void *b, void *data)
     return (x > y) - (x < y);
 }
 
-/* Orders the hosts by what one more core of demand would cost, coldest first. */
+/* By what one more core of demand would cost. */
 void
 imig__run_sort_hosts(imig__search_run *run)
 {
@@ -46,33 +50,49 @@ imig__run_sort_hosts(imig__search_run *run)
         price[h] = imig__run_price(run, h) + 1e-6 * run->state->sums[h].cpu / run->load->cores[h];
     }
     g_qsort_with_data(run->reserve, (gint) run->load->hosts, sizeof *run->reserve, compare_price,
-                      price);
+                      run);
 }
 
-/* The coldest hosts that take VMs; they are replaced as they warm up. */
+/* Those that take VMs; they are replaced as they warm up. */
 void
 imig__run_fill_window(imig__search_run *run)
 {
-    run->window_size = 0;
-    for (run->reserve_next = 0;
-         run->reserve_next < run->load->hosts && run->window_size < WINDOW; run->reserve_next++)
-        if (run->space->accepts[run->reserve[run->reserve_next]])
-            run->window[run->window_size++] = run->reserve[run->reserve_next];
+    for (uint32_t p = 0; p < run->space->cluster->pool_count; p++) {
+        uint32_t *window = run->window + run->pool_begin[p], size = 0, next = run->pool_begin[p];
+
+        for (; next < run->pool_begin[p + 1] && size < WINDOW; next++)
+            if (run->space->accepts[run->reserve[next]])
+                window[size++] = run->reserve[next];
+        run->window_size[p] = size;
+        run->reserve_next[p] = next;
+    }
 }
 
-/* A host of the window is full or no longer among the coldest: the next one takes its place. */
-static void
-refresh_window(imig__search_run *run, uint32_t slot)
+uint32_t
+imig__run_window(const imig__search_run *run, uint32_t host, const uint32_t **window)
 {
-    uint32_t hosts = run->load->hosts;
+    uint32_t pool = run->space->cluster->host_pool[host];
 
-    while (run->reserve_next < hosts && !run->space->accepts[run->reserve[run->reserve_next]])
-        run->reserve_next++;
-    if (run->reserve_next >= hosts)
+    *window = run->window + run->pool_begin[pool];
+    return run->window_size[pool];
+}
+
+/* A host of the window that is no longer among the coldest: the next one takes its place. */
+static void
+refresh_window(imig__search_run *run, uint32_t host)
+{
+    uint32_t pool = run->space->cluster->host_pool[host], end = run->pool_begin[pool + 1];
+    uint32_t *window = run->window + run->pool_begin[pool], *next = &run->reserve_next[pool];
+
+    while (*next < end && !run->space->accepts[run->reserve[*next]])
+        ++*next;
+    if (*next >= end || imig__run_price(run, host) <= imig__run_price(run, run->reserve[*next]))
         return;
-    if (imig__run_price(run, run->window[slot])
-        > imig__run_price(run, run->reserve[run->reserve_next]))
-        run->window[slot] = run->reserve[run->reserve_next++];
+    for (uint32_t i = 0; i < run->window_size[pool]; i++)
+        if (window[i] == host) {
+            window[i] = run->reserve[(*next)++];
+            return;
+        }
 }
 
 gboolean
@@ -122,15 +142,16 @@ try_destinations(imig__search_run *run, uint32_t vm, struct best *best)
 {
     const imig_vm_info *info = &run->space->cluster->vms[vm];
     const imig__load *load = run->load;
+    const uint32_t *window, size = imig__run_window(run, load->home[vm], &window);
 
     if (info->host_count > 0 && info->host_count <= WINDOW) {
         for (uint32_t i = 0; i < info->host_count; i++)
             try_move(run, vm, info->hosts[i], best);
         return;
     }
-    for (uint32_t i = 0; i < run->window_size; i++)
-        try_move(run, vm, run->window[i], best);
-    if (load->hosts > run->window_size)
+    for (uint32_t i = 0; i < size; i++)
+        try_move(run, vm, window[i], best);
+    if (load->hosts > size)
         try_move(run, vm, load->home[vm], best);
     for (uint32_t i = load->flow_begin[vm]; i < load->flow_begin[vm + 1]; i++)
         try_move(run, vm, run->state->host[load->flow_peer[i]], best);
@@ -140,9 +161,7 @@ static void
 make_move(imig__search_run *run, const struct best *best)
 {
     imig__run_unit_move(run, best->vm, best->host);
-    for (uint32_t i = 0; i < run->window_size; i++)
-        if (run->window[i] == best->host)
-            refresh_window(run, i);
+    refresh_window(run, best->host);
 }
 
 /* Could this VM, which stands for its unit, gain more than `least` anywhere? */
@@ -314,19 +333,16 @@ swap_hosts(imig__search_run *run, uint32_t a, uint32_t b)
 }
 
 /*
- * Pairs the hottest hosts with the coldest, a little shifted in each round, and every pair on small
- * clusters.
+ * Pairs the hottest hosts of a pool with the coldest, a little shifted in each round, and every
+ * pair where it is small.
  */
-double
-imig__run_swap_round(imig__search_run *run, uint32_t round)
+static double
+swap_in_pool(imig__search_run *run, const uint32_t *order, uint32_t hosts, uint32_t round)
 {
-    uint32_t hosts = run->load->hosts, *order;
     gboolean all = hosts <= WINDOW / 2;
     uint32_t partners = all ? hosts : SWAP_PARTNERS;
     double gained = 0;
 
-    imig__run_sort_hosts(run);
-    order = g_memdup2(run->reserve, hosts * sizeof *order);
     for (uint32_t i = hosts; i-- > hosts / 2 && !imig_cancel_level(run->options->cancel);)
         for (uint32_t k = 0; k < partners; k++) {
             uint32_t mirror = hosts - 1 - i;
@@ -342,6 +358,17 @@ imig__run_swap_round(imig__search_run *run, uint32_t round)
                     break;
             }
         }
-    g_free(order);
+    return gained;
+}
+
+double
+imig__run_swap_round(imig__search_run *run, uint32_t round)
+{
+    const uint32_t *begin = run->pool_begin;
+    double gained = 0;
+
+    imig__run_sort_hosts(run);
+    for (uint32_t p = 0; p < run->space->cluster->pool_count; p++)
+        gained += swap_in_pool(run, run->reserve + begin[p], begin[p + 1] - begin[p], round);
     return gained;
 }

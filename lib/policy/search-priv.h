@@ -20,7 +20,7 @@ typedef struct imig__search_options {
     int doubts;
     const uint8_t *sheds;     /* [hosts] only VMs at home here may move; NULL: all */
     const uint8_t *empties;   /* [hosts] these must be emptied; NULL: none */
-    double relief_price;      /* lost cores for each core above the threshold on hosts that shed */
+    double relief_price;      /* lost cores for each core above the threshold */
     uint64_t seed;            /* of the disturbances */
     const imig_cancel *cancel;
 } imig__search_options;

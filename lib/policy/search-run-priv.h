@@ -6,7 +6,7 @@
 
 #include "policy/search-priv.h"
 
-enum { IMIG__WINDOW = 64 }; /* destinations looked at for one VM: the coldest that are left */
+enum { IMIG__WINDOW = 64 }; /* destinations looked at for one VM: the coldest of its pool */
 
 typedef struct imig__search_run {
     const imig__space *space;
@@ -17,10 +17,11 @@ typedef struct imig__search_run {
     uint8_t *fixed;            /* [vms] the unit cannot move at all */
     uint32_t *first;           /* [hosts] VMs of a host, a doubly linked list */
     uint32_t *next, *prev;     /* [vms] */
-    uint32_t *window;          /* [window_size] hosts looked at as destinations */
-    uint32_t window_size;
-    uint32_t *reserve;         /* [hosts] hosts in order of price, coldest first */
-    uint32_t reserve_next;
+    uint32_t *pool_begin;      /* [pools + 1] where the hosts of a pool begin in these two: */
+    uint32_t *reserve;         /* [hosts] in order of price, coldest first */
+    uint32_t *window;          /* [hosts] the first are looked at as destinations */
+    uint32_t *window_size;     /* [pools] how many those are */
+    uint32_t *reserve_next;    /* [pools] the coldest that was not among them yet */
     uint8_t *active;           /* [hosts] looked at in this round */
     uint8_t *touched;          /* [hosts] changed since the round began */
     double *scratch;           /* [max(3 * vms, hosts)] */
@@ -44,6 +45,9 @@ void imig__run_unit_move(imig__search_run *run, uint32_t vm, uint32_t host);
 /* VMs that must leave, units that are split, rules that are broken, memory that is short. */
 void imig__run_repair(imig__search_run *run);
 
+/* What none of that could solve may overload its destination; TRUE where anything moved. */
+gboolean imig__run_last_resort(imig__search_run *run);
+
 /* -- search-run.c -- */
 
 /* What one more core of demand costs on a host. */
@@ -58,9 +62,12 @@ void imig__run_list_add(imig__search_run *run, uint32_t vm, uint32_t host);
 
 gboolean imig__run_may_move(const imig__search_run *run, uint32_t vm);
 
-/* Orders the hosts by price, coldest first, and takes the coldest as destinations. */
+/* Orders the hosts of each pool by price, coldest first, and takes the coldest as destinations. */
 void imig__run_sort_hosts(imig__search_run *run);
 void imig__run_fill_window(imig__search_run *run);
+
+/* The destinations that are looked at for VMs of a host; returns how many. */
+uint32_t imig__run_window(const imig__search_run *run, uint32_t host, const uint32_t **window);
 
 double imig__run_relieve_hosts(imig__search_run *run);
 double imig__run_swap_round(imig__search_run *run, uint32_t round);

@@ -23,7 +23,7 @@ host_penalty(const imig__search_run *run, uint32_t host, double memory, double c
 
     if (memory > room + 1)
         penalty = IMIG__VIOLATION * (memory - room) / run->cluster_memory;
-    if (o->relief_price > 0 && o->sheds && o->sheds[host] && cpu > limit)
+    if (o->relief_price > 0 && cpu > limit)
         penalty += o->relief_price * (cpu - limit);
     return penalty;
 }

@@ -184,15 +184,18 @@ static void
 run_init(imig__search_run *run)
 {
     const imig__load *load = run->load;
-    size_t vms = load->vms, hosts = load->hosts;
+    size_t vms = load->vms, hosts = load->hosts, pools = run->space->cluster->pool_count;
 
     run->price = run->options->price;
     run->fixed = g_new(uint8_t, vms);
     run->first = g_new(uint32_t, hosts);
     run->next = g_new(uint32_t, vms);
     run->prev = g_new(uint32_t, vms);
-    run->window = g_new(uint32_t, IMIG__WINDOW);
+    run->pool_begin = g_new0(uint32_t, pools + 1);
+    run->window = g_new(uint32_t, hosts);
+    run->window_size = g_new0(uint32_t, pools);
     run->reserve = g_new(uint32_t, hosts);
+    run->reserve_next = g_new0(uint32_t, pools);
     run->scratch = g_new(double, MAX(3 * vms, hosts));
     run->active = g_new0(uint8_t, hosts);
     run->touched = g_new0(uint8_t, hosts);
@@ -200,7 +203,10 @@ run_init(imig__search_run *run)
     for (uint32_t h = 0; h < hosts; h++) {
         run->first[h] = IMIG_NO_INDEX;
         run->cluster_memory += run->space->room[h];
+        run->pool_begin[run->space->cluster->host_pool[h] + 1]++;
     }
+    for (size_t p = 0; p < pools; p++)
+        run->pool_begin[p + 1] += run->pool_begin[p];
     for (uint32_t v = load->vms; v-- > 0;) {
         run->fixed[v] = imig__space_unit_fixed(run->space, v) != NULL;
         run->weighted |= load->weight[v] != 1;
@@ -215,8 +221,11 @@ run_clear(imig__search_run *run)
     g_free(run->first);
     g_free(run->next);
     g_free(run->prev);
+    g_free(run->pool_begin);
     g_free(run->window);
+    g_free(run->window_size);
     g_free(run->reserve);
+    g_free(run->reserve_next);
     g_free(run->active);
     g_free(run->touched);
     g_free(run->scratch);
@@ -317,6 +326,8 @@ imig__search(const imig__space *space, imig__state *state, const imig__search_op
     imig__run_fill_window(&run);
     imig__run_repair(&run);
     descend(&run, ROUNDS, TRUE, least);
+    if (imig__run_last_resort(&run))
+        descend(&run, ROUNDS / 3, FALSE, least);
     escape(&run, least);
     prune(&run);
     if (options->noise_share > 0)
