@@ -7,9 +7,6 @@
 
 #include <math.h>
 
-/* Hosts that are looked at to say why a VM stays: the emptiest ones. */
-enum { LOOKED_AT = 32 };
-
 #define PERCENT(state, host) (100 * (state)->sums[host].cpu / (state)->load->cores[host])
 
 static const char *
@@ -25,7 +22,9 @@ memory_ratio(const imig__space *space, const imig__state *state, uint32_t host)
 {
     const imig__sums *sums = &state->sums[host];
 
-    return (sums->memory + sums->count * space->overhead[host]) / space->room[host];
+    /* A host that keeps everything for itself is full. */
+    return space->room[host] > 0
+               ? (sums->memory + sums->count * space->overhead[host]) / space->room[host] : 1;
 }
 
 static imig_plan_totals
@@ -251,159 +250,6 @@ add_steps(imig__planner *planner, imig_plan *plan, const struct worth *worth,
     imig__state_free(state);
 }
 
-/* -- why a VM stays -- */
-
-static const struct {
-    const char *code, *text;
-} fixed_texts[] = {
-    { "pinned", "it is marked as not movable" },
-    { "blocked", "it cannot be migrated now" },
-    { "cooldown", "it was moved a short while ago" },
-    { "no-measurement", "its CPU use was not measured" },
-    { "host-offline", "its host cannot be reached" },
-    { "will-not-converge", "it dirties memory faster than the link can carry" },
-    { "no-path", "no sequence of migrations leads there within memory and rules" },
-};
-
-static char *
-fixed_text(const imig__planner *planner, uint32_t vm, const char *code)
-{
-    const char *blocked = planner->cluster->vms[vm].blocked;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(fixed_texts); i++)
-        if (g_str_equal(fixed_texts[i].code, code))
-            return blocked && g_str_equal(code, "blocked")
-                       ? g_strdup_printf("%s: %s", fixed_texts[i].text, blocked)
-                       : g_strdup(fixed_texts[i].text);
-    g_assert_not_reached();
-}
-
-static int
-compare_free(const void *a, const void *b, void *data)
-{
-    const imig__state *state = data;
-    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
-    double ux = PERCENT(state, x), uy = PERCENT(state, y);
-
-    if (ux != uy)
-        return ux < uy ? -1 : 1;
-    return (x > y) - (x < y);
-}
-
-static uint32_t *
-emptiest_hosts(const imig__planner *planner, const imig__state *state, uint32_t *count)
-{
-    uint32_t hosts = state->load->hosts, *order = g_new(uint32_t, hosts), n = 0;
-
-    for (uint32_t h = 0; h < hosts; h++)
-        if (planner->problem.space->accepts[h] && !planner->empties[h])
-            order[n++] = h;
-    g_qsort_with_data(order, (gint) n, sizeof *order, compare_free, (gpointer) state);
-    *count = MIN(n, LOOKED_AT);
-    return order;
-}
-
-static const char *
-stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
-          const uint32_t *hosts, uint32_t count, char **text)
-{
-    const imig__space *space = planner->problem.space;
-    const char *fixed = imig__space_unit_fixed(space, vm);
-    uint32_t home = state->host[vm], best_host = IMIG_NO_HOST;
-    double best = INFINITY, price = planner->move_price[vm];
-
-    if (fixed) {
-        *text = space->fixed[vm] ? fixed_text(planner, vm, fixed)
-                                 : g_strdup("a VM that must stay with it cannot move");
-        return space->fixed[vm] ? fixed : "group-fixed";
-    }
-    if (!planner->sheds[home] && planner->goal != IMIG__BALANCE) {
-        *text = g_strdup_printf("%s is not to be relieved", host_id(planner, home));
-        return "host-not-overloaded";
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        double delta;
-
-        if (!imig__space_unit_fits(space, state, vm, hosts[i]))
-            continue;
-        delta = imig__state_delta(state, vm, hosts[i]);
-        if (delta < best) {
-            best = delta;
-            best_host = hosts[i];
-        }
-    }
-    if (best_host == IMIG_NO_HOST) {
-        *text = g_strdup("no host has the memory, the CPU and the rules for it");
-        return "no-host-fits";
-    }
-    if (planner->policy != IMIG__POLICY_INFORMED) {
-        *text = g_strdup_printf("policy %s left it where it is",
-                                imig_plan_policy_name(planner->policy));
-        return "not-selected";
-    }
-    *text = best >= 0
-                ? g_strdup_printf("the best other host, %s, would cost %.3g lost cores",
-                                  host_id(planner, best_host), best)
-                : g_strdup_printf("going to %s would save %.3g lost cores; %.3g is asked for",
-                                  host_id(planner, best_host), -best, price);
-    return "no-gain";
-}
-
-/* Did the goal want this VM to move? */
-static gboolean
-is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
-{
-    const imig__space *space = planner->problem.space;
-    uint32_t host = state->host[vm];
-
-    return planner->kept[vm] || planner->empties[host]
-           || (planner->sheds[host] && imig__space_overloaded(space, state, host))
-           || !imig__vm_may_be_on(planner->cluster, vm, host)
-           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
-}
-
-static gboolean
-unit_is_split(const imig__space *space, const imig__state *state, uint32_t vm)
-{
-    uint32_t u = space->unit[vm];
-
-    for (uint32_t i = space->unit_begin[u]; i < space->unit_begin[u + 1]; i++)
-        if (state->host[space->unit_vm[i]] != state->host[vm])
-            return TRUE;
-    return FALSE;
-}
-
-/* Adds the VMs that stay; returns whether the goal is reached whole. */
-static gboolean
-add_kept(const imig__planner *planner, imig_plan *plan, const imig__state *state)
-{
-    const imig__space *space = planner->problem.space;
-    gboolean complete = TRUE;
-    uint32_t count, *hosts = emptiest_hosts(planner, state, &count);
-
-    for (uint32_t v = 0; v < state->load->vms; v++) {
-        uint32_t host = state->host[v];
-        gboolean split = unit_is_split(space, state, v), missed = is_missed(planner, state, v);
-        char *text = NULL;
-        const char *code;
-
-        complete &= !split && !planner->empties[host]
-                    && imig__vm_may_be_on(planner->cluster, v, host)
-                    && imig__space_conflicts(space, state, v, host, TRUE) == 0;
-        if (host != planner->home[v] || !(missed || split || planner->opt.explain))
-            continue;
-        code = stay_code(planner, state, v, hosts, count, &text);
-        imig__plan_add_kept(plan, planner->cluster->vms[v].id, code, text);
-        g_free(text);
-    }
-    for (uint32_t h = 0; h < state->load->hosts; h++)
-        complete &= imig__space_excess(space, state, h) <= 0
-                    && !(planner->goal == IMIG__RELIEVE && planner->sheds[h]
-                         && imig__space_overloaded(space, state, h));
-    g_free(hosts);
-    return complete;
-}
-
 /* -- the plan -- */
 
 static double
@@ -414,9 +260,9 @@ bound_of(const imig__planner *planner)
     uint8_t *movable = g_new(uint8_t, vms);
     double bound;
 
+    /* Whatever the goal, rules are repaired and room is made for what has to move. */
     for (uint32_t v = 0; v < vms; v++)
-        movable[v] = (!problem->space->fixed[v] || planner->kept[v])
-                     && (planner->goal == IMIG__BALANCE || planner->sheds[planner->home[v]]);
+        movable[v] = !problem->space->fixed[v] || planner->kept[v];
     bound = imig__bound(problem->load, planner->move_loss, movable, planner->cluster->host_pool,
                         planner->cluster->pool_count, problem->space->accepts);
     g_free(movable);
@@ -479,7 +325,7 @@ imig__planner_explain(imig__planner *planner)
     add_steps(planner, plan, worth, &summary.migration_loss);
     g_free(worth);
     after = totals_of(planner, state);
-    summary.complete = add_kept(planner, plan, state);
+    summary.complete = imig__planner_add_kept(planner, plan, state);
     summary.loss_bound = bound_of(planner);
     reached = after.contention + summary.migration_loss;
     summary.gap_ratio = reached > 0 ? MAX(reached - summary.loss_bound, 0) / reached : 0;

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan/planner-priv.h"
+
+#include "model/cluster-priv.h"
+
+#include <math.h>
+
+/* Hosts that are looked at to say why a VM stays: the emptiest ones. */
+enum { LOOKED_AT = 32 };
+
+#define HOST_ID(planner, host) ((planner)->cluster->hosts[host].id)
+
+static const struct {
+    const char *code, *text;
+} fixed_texts[] = {
+    { "pinned", "it is marked as not movable" },
+    { "blocked", "it cannot be migrated now" },
+    { "cooldown", "it was moved a short while ago" },
+    { "no-measurement", "its CPU use was not measured" },
+    { "host-offline", "its host cannot be reached" },
+    { "will-not-converge", "it dirties memory faster than the link can carry" },
+    { "no-path", "no sequence of migrations leads there within memory and rules" },
+};
+
+static char *
+fixed_text(const imig__planner *planner, uint32_t vm, const char *code)
+{
+    const char *blocked = planner->cluster->vms[vm].blocked;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(fixed_texts); i++)
+        if (g_str_equal(fixed_texts[i].code, code))
+            return blocked && g_str_equal(code, "blocked")
+                       ? g_strdup_printf("%s: %s", fixed_texts[i].text, blocked)
+                       : g_strdup(fixed_texts[i].text);
+    g_assert_not_reached();
+}
+
+static int
+compare_free(const void *a, const void *b, void *data)
+{
+    const imig__state *state = data;
+    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
+    double ux = state->sums[x].cpu / state->load->cores[x];
+    double uy = state->sums[y].cpu / state->load->cores[y];
+
+    if (ux != uy)
+        return ux < uy ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+/* Hosts that take VMs, by pool, the emptiest first. */
+struct emptiest {
+    uint32_t *begin, *host; /* [pools + 1], [hosts] */
+};
+
+static struct emptiest
+emptiest_hosts(const imig__planner *planner, const imig__state *state)
+{
+    const imig_cluster *cluster = planner->cluster;
+    const uint8_t *accepts = planner->problem.space->accepts;
+    struct emptiest e = { g_new0(uint32_t, cluster->pool_count + 1),
+                          g_new(uint32_t, state->load->hosts) };
+    uint32_t *fill;
+
+    for (uint32_t h = 0; h < state->load->hosts; h++)
+        e.begin[cluster->host_pool[h] + 1] += accepts[h];
+    for (uint32_t p = 0; p < cluster->pool_count; p++)
+        e.begin[p + 1] += e.begin[p];
+    fill = g_memdup2(e.begin, cluster->pool_count * sizeof *fill);
+    for (uint32_t h = 0; h < state->load->hosts; h++)
+        if (accepts[h])
+            e.host[fill[cluster->host_pool[h]]++] = h;
+    for (uint32_t p = 0; p < cluster->pool_count; p++)
+        g_qsort_with_data(e.host + e.begin[p], (gint) (e.begin[p + 1] - e.begin[p]),
+                          sizeof *e.host, compare_free, (gpointer) state);
+    g_free(fill);
+    return e;
+}
+
+/* The host where a VM would cost least, of its list or of the emptiest; delta: what it costs. */
+static uint32_t
+best_host(const imig__planner *planner, const imig__state *state, uint32_t vm,
+          const struct emptiest *emptiest, double *delta)
+{
+    const imig_vm_info *info = &planner->cluster->vms[vm];
+    uint32_t pool = planner->cluster->host_pool[state->host[vm]], best = IMIG_NO_HOST;
+    const uint32_t *hosts = emptiest->host + emptiest->begin[pool];
+    uint32_t count = MIN(emptiest->begin[pool + 1] - emptiest->begin[pool], LOOKED_AT);
+
+    if (info->host_count > 0 && info->host_count <= LOOKED_AT) {
+        hosts = info->hosts;
+        count = info->host_count;
+    }
+    *delta = INFINITY;
+    for (uint32_t i = 0; i < count; i++) {
+        double d;
+
+        if (!imig__space_unit_fits(planner->problem.space, state, vm, hosts[i]))
+            continue;
+        d = imig__state_delta(state, vm, hosts[i]);
+        if (d < *delta) {
+            *delta = d;
+            best = hosts[i];
+        }
+    }
+    return best;
+}
+
+static const char *
+stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
+          const struct emptiest *emptiest, gboolean missed, char **text)
+{
+    const imig__space *space = planner->problem.space;
+    const char *fixed = imig__space_unit_fixed(space, vm);
+    uint32_t home = state->host[vm], to;
+    double best;
+
+    if (fixed) {
+        *text = space->fixed[vm] ? fixed_text(planner, vm, fixed)
+                                 : g_strdup("a VM that must stay with it cannot move");
+        return space->fixed[vm] ? fixed : "group-fixed";
+    }
+    if (!missed && !planner->sheds[home] && planner->goal != IMIG__BALANCE) {
+        *text = g_strdup_printf("%s is not to be relieved", HOST_ID(planner, home));
+        return "host-not-overloaded";
+    }
+    to = best_host(planner, state, vm, emptiest, &best);
+    if (to == IMIG_NO_HOST) {
+        *text = g_strdup("no host has the memory, the CPU and the rules for it");
+        return "no-host-fits";
+    }
+    if (planner->policy != IMIG__POLICY_INFORMED) {
+        *text = g_strdup_printf("policy %s left it where it is",
+                                imig_plan_policy_name(planner->policy));
+        return "not-selected";
+    }
+    *text = best >= 0
+                ? g_strdup_printf("the best other host, %s, would cost %.3g lost cores",
+                                  HOST_ID(planner, to), best)
+                : g_strdup_printf("going to %s would save %.3g lost cores; %.3g is asked for",
+                                  HOST_ID(planner, to), -best, planner->move_price[vm]);
+    return "no-gain";
+}
+
+/* Did the goal want this VM to move? */
+static gboolean
+is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
+{
+    const imig__space *space = planner->problem.space;
+    uint32_t host = state->host[vm];
+
+    return planner->kept[vm] || planner->empties[host]
+           || (planner->sheds[host] && imig__space_overloaded(space, state, host))
+           || !imig__vm_may_be_on(planner->cluster, vm, host)
+           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
+}
+
+static gboolean
+unit_is_split(const imig__space *space, const imig__state *state, uint32_t vm)
+{
+    uint32_t u = space->unit[vm];
+
+    for (uint32_t i = space->unit_begin[u]; i < space->unit_begin[u + 1]; i++)
+        if (state->host[space->unit_vm[i]] != state->host[vm])
+            return TRUE;
+    return FALSE;
+}
+
+gboolean
+imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig__state *state)
+{
+    const imig__space *space = planner->problem.space;
+    gboolean complete = TRUE;
+    struct emptiest emptiest = emptiest_hosts(planner, state);
+
+    for (uint32_t v = 0; v < state->load->vms; v++) {
+        uint32_t host = state->host[v];
+        gboolean split = unit_is_split(space, state, v), missed = is_missed(planner, state, v);
+        char *text = NULL;
+        const char *code;
+
+        complete &= !split && !planner->empties[host]
+                    && imig__vm_may_be_on(planner->cluster, v, host)
+                    && imig__space_conflicts(space, state, v, host, TRUE) == 0;
+        if (host != planner->home[v] || !(missed || split || planner->opt.explain))
+            continue;
+        code = stay_code(planner, state, v, &emptiest, missed || split, &text);
+        imig__plan_add_kept(plan, planner->cluster->vms[v].id, code, text);
+        g_free(text);
+    }
+    for (uint32_t h = 0; h < state->load->hosts; h++)
+        complete &= imig__space_excess(space, state, h) <= 0
+                    && !(planner->goal == IMIG__RELIEVE && planner->sheds[h]
+                         && imig__space_overloaded(space, state, h));
+    g_free(emptiest.begin);
+    g_free(emptiest.host);
+    return complete;
+}
