@@ -172,7 +172,7 @@ find_one(imig__route *route, imig__room *room, const imig__move *moves, size_t n
         turns += 2 * (room->rule_begin[vm + 1] - room->rule_begin[vm]);
         expect(route, m);
     }
-    route->turns = g_new(uint32_t, turns);
+    route->turns = g_new(uint32_t, turns + 1);
     do {
         imig__route_settle(route);
         for (size_t m = 0; m < n; m++)
