@@ -28,11 +28,16 @@ static const struct order_case {
     double predicted_s[4];
     uint32_t want[4];
 } cases[] = {
-    { "memory-dirty before cpu (3.3)",   2, { CPU, DIRTY },     { 5, 90 },                { 1, 0 } },
-    { "web first, receive last (3.3)",   3, { RECV, CPU, WEB }, { 1, 9, 50 },             { 2, 1, 0 } },
-    { "shortest first otherwise (3.4)",  3, { DISK, CPU, CPU }, { 214.51, 26.69, 31.25 }, { 1, 2, 0 } },
-    { "the shortest dirty one first",    3, { CPU, DIRTY, WEB }, { 1, 9, 8 },             { 2, 1, 0 } },
-    { "equal VMs keep their place",      4, { CPU, CPU, CPU, CPU }, { 3, 3, 3, 3 },    { 0, 1, 2, 3 } },
+    { "memory-dirty before cpu (3.3)", 2,
+      { CPU, DIRTY },         { 5, 90 },                { 1, 0 } },
+    { "web first, receive last (3.3)", 3,
+      { RECV, CPU, WEB },     { 1, 9, 50 },             { 2, 1, 0 } },
+    { "shortest first otherwise (3.4)", 3,
+      { DISK, CPU, CPU },     { 214.51, 26.69, 31.25 }, { 1, 2, 0 } },
+    { "the shortest dirty one first", 3,
+      { CPU, DIRTY, WEB },    { 1, 9, 8 },              { 2, 1, 0 } },
+    { "equal VMs keep their place", 4,
+      { CPU, CPU, CPU, CPU }, { 3, 3, 3, 3 },           { 0, 1, 2, 3 } },
 };
 
 static void
@@ -277,7 +282,8 @@ wrong_arguments_are_answered(void **unused)
         { "no order policy \"luck\"", { 0, 0 }, { 1, 1 }, { .policy = "luck" } },
         { "workload[1]: 17: no such class", { 0, 17 }, { 1, 1 }, { .policy = NULL } },
         { "workload[0]: -1: no such class", { -1, 0 }, { 1, 1 }, { .policy = NULL } },
-        { "predicted_s[1]: nan: must be finite and >= 0", { 0, 0 }, { 1, NAN }, { .policy = NULL } },
+        { "predicted_s[1]: nan: must be finite and >= 0", { 0, 0 }, { 1, NAN },
+          { .policy = NULL } },
         { "hold_source[1]: -1: must be finite and >= 0", { 0, 0 }, { 1, 1 },
           { .hold_source = bad } },
         { "hold_destination[1]: nan: must be finite and >= 0", { 0, 0 }, { 1, 1 },
