@@ -50,11 +50,8 @@ uri="sim:$top/tools/demo-cluster.json?state=$state"
 say "A cluster out of balance: some hosts have more work than cores, others idle."
 show status "$top/tools/demo-cluster.json"
 
-say "Watch it, plan, and migrate in the simulator: who goes, where to, when, and why."
+say "Watch it, plan, migrate in the simulator, and watch again: who goes, where to, when, and why."
 show balance -c "$uri" --yes
-
-say "Afterwards."
-show status -c "$uri"
 
 say "Again: nothing is worth doing, so nothing moves."
 show balance -c "$uri" --yes
