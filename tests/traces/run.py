@@ -309,8 +309,8 @@ def over_all(cases):
             more = sum(c[name] for c in ended) / sum(c["informed"] for c in ended) - 1
             rank = sorted(sums, key=sums.get).index(name) + 1
             print(f"# sequence {name}: {more:+.2%} against informed where it converges, in "
-                  f"{len(ended)} of {sum(bool(case.sums) for case in cases)} clusters; place {rank} "
-                  f"of {len(sums)}")
+                  f"{len(ended)} of {sum(bool(case.sums) for case in cases)} clusters; "
+                  f"place {rank} of {len(sums)}")
     for goal in GOALS:
         places = {}
         for case in cases:
