@@ -5,6 +5,10 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-abidiff --drop-private-types --headers-dir2 "$here/../include" --harmless \
-    "$here/abi/libimig-0.1.abi" "$1"
-echo "as recorded in tests/abi/libimig-0.1.abi"
+now=$(mktemp -d)
+trap 'rm -rf "$now"' EXIT
+
+"$here/abi/renew.sh" "$1" "$now"
+abidiff --harmless "$here/abi/libimig-0.1.abi" "$now/libimig-0.1.abi"
+diff -u "$here/abi/constants-0.1.txt" "$now/constants-0.1.txt"
+echo "as recorded in tests/abi"

@@ -104,5 +104,8 @@ check build-sanitizers compile sanitizers -Db_sanitize=address,undefined -Db_lun
     -Dc_args=-fno-sanitize-recover=all -Ddocs=disabled &&
     UBSAN_OPTIONS=print_stacktrace=1 suite unit-sanitizers sanitizers --suite unit
 
+check build-threads compile threads -Db_sanitize=thread -Db_lundef=false -Ddocs=disabled &&
+    suite threads threads threads
+
 suite unit-valgrind gcc --setup valgrind --suite unit
 finish

@@ -345,7 +345,7 @@ def main():
         def work(number):
             name, read, arguments, seed, count = wanted[number]
             case = Case(imig, name, read(*arguments), seed, count)
-            return case.run(noise=options.full or len(case.cluster["vms"]) <= 200)
+            return case.run(noise=options.full or len(case.cluster["vms"]) <= 300)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             cases = list(pool.map(work, range(len(wanted))))
