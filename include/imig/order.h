@@ -85,7 +85,8 @@ IMIG_EXPORT const char *imig_order_policy_name(uint32_t index);
 typedef struct imig_order_pairs_options {
     size_t   size;   /**< sizeof(imig_order_pairs_options) */
     uint64_t set;    /**< IMIG_ORDER_PAIRS_HAS_* */
-    uint64_t effort; /**< restarts of the search above the exact limit; default chosen by n */
+    uint64_t effort; /**< restarts of the search above the exact limit; default 200,000 / n, at
+                          least 50 */
     uint64_t seed;   /**< of the restarts; the same seed gives the same order */
 } imig_order_pairs_options;
 
@@ -98,14 +99,15 @@ typedef struct imig_order_pairs_options {
  * The linear ordering problem: the permutation with the least sum of cost[i * n + j] over all
  * pairs in which i stands before j.
  *
- * Exact by dynamic programming over subsets (Held and Karp 1962) for small n; above, insertion
- * local search with restarts (Schiavinotto and Stützle 2004).  Deterministic.
+ * Taken apart where preferences never form a circle.  What is left is exact by dynamic programming
+ * over subsets (Held and Karp 1962) up to 20; above, insertion local search with restarts
+ * (Schiavinotto and Stützle 2004).  Deterministic; where pairs are equal, smaller positions first.
  *
  * @param cost         [n * n] row-major, finite, may be negative; the diagonal is ignored
  * @param n            0 is allowed
  * @param options      NULL for the defaults
  * @param[out] order   [n] a permutation of 0 .. n-1, first first
- * @param[out] bound   no order costs less; may be NULL
+ * @param[out] bound   no order costs less; the cost itself where that is proven; may be NULL
  * @param[out] error   set on failure; may be NULL
  * @ownership{nothing is kept}
  * @threads{safe from any thread: no state, no I/O, no clock}

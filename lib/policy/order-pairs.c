@@ -1,31 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "base/base-priv.h"
-#include "policy/random-priv.h"
+#include "policy/order-pairs-priv.h"
 
 #include <imig/order.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 /*
  * The linear ordering problem.  Only the difference cost(i, j) - cost(j, i) of a pair decides, so
- * the strongly connected components of "i rather before j" can be ordered one by one.  Inside a
- * component the differences are integers, in a unit so small that it is below the precision of the
- * costs' sum: no sum is rounded, and a tie is a tie in whatever sequence it is added up.
+ * the strongly connected components of "i rather before j" can be ordered one by one.
  */
-
-enum {
-    EXACT_MOST = 20,  /* 2^20 sums are 8 MB */
-    PACK_MOST = 256,  /* triangles grow with n^3 */
-};
-
-/* One component. */
-struct part {
-    size_t n;
-    const int64_t *d;  /* [n * n] what it costs more to have the row before the column */
-    uint32_t *order;   /* [n] in: ascending; out: the best */
-    gboolean proven;
-    int64_t bound;     /* no order is further above the sum of least costs */
-    uint64_t effort, seed;
-};
 
 /* ---- Components: Tarjan 1972, without recursion ------------------------------------------- */
 
@@ -114,304 +98,6 @@ find_components(const double *cost, size_t n, uint32_t *order, size_t *length)
     g_free(words);
 }
 
-/* ---- Exact: dynamic programming over subsets, Held and Karp 1962 -------------------------- */
-
-/* sum[set * n + i]: what it costs more to have i before each of the set, items from `first`. */
-static void
-sum_over_sets(const struct part *p, size_t first, size_t count, int64_t *sum)
-{
-    for (size_t i = 0; i < p->n; i++)
-        sum[i] = 0;
-    for (size_t set = 1; set < (size_t) 1 << count; set++) {
-        size_t item = first + (size_t) __builtin_ctzl(set);
-        const int64_t *rest = sum + (set & (set - 1)) * p->n;
-
-        for (size_t i = 0; i < p->n; i++)
-            sum[set * p->n + i] = rest[i] + p->d[i * p->n + item];
-    }
-}
-
-static void
-order_exactly(struct part *p)
-{
-    size_t n = p->n, low_bits = n / 2, low_mask = ((size_t) 1 << low_bits) - 1;
-    size_t all = ((size_t) 1 << n) - 1;
-    int64_t *low = g_new(int64_t, n << low_bits), *high = g_new(int64_t, n << (n - low_bits));
-    int64_t *best = g_new(int64_t, all + 1); /* of ordering a set */
-    size_t k = 0;
-
-    sum_over_sets(p, 0, low_bits, low);
-    sum_over_sets(p, low_bits, n - low_bits, high);
-    best[0] = 0;
-    for (size_t set = 1; set <= all; set++) {
-        const int64_t *a = low + (set & low_mask) * n, *b = high + (set >> low_bits) * n;
-        int64_t least = INT64_MAX;
-
-        for (size_t rest = set; rest; rest &= rest - 1) {
-            size_t i = (size_t) __builtin_ctzl(rest);
-            int64_t sum = a[i] + b[i] + best[set ^ ((size_t) 1 << i)];
-
-            least = MIN(least, sum);
-        }
-        best[set] = least;
-    }
-    for (size_t set = all; set; k++) {
-        const int64_t *a = low + (set & low_mask) * n, *b = high + (set >> low_bits) * n;
-        size_t i = 0;
-
-        while (!(set >> i & 1) || a[i] + b[i] + best[set ^ ((size_t) 1 << i)] != best[set])
-            i++;
-        p->order[k] = (uint32_t) i;
-        set ^= (size_t) 1 << i;
-    }
-    p->proven = TRUE;
-    g_free(best);
-    g_free(high);
-    g_free(low);
-}
-
-/* ---- Search: insertion moves ---------------------------------------------------------------- */
-
-struct search {
-    size_t n;
-    const int64_t *d;
-    uint32_t *item;      /* [n] by position */
-    uint32_t *best;      /* [n] the best so far */
-    int64_t above, best_above; /* the sum of least costs */
-    uint32_t *queue;     /* [n] ring of positions' items whose move is to be looked at */
-    gboolean *queued;    /* [n] */
-    uint32_t *at;        /* [n] position by item */
-    size_t queue_head, queue_count;
-    uint64_t seed, drawn;
-};
-
-static size_t
-draw(struct search *s, size_t below)
-{
-    return (size_t) (imig__random(s->seed, s->drawn++) % below);
-}
-
-static void
-enqueue(struct search *s, uint32_t x)
-{
-    size_t tail = s->queue_head + s->queue_count;
-
-    if (s->queued[x])
-        return;
-    s->queued[x] = TRUE;
-    s->queue[tail < s->n ? tail : tail - s->n] = x;
-    s->queue_count++;
-}
-
-/* Takes the item at a position out and puts it back at another; those it passes are looked at. */
-static void
-insert(struct search *s, size_t from, size_t to)
-{
-    uint32_t x = s->item[from];
-
-    for (; from < to; from++) {
-        s->item[from] = s->item[from + 1];
-        s->at[s->item[from]] = (uint32_t) from;
-        enqueue(s, s->item[from]);
-    }
-    for (; from > to; from--) {
-        s->item[from] = s->item[from - 1];
-        s->at[s->item[from]] = (uint32_t) from;
-        enqueue(s, s->item[from]);
-    }
-    s->item[to] = x;
-    s->at[x] = (uint32_t) to;
-}
-
-/* What it changes to move an item; *to is its best position. */
-static int64_t
-find_move(const struct search *s, size_t from, size_t *to)
-{
-    const int64_t *row = s->d + s->item[from] * s->n;
-    int64_t change = 0, least = 0;
-
-    *to = from;
-    for (size_t k = from; k-- > 0;) {
-        change += row[s->item[k]];
-        if (change < least) {
-            least = change;
-            *to = k;
-        }
-    }
-    change = 0;
-    for (size_t k = from + 1; k < s->n; k++) {
-        change -= row[s->item[k]];
-        if (change < least) {
-            least = change;
-            *to = k;
-        }
-    }
-    return least;
-}
-
-static void
-descend(struct search *s)
-{
-    while (s->queue_count > 0) {
-        uint32_t x = s->queue[s->queue_head];
-        size_t from = s->at[x], to;
-        int64_t change;
-
-        s->queue_head = s->queue_head + 1 < s->n ? s->queue_head + 1 : 0;
-        s->queue_count--;
-        s->queued[x] = FALSE;
-        change = find_move(s, from, &to);
-        if (change < 0) {
-            insert(s, from, to);
-            s->above += change;
-        }
-    }
-}
-
-static int64_t
-measure(const struct part *p, const uint32_t *item)
-{
-    int64_t above = 0;
-
-    for (size_t i = 0; i < p->n; i++)
-        for (size_t j = i + 1; j < p->n; j++)
-            above += MAX(p->d[item[i] * p->n + item[j]], 0);
-    return above;
-}
-
-/* Becker 1967, with differences because quotients want positive costs. */
-static void
-order_greedily(const struct part *p, uint32_t *item)
-{
-    int64_t *sum = g_new0(int64_t, p->n);
-
-    for (size_t i = 0; i < p->n; i++) {
-        item[i] = (uint32_t) i;
-        for (size_t j = 0; j < p->n; j++)
-            sum[i] += p->d[i * p->n + j];
-    }
-    for (size_t k = 0; k < p->n; k++) {
-        size_t least = k;
-        uint32_t x;
-
-        for (size_t i = k + 1; i < p->n; i++)
-            if (sum[item[i]] < sum[item[least]])
-                least = i;
-        x = item[least];
-        for (; least > k; least--)
-            item[least] = item[least - 1];
-        item[k] = x;
-        for (size_t i = k + 1; i < p->n; i++)
-            sum[item[i]] -= p->d[item[i] * p->n + x];
-    }
-    g_free(sum);
-}
-
-static void
-start_from(struct search *s, const struct part *p, const uint32_t *item)
-{
-    memcpy(s->item, item, s->n * sizeof *item);
-    for (size_t i = 0; i < s->n; i++)
-        s->at[s->item[i]] = (uint32_t) i;
-    s->above = measure(p, item);
-    for (size_t i = 0; i < s->n; i++)
-        enqueue(s, s->item[i]);
-    descend(s);
-}
-
-enum { REACH = 10, KICKS = 2 };
-
-/* Moves a few items a little, anywhere. */
-static void
-kick(struct search *s)
-{
-    for (int k = 0; k < KICKS; k++) {
-        size_t from = draw(s, s->n), to;
-        int64_t change = 0;
-        uint32_t x = s->item[from];
-        size_t lo = from > REACH ? from - REACH : 0, hi = MIN(from + REACH, s->n - 1);
-
-        to = lo + draw(s, hi - lo + 1);
-        for (size_t i = from + 1; i <= to; i++)
-            change -= s->d[x * s->n + s->item[i]];
-        for (size_t i = to; i < from; i++)
-            change += s->d[x * s->n + s->item[i]];
-        insert(s, from, to);
-        s->above += change;
-        enqueue(s, x);
-    }
-}
-
-static void
-keep(struct search *s)
-{
-    memcpy(s->best, s->item, s->n * sizeof *s->best);
-    s->best_above = s->above;
-}
-
-static void
-go_back(struct search *s)
-{
-    memcpy(s->item, s->best, s->n * sizeof *s->best);
-    for (size_t i = 0; i < s->n; i++)
-        s->at[s->item[i]] = (uint32_t) i;
-    s->above = s->best_above;
-}
-
-static void
-order_by_search(struct part *p)
-{
-    size_t n = p->n;
-    uint32_t *words = g_new(uint32_t, 4 * n);
-    struct search s = { .n = n, .d = p->d, .item = words, .best = words + n, .queue = words + 2 * n,
-                        .at = words + 3 * n, .queued = g_new0(gboolean, n), .seed = p->seed };
-
-    start_from(&s, p, p->order);
-    keep(&s);
-    order_greedily(p, p->order);
-    start_from(&s, p, p->order);
-    if (s.above < s.best_above)
-        keep(&s);
-    else
-        go_back(&s);
-    for (uint64_t k = 0; k < p->effort && s.best_above > p->bound; k++) {
-        kick(&s);
-        descend(&s);
-        if (s.above <= s.best_above)
-            keep(&s);
-        else
-            go_back(&s);
-    }
-    memcpy(p->order, s.best, n * sizeof *s.best);
-    p->proven = s.best_above == p->bound;
-    g_free(s.queued);
-    g_free(words);
-}
-
-/* Of i before j before k before i one pair at least stands the wrong way round. */
-static int64_t
-pack_triangles(const struct part *p)
-{
-    size_t n = p->n;
-    int64_t *left = g_new(int64_t, n * n), sum = 0;
-
-    for (size_t i = 0; i < n * n; i++)
-        left[i] = MAX(p->d[i], 0);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = i + 1; j < n; j++)
-            for (size_t k = i + 1; k < n && left[i * n + j] > 0; k++) {
-                int64_t least = MIN(left[j * n + k], left[k * n + i]);
-
-                least = MIN(least, left[i * n + j]);
-                left[i * n + j] -= least;
-                left[j * n + k] -= least;
-                left[k * n + i] -= least;
-                sum += least;
-            }
-    g_free(left);
-    return sum;
-}
-
 /* ---- The parts together --------------------------------------------------------------------- */
 
 /* Half, because the whole may overflow. */
@@ -435,18 +121,18 @@ round_differences(const double *cost, size_t n, const uint32_t *item, size_t cou
         bits++;
     frexp(most, &exponent);
     exponent -= 62 - 2 * bits;
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < count; j++)
-            d[i * count + j] = i == j ? 0 : llrint(ldexp(
-                half_difference(cost, n, item[i], item[j]), -exponent));
+    for (size_t i = 0; i < count; i++) {
+        d[i * count + i] = 0;
+        for (size_t j = 0; j < i; j++) {
+            d[i * count + j] = llrint(ldexp(half_difference(cost, n, item[i], item[j]), -exponent));
+            d[j * count + i] = -d[i * count + j];
+        }
+    }
     return exponent + 1;
 }
 
-static uint64_t
-default_effort(size_t n)
-{
-    return MAX(1000000 / n, 100);
-}
+/* Restarts times items: a restart takes about as long as there are items. */
+enum { EFFORT = 200000, LEAST = 50 };
 
 /* Orders one component in place; returns what is proven to be paid above the least costs. */
 static double
@@ -455,25 +141,23 @@ order_component(const double *cost, size_t n, uint32_t *order, size_t count,
 {
     int64_t *d = g_new(int64_t, count * count);
     uint32_t *local = g_new(uint32_t, count);
-    struct part p = { .n = count, .d = d, .order = local, .seed = opt->seed };
+    imig__order_part part = { .n = count, .d = d, .order = local, .seed = opt->seed };
     int exponent = round_differences(cost, n, order, count, d);
 
+    part.effort = opt->set & IMIG_ORDER_PAIRS_HAS_EFFORT ? opt->effort : MAX(EFFORT / count, LEAST);
     for (size_t i = 0; i < count; i++)
         local[i] = (uint32_t) i;
-    if (count <= EXACT_MOST) {
-        order_exactly(&p);
-    } else {
-        p.bound = count <= PACK_MOST ? pack_triangles(&p) : 0;
-        p.effort = opt->set & IMIG_ORDER_PAIRS_HAS_EFFORT ? opt->effort : default_effort(count);
-        order_by_search(&p);
-    }
-    *proven = *proven && p.proven;
+    if (count <= IMIG__ORDER_EXACT_MOST)
+        imig__order_exactly(&part);
+    else
+        imig__order_by_search(&part);
+    *proven = *proven && part.proven;
     for (size_t i = 0; i < count; i++)
         local[i] = order[local[i]];
     memcpy(order, local, count * sizeof *order);
     g_free(local);
     g_free(d);
-    return ldexp((double) p.bound, exponent);
+    return ldexp((double) part.bound, exponent);
 }
 
 /* Of the orders that agree on every pair that matters: smaller positions first. */
@@ -535,6 +219,11 @@ imig_order_pairs(const double *cost, size_t n, const imig_order_pairs_options *o
     if (r != IMIG_OK)
         return r;
 
+    if (n == 0) {
+        if (bound)
+            *bound = 0;
+        return IMIG_OK;
+    }
     length = g_new0(size_t, n);
     find_components(cost, n, order, length);
     for (size_t i = 0; i < n; i += length[i])
