@@ -9,10 +9,11 @@
  * Conventions that hold for the whole interface:
  *
  * - A function that can fail returns #IMIG_OK or a negative #imig_errcode and takes an optional
- *   `imig_error **` last.  It sets the error exactly when it fails, and on failure leaves every
- *   other output untouched.
- * - Structs begin with their size.  Initialise them with the `_INIT` macro beside them, or zero
- *   them and set `size` to `sizeof`.  They grow at the end only.
+ *   `imig_error **` last, which must point to NULL: an error that is there already is kept.  It
+ *   sets the error exactly when it fails, and on failure leaves every other output untouched.
+ * - Structs begin with their size.  Initialise them with the `_INIT` macro beside them: zero is not
+ *   the default of every field.  They grow at the end only; a size or a bit that is newer than the
+ *   library is #IMIG_ERR_ABI.
  * - Strings are UTF-8.  A getter lends; what is given away goes back to imig_free().
  * - Units are SI and stand in the name: seconds, bytes, cores, bytes per second.
  * - When memory is exhausted the process aborts (GLib).

@@ -78,7 +78,8 @@ typedef struct imig_plan_step {
     double      downtime_s;        /**< predicted */
     double      transferred_bytes; /**< predicted */
     double      slowdown_ratio;    /**< predicted, of the VM itself while it migrates */
-    double      gain;              /**< lost cores it takes away; in a group also negative */
+    double      gain;              /**< lost cores more without this step, all others being done, so
+                                        that gains do not add up; in a group also negative */
     uint32_t    group;             /**< steps with the same number only make sense together */
     uint32_t    rounds;            /**< predicted rounds of pre-copy */
     int32_t     converges;         /**< 0: only with a raised limit, throttling or post-copy */

@@ -22,7 +22,7 @@ typedef enum imig_pressure {
     IMIG_PRESSURE_COUNT = 5
 } imig_pressure;
 
-/** Options of imig_classify(); zero-initialised they mean the defaults. */
+/** Options of imig_classify(). */
 typedef struct imig_classify_options {
     size_t         size;      /**< sizeof(imig_classify_options) */
     const double  *threshold; /**< [IMIG_PRESSURE_COUNT] a VM shows a pressure from here on; NULL

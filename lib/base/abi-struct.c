@@ -38,6 +38,17 @@ imig__check_size(const void *dst, size_t first_size, imig_error **error)
 }
 
 int
+imig__check_set(uint64_t set, uint64_t end, imig_error **error)
+{
+    uint64_t unknown = set & ~(end - 1);
+
+    if (unknown != 0)
+        return imig__fail(error, IMIG_ERR_ABI, "bit %d of set is newer than this library",
+                          g_bit_nth_lsf((gulong) unknown, -1));
+    return IMIG_OK;
+}
+
+int
 imig__fill_struct(void *dst, const void *src, size_t src_size, size_t first_size,
                   imig_error **error)
 {

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A unit that moves, and what it is worth. */
 struct entry {
@@ -153,6 +154,7 @@ imig__planner_keep_budget(imig__planner *planner)
     size_t n = list_moves(planner, entry, &wanted);
     gboolean within = is_within(planner, &wanted), taken = !within;
 
+    memset(planner->unpaid, 0, problem->load->vms);
     if (!within)
         imig__planner_reset(planner);
     while (taken) {
@@ -176,5 +178,7 @@ imig__planner_keep_budget(imig__planner *planner)
             taken = problem->space->may_overload = TRUE;
     }
     problem->space->may_overload = FALSE;
+    for (size_t i = 0; i < n; i++)
+        planner->unpaid[entry[i].vm] = problem->state->host[entry[i].vm] != entry[i].to;
     g_free(entry);
 }

@@ -106,6 +106,32 @@ best_host(const imig__planner *planner, const imig__state *state, uint32_t vm,
     return best;
 }
 
+/* What stands in the way, and on how many hosts. */
+static char *
+why_no_host(const imig__planner *planner, const imig__state *state, uint32_t vm)
+{
+    static const char *const limits[] = {
+        [IMIG__LIMIT_PLACE] = "it may not go to %u",
+        [IMIG__LIMIT_MEMORY] = "%u lack memory",
+        [IMIG__LIMIT_CPU] = "%u would be overloaded",
+        [IMIG__LIMIT_RULE] = "%u have what a rule keeps it apart from",
+    };
+    uint32_t count[IMIG__LIMITS] = { 0 };
+    GString *text = g_string_new("no host can take it");
+    const char *separator = ": ";
+
+    for (uint32_t h = 0; h < state->load->hosts; h++)
+        if (h != state->host[vm])
+            count[imig__space_limit(planner->problem.space, state, vm, h)]++;
+    for (int i = 0; i < IMIG__LIMITS; i++)
+        if (count[i] > 0 && limits[i]) {
+            g_string_append(text, separator);
+            g_string_append_printf(text, limits[i], count[i]);
+            separator = ", ";
+        }
+    return g_string_free(text, FALSE);
+}
+
 static const char *
 stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
           const struct emptiest *emptiest, gboolean missed, char **text)
@@ -124,9 +150,13 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
         *text = g_strdup_printf("%s is not to be relieved", HOST_ID(planner, home));
         return "host-not-overloaded";
     }
+    if (planner->unpaid[vm]) {
+        *text = g_strdup("it would move, but the budget of migrations or bytes is used up");
+        return "budget";
+    }
     to = best_host(planner, state, vm, emptiest, &best);
     if (to == IMIG_NO_HOST) {
-        *text = g_strdup("no host has the memory, the CPU and the rules for it");
+        *text = why_no_host(planner, state, vm);
         return "no-host-fits";
     }
     if (planner->policy != IMIG__POLICY_INFORMED) {
@@ -149,7 +179,7 @@ is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
     const imig__space *space = planner->problem.space;
     uint32_t host = state->host[vm];
 
-    return planner->kept[vm] || planner->empties[host]
+    return planner->kept[vm] || planner->unpaid[vm] || planner->empties[host]
            || (planner->sheds[host] && imig__space_overloaded(space, state, host))
            || !imig__vm_may_be_on(planner->cluster, vm, host)
            || imig__space_conflicts(space, state, vm, host, TRUE) > 0;

@@ -23,6 +23,7 @@ typedef struct imig__planner {
     uint8_t *sheds;           /* [hosts] may be left, under this goal and policy */
     uint8_t *empties;         /* [hosts] must be emptied */
     const char **kept;        /* [vms] why the plan gave it up; NULL */
+    uint8_t *unpaid;          /* [vms] would move, were it not for the budget */
     imig__schedule schedule;
 } imig__planner;
 

@@ -406,6 +406,7 @@ planner_clear(imig__planner *planner)
     g_free(planner->sheds);
     g_free(planner->empties);
     g_free(planner->kept);
+    g_free(planner->unpaid);
 }
 
 int
@@ -414,9 +415,11 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
 {
     imig__planner planner = { .cluster = cluster };
     imig__loss_options loss;
-    int r = imig__copy_struct(&planner.opt, sizeof planner.opt, options, sizeof planner.opt,
-                              error);
+    int r = imig__copy_struct(&planner.opt, sizeof planner.opt, options,
+                              IMIG__END_OF(imig_plan_options, explain), error);
 
+    if (r == IMIG_OK)
+        r = imig__check_set(planner.opt.set, IMIG_PLAN_HAS_MAX_PARALLEL << 1, error);
     if (r != IMIG_OK)
         return r;
     if (!cluster || !cluster->finished || !plan)
@@ -439,6 +442,7 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
         return r;
     planner.home = g_memdup2(planner.problem.load->home, cluster->vm_count * sizeof(uint32_t));
     planner.kept = g_new0(const char *, cluster->vm_count);
+    planner.unpaid = g_new0(uint8_t, cluster->vm_count);
     price_moves(&planner);
     find_sources(&planner);
     r = decide(&planner, error);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan/planner-priv.h"
 
+#include <string.h>
+
 /* The rules of thumb: select on each overloaded host, place each VM that was selected. */
 
 struct by_host {
@@ -74,6 +76,7 @@ imig__planner_place_by_rule(imig__planner *planner)
     uint32_t *source = g_new(uint32_t, problem->load->hosts);
     imig__budget spent = { 0, 0 };
 
+    memset(planner->unpaid, 0, problem->load->vms);
     for (uint32_t h = 0; h < problem->load->hosts; h++)
         if (planner->sheds[h])
             source[sources++] = h;
@@ -89,7 +92,10 @@ imig__planner_place_by_rule(imig__planner *planner)
             if (problem->state->host[v] != h)
                 continue;
             to = find_host(planner, v, h);
-            if (to != IMIG_NO_HOST && imig__planner_spend(planner, v, to, &spent))
+            if (to == IMIG_NO_HOST)
+                continue;
+            planner->unpaid[v] = !imig__planner_spend(planner, v, to, &spent);
+            if (!planner->unpaid[v])
                 imig__space_unit_move(problem->space, problem->state, v, to);
         }
     }

@@ -191,8 +191,11 @@ imig_place(const imig_cluster *cluster, const int32_t *workload, const imig_affi
     imig_place_options opt;
     imig__problem problem;
     uint32_t policy;
-    int r = imig__copy_struct(&opt, sizeof opt, options, sizeof opt, error);
+    int r = imig__copy_struct(&opt, sizeof opt, options,
+                              IMIG__END_OF(imig_place_options, seed), error);
 
+    if (r == IMIG_OK)
+        r = imig__check_set(opt.set, IMIG_PLACE_HAS_THRESHOLD << 1, error);
     if (r != IMIG_OK)
         return r;
     if (!(opt.set & IMIG_PLACE_HAS_THRESHOLD))

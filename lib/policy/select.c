@@ -195,8 +195,11 @@ imig_select(const imig_cluster *cluster, const int32_t *workload, uint32_t host,
     imig_select_options opt;
     imig__problem problem;
     uint32_t policy;
-    int r = imig__copy_struct(&opt, sizeof opt, options, sizeof opt, error);
+    int r = imig__copy_struct(&opt, sizeof opt, options,
+                              IMIG__END_OF(imig_select_options, seed), error);
 
+    if (r == IMIG_OK)
+        r = imig__check_set(opt.set, IMIG_SELECT_HAS_THRESHOLD << 1, error);
     if (r != IMIG_OK)
         return r;
     if (!(opt.set & IMIG_SELECT_HAS_THRESHOLD))

@@ -65,6 +65,15 @@ uint32_t imig__space_conflicts(const imig__space *space, const imig__state *stat
 gboolean imig__space_fits(const imig__space *space, const imig__state *state, uint32_t vm,
                           uint32_t host, uint32_t leaves);
 
+/* The first limit that keeps a VM from a host; IMIG__LIMIT_NONE where it fits. */
+typedef enum imig__limit {
+    IMIG__LIMIT_NONE, IMIG__LIMIT_PLACE, IMIG__LIMIT_MEMORY, IMIG__LIMIT_CPU, IMIG__LIMIT_RULE,
+    IMIG__LIMITS,
+} imig__limit;
+
+imig__limit imig__space_limit(const imig__space *space, const imig__state *state, uint32_t vm,
+                              uint32_t host);
+
 /* May the whole unit of this VM go there?  FALSE where it is there already. */
 gboolean imig__space_unit_fits(const imig__space *space, const imig__state *state, uint32_t vm,
                                uint32_t host);

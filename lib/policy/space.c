@@ -242,6 +242,21 @@ imig__space_fits(const imig__space *space, const imig__state *state, uint32_t vm
            && imig__vm_may_be_on(space->cluster, vm, host) && rules_fit(space, state, vm, host);
 }
 
+imig__limit
+imig__space_limit(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t host)
+{
+    const imig__sums *in = &space->load->brings[vm];
+    double memory = memory_on(space, state, host) + in->memory + space->overhead[host];
+
+    if (!space->accepts[host] || !imig__vm_may_be_on(space->cluster, vm, host))
+        return IMIG__LIMIT_PLACE;
+    if (memory > space->room[host] + MEMORY_SLACK_BYTES)
+        return IMIG__LIMIT_MEMORY;
+    if (!cpu_fits(space, state, in->cpu, state->host[vm], host))
+        return IMIG__LIMIT_CPU;
+    return rules_fit(space, state, vm, host) ? IMIG__LIMIT_NONE : IMIG__LIMIT_RULE;
+}
+
 gboolean
 imig__space_unit_fits(const imig__space *space, const imig__state *state, uint32_t vm,
                       uint32_t host)
