@@ -24,7 +24,7 @@ int imig__copy_struct(void *dst, size_t dst_size, const void *src, size_t first_
 /* Size of a struct that ends with this field: the first_size of a struct that grew since. */
 #define IMIG__END_OF(type, field) (offsetof(type, field) + sizeof(((type *) 0)->field))
 
-/* Refuses a bit of `set` or `present` that is not below `end`: a newer caller meant something by it. */
+/* Refuses a bit of `set` that is not below `end`: a newer caller meant something by it. */
 int imig__check_set(uint64_t set, uint64_t end, imig_error **error);
 
 /* Fills a caller's struct from today's shape: no more than the caller's size, which is kept. */
