@@ -219,6 +219,76 @@ budgets_count_every_step(void **unused)
     imig_cluster_unref(cluster);
 }
 
+/* A group that is split is drained by the one that is there, whoever comes first in the cluster. */
+static void
+a_split_group_leaves_the_drained_host(void **unused)
+{
+    const uint32_t drain[] = { 1 };
+    imig_cluster *cluster = imig_cluster_new(0);
+
+    (void) unused;
+    add_host(cluster, "h1", 8, 64);
+    add_host(cluster, "h2", 8, 64);
+    add_vm(cluster, "first", 0, 1, 4, CPU);
+    add_vm(cluster, "second", 1, 1, 4, CPU);
+    add_rule(cluster, IMIG_RULE_TOGETHER, 1, 0, 1);
+    finish(cluster);
+    for (uint32_t p = 0; imig_plan_policy_name(p); p++) {
+        imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+        imig_plan *plan;
+
+        options.goal = "drain";
+        options.policy = imig_plan_policy_name(p);
+        options.drain = drain;
+        options.drain_count = 1;
+        plan = make(cluster, &options);
+        assert_true(summary_of(plan).complete);
+        assert_int_equal(imig_plan_step_count(plan), 1);
+        imig_plan_unref(plan);
+    }
+    imig_cluster_unref(cluster);
+}
+
+/* Four hosts, two of them out of use: with one to spare each may be half as full, not 3/4. */
+static void
+hosts_out_of_use_are_not_to_spare(void **unused)
+{
+    imig_cluster *cluster = imig_cluster_new(0);
+    imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+    imig_plan_totals before = IMIG_PLAN_TOTALS_INIT;
+    imig_plan *plan = NULL;
+    imig_error *error = NULL;
+
+    (void) unused;
+    for (uint32_t h = 0; h < 4; h++) {
+        imig_host_info host = IMIG_HOST_INFO_INIT;
+        const char *const ids[] = { "h1", "h2", "h3", "h4" };
+
+        host.id = ids[h];
+        host.cpu_cores = 8;
+        host.memory_bytes = 64 * GIB;
+        host.state = h < 2 ? IMIG_HOST_ACTIVE : IMIG_HOST_MAINTENANCE;
+        assert_int_equal(imig_cluster_add_host(cluster, &host, NULL), IMIG_OK);
+    }
+    add_vm(cluster, "a", 0, 2, 4, CPU);
+    add_vm(cluster, "b", 0, 2, 4, CPU);
+    finish(cluster);
+    options.goal = "relieve";
+    options.spare_hosts = 1; /* 0.8 / 2 = 0.4 < 4 / 8 */
+    plan = make(cluster, &options);
+    assert_int_equal(imig_plan_get_totals(plan, &before, NULL, NULL), IMIG_OK);
+    assert_int_equal(before.overloaded_hosts, 1);
+    assert_int_equal(imig_plan_step_count(plan), 1);
+    imig_plan_unref(plan);
+    plan = NULL;
+    options.spare_hosts = 2;
+    assert_int_equal(imig_plan_make(cluster, &options, &plan, &error), IMIG_ERR_ARGUMENT);
+    assert_string_equal(imig_error_message(error), "spare_hosts 2: there are 2 hosts in use");
+    assert_null(plan);
+    imig_error_free(error);
+    imig_cluster_unref(cluster);
+}
+
 /* -- any cluster -- */
 
 static void
@@ -298,6 +368,8 @@ main(void)
         cmocka_unit_test(reasons_look_at_the_own_pool),
         cmocka_unit_test(what_must_leave_may_overload_as_a_last_resort),
         cmocka_unit_test(budgets_count_every_step),
+        cmocka_unit_test(a_split_group_leaves_the_drained_host),
+        cmocka_unit_test(hosts_out_of_use_are_not_to_spare),
         cmocka_unit_test(every_plan_can_be_carried_out),
     };
 

@@ -144,7 +144,7 @@ typedef struct imig_plan imig_plan;
  * @paper{section 3.4}
  * @retval IMIG_OK            @p plan is set; imig_plan_get_summary() says whether it is complete
  * @retval IMIG_ERR_ARGUMENT  NULL, no such goal or policy, a value out of range, drain without
- *                            hosts
+ *                            hosts, no host left beside those to spare
  * @retval IMIG_ERR_ABI       `options->size` is not known
  */
 IMIG_EXPORT int imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options,

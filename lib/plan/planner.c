@@ -6,6 +6,7 @@
 #include <imig/order.h>
 #include <imig/select.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -128,36 +129,44 @@ check_options(imig__planner *planner, imig_error **error)
     return IMIG_OK;
 }
 
-/* With N hosts to spare, the load of the N largest must fit on the others under the threshold. */
-static double
-spare_threshold(const imig__planner *planner)
+static int
+compare_cores(const void *a, const void *b)
 {
+    double x = *(const double *) a, y = *(const double *) b;
+
+    return (x < y) - (x > y);
+}
+
+/*
+ * With N hosts to spare, the load of the N largest must fit on the others under the threshold.
+ * Hosts that are not active, or to be emptied, carry nothing.
+ */
+static int
+find_threshold(const imig__planner *planner, double *threshold, imig_error **error)
+{
+    const imig_plan_options *opt = &planner->opt;
     const imig_cluster *cluster = planner->cluster;
-    double threshold = planner->opt.threshold, all = 0, spare = 0, last = INFINITY;
-    uint32_t left = planner->opt.spare_hosts;
+    double *cores = g_new(double, cluster->host_count + 1), all = 0, spare = 0;
+    uint8_t *drained = g_new0(uint8_t, cluster->host_count + 1);
+    uint32_t n = 0;
+    int r = IMIG_OK;
 
+    for (size_t i = 0; i < opt->drain_count; i++)
+        drained[opt->drain[i]] = 1;
     for (size_t h = 0; h < cluster->host_count; h++)
-        all += cluster->hosts[h].cpu_cores;
-    while (left > 0) {
-        double next = 0;
-        uint32_t same = 0;
-
-        for (size_t h = 0; h < cluster->host_count; h++) {
-            double cores = cluster->hosts[h].cpu_cores;
-
-            if (cores < last && cores > next) {
-                next = cores;
-                same = 0;
-            }
-            same += cores == next;
-        }
-        if (same == 0)
-            break;
-        spare += next * MIN(same, left);
-        left -= MIN(same, left);
-        last = next;
-    }
-    return spare < all ? threshold * (all - spare) / all : threshold;
+        if (cluster->hosts[h].state == IMIG_HOST_ACTIVE && !drained[h])
+            all += cores[n++] = cluster->hosts[h].cpu_cores;
+    qsort(cores, n, sizeof *cores, compare_cores);
+    for (uint32_t i = 0; i < MIN(n, opt->spare_hosts); i++)
+        spare += cores[i];
+    if (opt->spare_hosts > 0 && opt->spare_hosts >= n)
+        r = imig__fail(error, IMIG_ERR_ARGUMENT, "spare_hosts %u: there are %u hosts in use",
+                       opt->spare_hosts, n);
+    else
+        *threshold = opt->spare_hosts > 0 ? opt->threshold * (all - spare) / all : opt->threshold;
+    g_free(cores);
+    g_free(drained);
+    return r;
 }
 
 double
@@ -415,6 +424,7 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
 {
     imig__planner planner = { .cluster = cluster };
     imig__loss_options loss;
+    double threshold = 0;
     int r = imig__copy_struct(&planner.opt, sizeof planner.opt, options,
                               IMIG__END_OF(imig_plan_options, explain), error);
 
@@ -436,8 +446,11 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
     planner.predict.downtime_limit_s = planner.opt.downtime_limit_s;
     loss.network_price = planner.opt.network_price;
     loss.communication_price = planner.opt.communication_price;
+    r = find_threshold(&planner, &threshold, error);
+    if (r != IMIG_OK)
+        return r;
     r = imig__problem_init(&planner.problem, cluster, planner.opt.workload, planner.opt.affinity,
-                           &loss, spare_threshold(&planner), planner.opt.now_s, error);
+                           &loss, threshold, planner.opt.now_s, error);
     if (r != IMIG_OK)
         return r;
     planner.home = g_memdup2(planner.problem.load->home, cluster->vm_count * sizeof(uint32_t));

@@ -5,6 +5,7 @@
 #include "policy/search-priv.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The search, and whether what it finds is more than the errors of the measurements pretend. */
 
@@ -13,6 +14,10 @@
 
 /* Share of the loss that errors may pretend to be avoidable; assumed. */
 #define NOISE_SHARE 0.02
+
+/* Above every loss; and VMs x hosts up to which the rules of thumb are tried as well. */
+#define VIOLATION 1e6
+#define RULES_EFFORT 20000.0
 
 void
 imig__planner_reset(imig__planner *planner)
@@ -120,6 +125,62 @@ worth_of_plan(const imig__planner *planner)
     return worth;
 }
 
+/* Loss, migrations, and what the goal and the limits ask for: what a search makes small. */
+static double
+value_of(const imig__planner *planner)
+{
+    const imig__problem *problem = &planner->problem;
+    const imig__state *state = problem->state;
+    double value = imig__state_loss(state);
+
+    for (uint32_t v = 0; v < state->load->vms; v++) {
+        value += state->host[v] != planner->home[v] ? planner->move_loss[v] : 0;
+        if (planner->empties[state->host[v]]
+            || !imig__vm_may_be_on(planner->cluster, v, state->host[v])
+            || imig__space_conflicts(problem->space, state, v, state->host[v], TRUE) > 0)
+            value += VIOLATION;
+    }
+    for (uint32_t h = 0; h < state->load->hosts; h++) {
+        double over = state->sums[h].cpu - problem->space->threshold * state->load->cores[h];
+
+        if (imig__space_excess(problem->space, state, h) > 0)
+            value += VIOLATION;
+        if (planner->goal == IMIG__RELIEVE && over > 0)
+            value += IMIG__RELIEF_PRICE * over;
+    }
+    return value;
+}
+
+/* Where a rule of thumb begins better than the search ended, the search goes on from there. */
+static void
+search_from_rules(imig__planner *planner, double noise_ratio)
+{
+    imig__problem *problem = &planner->problem;
+    uint32_t vms = problem->load->vms, *best;
+    double least = value_of(planner);
+
+    if ((double) vms * problem->load->hosts > RULES_EFFORT)
+        return;
+    best = g_memdup2(problem->state->host, vms * sizeof *best);
+    for (uint32_t p = IMIG__POLICY_INFORMED + 1; imig_plan_policy_name(p); p++) {
+        imig__planner_reset(planner);
+        planner->policy = p;
+        imig__planner_place_by_rule(planner);
+        planner->policy = IMIG__POLICY_INFORMED;
+        if (value_of(planner) >= least)
+            continue;
+        search(planner, noise_ratio, 0, 0);
+        if (value_of(planner) < least) {
+            least = value_of(planner);
+            memcpy(best, problem->state->host, vms * sizeof *best);
+        }
+    }
+    imig__planner_reset(planner);
+    for (uint32_t v = 0; v < vms; v++)
+        imig__state_move(problem->state, v, best[v]);
+    g_free(best);
+}
+
 /*
  * Where the cluster as a whole gains no more than its errors could pretend, only moves that stand
  * out by themselves are left: each against its own error, as one of as many candidates as there
@@ -132,6 +193,7 @@ imig__planner_place_informed(imig__planner *planner)
     imig__state *before = imig__state_new(planner->problem.load);
 
     search(planner, ratio, 0, 0);
+    search_from_rules(planner, ratio);
     if (ratio > 0 && !is_demanded(planner, before)
         && worth_of_plan(planner) < ratio * worth_of_errors(planner, before)) {
         imig__planner_reset(planner);

@@ -108,6 +108,18 @@ imig_select_policy_name(uint32_t index)
     return index < G_N_ELEMENTS(policies) ? policies[index].name : NULL;
 }
 
+/* The VM that stands for those of a unit that begin on one host. */
+static uint32_t
+first_at_home(const imig__space *space, uint32_t vm)
+{
+    const uint32_t *home = space->load->home;
+    uint32_t i = space->unit_begin[space->unit[vm]];
+
+    while (home[space->unit_vm[i]] != home[vm])
+        i++;
+    return space->unit_vm[i];
+}
+
 size_t
 imig__select_rank(const imig__problem *problem, uint32_t policy, const uint32_t *vm, size_t n,
                   uint64_t seed, uint32_t *ranked)
@@ -119,8 +131,7 @@ imig__select_rank(const imig__problem *problem, uint32_t policy, const uint32_t 
     for (size_t i = 0; i < n; i++) {
         uint32_t v = vm[i];
 
-        if (imig__space_unit_fixed(space, v)
-            || space->unit_vm[space->unit_begin[space->unit[v]]] != v)
+        if (imig__space_unit_fixed(space, v) || first_at_home(space, v) != v)
             continue;
         found[count].vm = v;
         policies[policy].key(problem, v, seed, found[count++].key);
@@ -177,6 +188,8 @@ select_ranked(const imig__problem *problem, uint32_t policy, uint32_t host, uint
         for (uint32_t j = space->unit_begin[u]; j < space->unit_begin[u + 1]; j++) {
             const imig__sums *brings = &problem->load->brings[space->unit_vm[j]];
 
+            if (problem->load->home[space->unit_vm[j]] != host)
+                continue;
             left.cpu -= brings->cpu;
             left.memory -= brings->memory;
             left.count--;
