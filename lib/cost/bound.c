@@ -138,7 +138,7 @@ imig__bound(const imig__load *load, const double *move_loss, const uint8_t *mova
     size_t *pool_begin = g_new0(size_t, pools + 1), *fill, items = 0;
     double bound = 0;
 
-    r.items = g_new(struct item, load->vms);
+    r.items = g_new(struct item, load->vms + 1);
     r.begin = g_new0(size_t, load->hosts + 1);
     r.cpu = g_new0(double, load->hosts);
     for (uint32_t v = 0; v < load->vms; v++) {

@@ -102,7 +102,7 @@ imig__load_new(const imig_cluster *cluster, const int32_t *workload, const uint3
     load->labels = labels;
     load->slowdown = g_memdup2(slowdown, (gsize) labels * labels * sizeof *slowdown);
     load->slows = g_new(double, (gsize) labels * labels);
-    load->silent = g_new(uint8_t, labels);
+    load->silent = g_new(uint8_t, labels + 1);
     memset(load->silent, 1, labels);
     for (size_t i = 0; i < labels; i++)
         for (size_t j = 0; j < labels; j++) {

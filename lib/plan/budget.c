@@ -149,7 +149,7 @@ void
 imig__planner_keep_budget(imig__planner *planner)
 {
     imig__problem *problem = &planner->problem;
-    struct entry *entry = g_new(struct entry, problem->load->vms);
+    struct entry *entry = g_new(struct entry, problem->load->vms + 1);
     imig__budget wanted = { 0, 0 }, spent = { 0, 0 };
     size_t n = list_moves(planner, entry, &wanted);
     gboolean within = is_within(planner, &wanted), taken = !within;

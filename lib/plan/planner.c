@@ -370,7 +370,7 @@ schedule_the_rest(imig__planner *planner, imig__move *moves, size_t n,
 static int
 decide(imig__planner *planner, imig_error **error)
 {
-    imig__move *moves = g_new(imig__move, planner->problem.load->vms);
+    imig__move *moves = g_new(imig__move, planner->problem.load->vms + 1);
     imig__schedule_options options = {
         .concurrency = planner->opt.concurrency,
         .max_parallel = planner->opt.max_parallel == UINT32_MAX ? 0 : planner->opt.max_parallel,

@@ -12,7 +12,7 @@ struct by_host {
 static struct by_host
 group_by_host(const imig__load *load)
 {
-    struct by_host g = { g_new0(uint32_t, load->hosts + 1), g_new(uint32_t, load->vms) };
+    struct by_host g = { g_new0(uint32_t, load->hosts + 1), g_new(uint32_t, load->vms + 1) };
     uint32_t *fill;
 
     for (uint32_t v = 0; v < load->vms; v++)

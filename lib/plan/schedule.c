@@ -222,7 +222,7 @@ run_route(run *r, imig__route *route, const int32_t *workload,
     r->most = r->options->max_parallel ? r->options->max_parallel : UINT32_MAX;
     r->traffic = imig__traffic_new(r->cluster, workload, predict);
     imig__queues_init(&r->queues, QUEUES + hosts * WAITS + r->cluster->rule_count, route->n);
-    r->hop = g_new(uint32_t, 2 * route->n);
+    r->hop = g_new(uint32_t, 2 * route->n + 1);
     r->last = r->hop + route->n;
     for (size_t i = 0; i < route->n; i++)
         r->hop[i] = IMIG_NO_INDEX;

@@ -125,7 +125,7 @@ imig__select_rank(const imig__problem *problem, uint32_t policy, const uint32_t 
                   uint64_t seed, uint32_t *ranked)
 {
     const imig__space *space = problem->space;
-    struct candidate *found = g_new0(struct candidate, n);
+    struct candidate *found = g_new0(struct candidate, n + 1);
     size_t count = 0;
 
     for (size_t i = 0; i < n; i++) {
