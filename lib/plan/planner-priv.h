@@ -37,6 +37,9 @@ void imig__planner_reset(imig__planner *planner);
 void imig__planner_place_informed(imig__planner *planner);
 void imig__planner_place_by_rule(imig__planner *planner);
 
+/* Does the schedule gain anything, or is it demanded whatever it gains? */
+gboolean imig__planner_is_worthwhile(const imig__planner *planner);
+
 /* What a plan has spent of max_moves and max_bytes. */
 typedef struct imig__budget {
     uint32_t moves;

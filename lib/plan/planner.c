@@ -364,6 +364,12 @@ schedule_the_rest(imig__planner *planner, imig__move *moves, size_t n,
         imig__schedule_make(planner->cluster, planner->problem.workload, moves, n,
                             &planner->predict, options, &planner->schedule);
     } while (give_up(planner, moves) > 0);
+    /* Half of an exchange may be worse than nothing. */
+    if (planner->policy == IMIG__POLICY_INFORMED && !imig__planner_is_worthwhile(planner)) {
+        imig__schedule_clear(&planner->schedule);
+        imig__schedule_make(planner->cluster, planner->problem.workload, moves, 0,
+                            &planner->predict, options, &planner->schedule);
+    }
     return IMIG_OK;
 }
 

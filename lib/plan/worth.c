@@ -125,6 +125,25 @@ worth_of_plan(const imig__planner *planner)
     return worth;
 }
 
+gboolean
+imig__planner_is_worthwhile(const imig__planner *planner)
+{
+    const imig__schedule *schedule = &planner->schedule;
+    imig__state *state = imig__state_new(planner->problem.load);
+    gboolean demanded = is_demanded(planner, state);
+    double worth = imig__state_loss(state);
+
+    for (size_t i = 0; i < schedule->step_count; i++) {
+        const imig__scheduled *step = &schedule->steps[i];
+
+        imig__state_move(state, step->vm, step->to);
+        worth -= imig__planner_move_loss(planner, step->vm, &step->cost);
+    }
+    worth -= imig__state_loss(state);
+    imig__state_free(state);
+    return demanded || worth >= 0;
+}
+
 /* Loss, migrations, and what the goal and the limits ask for: what a search makes small. */
 static double
 value_of(const imig__planner *planner)

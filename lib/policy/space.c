@@ -174,6 +174,23 @@ imig__space_overloaded(const imig__space *space, const imig__state *state, uint3
            || imig__space_excess(space, state, host) > 0;
 }
 
+static uint32_t
+rule_conflicts(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t host,
+               uint32_t r)
+{
+    const imig_rule_info *rule = &space->cluster->rules[r];
+    uint32_t place = imig__rule_place(space->cluster, r, host), conflicts = 0;
+
+    for (size_t j = 0; j < rule->vm_count; j++) {
+        uint32_t other = rule->vms[j];
+        gboolean same = imig__rule_place(space->cluster, r, state->host[other]) == place;
+
+        if (space->unit[other] != space->unit[vm] && same == (rule->kind == IMIG_RULE_APART))
+            conflicts++;
+    }
+    return conflicts;
+}
+
 uint32_t
 imig__space_conflicts(const imig__space *space, const imig__state *state, uint32_t vm,
                       uint32_t host, gboolean hard)
@@ -181,18 +198,10 @@ imig__space_conflicts(const imig__space *space, const imig__state *state, uint32
     uint32_t conflicts = 0;
 
     for (uint32_t i = space->rule_begin[vm]; i < space->rule_begin[vm + 1]; i++) {
-        uint32_t r = space->rule_of[i], place = imig__rule_place(space->cluster, r, host);
-        const imig_rule_info *rule = &space->cluster->rules[r];
+        uint32_t r = space->rule_of[i];
 
-        if (!rule->hard != !hard)
-            continue;
-        for (size_t j = 0; j < rule->vm_count; j++) {
-            uint32_t other = rule->vms[j];
-            gboolean same = imig__rule_place(space->cluster, r, state->host[other]) == place;
-
-            if (space->unit[other] != space->unit[vm] && same == (rule->kind == IMIG_RULE_APART))
-                conflicts++;
-        }
+        if (!space->cluster->rules[r].hard == !hard)
+            conflicts += rule_conflicts(space, state, vm, host, r);
     }
     return conflicts;
 }
@@ -209,17 +218,29 @@ cpu_fits(const imig__space *space, const imig__state *state, double added, uint3
            || after < state->sums[from].cpu / load->cores[from];
 }
 
-/* Rules that are broken already may stay broken, but not more of them. */
+/*
+ * What is broken already may stay broken, but no rule may be broken more for the sake of another,
+ * and nobody who is to be apart sets out for a place where a partner is.
+ */
 static gboolean
 rules_fit(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t host)
 {
-    uint32_t there;
+    uint32_t from = state->host[vm];
 
-    if (!(space->tied[vm] & IMIG__TIED_RULE))
-        return TRUE;
-    there = imig__space_conflicts(space, state, vm, host, TRUE);
-    return there == 0
-           || there < imig__space_conflicts(space, state, vm, state->host[vm], TRUE);
+    for (uint32_t i = space->rule_begin[vm]; i < space->rule_begin[vm + 1]; i++) {
+        uint32_t r = space->rule_of[i], there;
+        const imig_rule_info *rule = &space->cluster->rules[r];
+
+        if (!rule->hard
+            || imig__rule_place(space->cluster, r, host)
+                   == imig__rule_place(space->cluster, r, from))
+            continue;
+        there = rule_conflicts(space, state, vm, host, r);
+        if (there > 0 && (rule->kind == IMIG_RULE_APART
+                          || there > rule_conflicts(space, state, vm, from, r)))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 gboolean
