@@ -69,13 +69,13 @@ tap()
     count "$name" $began "$("$top/tests/count-tap.py" --tap "$logs/$name.log" $?)"
 }
 
-# compile NAME MESON-OPTION...: warnings are errors.
+# compile NAME MESON-OPTION...: warnings are errors.  `targets` may name what is to be built.
 compile()
 {
     local build=$work/$1 again=
     shift
     [ ! -f "$build/build.ninja" ] || again=--reconfigure
-    meson setup $again --werror "$@" "$build" "$top" && ninja --quiet -C "$build" &&
+    meson setup $again --werror "$@" "$build" "$top" && ninja --quiet -C "$build" ${targets-} &&
         echo "with $($CC --version | head -n 1)"
 }
 
@@ -101,11 +101,13 @@ export CC=clang
 check build-clang compile clang --buildtype release &&
     tap traces tests/traces/run.py --imig "$work/clang/tools/imig"
 check build-sanitizers compile sanitizers -Db_sanitize=address,undefined -Db_lundef=false \
-    -Dc_args=-fno-sanitize-recover=all -Ddocs=disabled &&
+    -Dc_args=-fno-sanitize-recover=all -Ddocs=disabled --optimization 1 &&
     UBSAN_OPTIONS=print_stacktrace=1 suite unit-sanitizers sanitizers --suite unit
 
-check build-threads compile threads -Db_sanitize=thread -Db_lundef=false -Ddocs=disabled &&
-    suite threads threads threads
+# ThreadSanitizer cannot see how GLib's slices change hands.
+targets=tests/test-threads check build-threads compile threads -Db_sanitize=thread \
+    -Db_lundef=false -Ddocs=disabled &&
+    G_SLICE=always-malloc suite threads threads threads
 
 suite unit-valgrind gcc --setup valgrind --suite unit
 finish
