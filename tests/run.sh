@@ -86,28 +86,34 @@ finish()
     exit
 }
 
-"$top/tools/install-deps.sh" test || { failed=1; finish; }
+# A function, so that the shell has read all of this file before it begins.
+main()
+{
+    "$top/tools/install-deps.sh" test || { failed=1; finish; }
 
-export CC=gcc
-check build-gcc compile gcc --prefix "$work/prefix" --libdir lib || finish
-suite unit gcc
-check abi tests/check-abi.sh "$work/gcc/lib/libimig.so"
-check headers tests/check-headers.sh "$top" cc:gcc cc:clang c++:g++ c++:clang++
-check install meson install -C "$work/gcc" --no-rebuild
-check outside tests/check-outside.sh "$top" "$work"
-check docs ninja -C "$work/gcc" docs
+    export CC=gcc
+    check build-gcc compile gcc --prefix "$work/prefix" --libdir lib || finish
+    suite unit gcc
+    check abi tests/check-abi.sh "$work/gcc/lib/libimig.so"
+    check headers tests/check-headers.sh "$top" cc:gcc cc:clang c++:g++ c++:clang++
+    check install meson install -C "$work/gcc" --no-rebuild
+    check outside tests/check-outside.sh "$top" "$work"
+    check docs ninja -C "$work/gcc" docs
 
-export CC=clang
-check build-clang compile clang --buildtype release &&
-    tap traces tests/traces/run.py --imig "$work/clang/tools/imig"
-check build-sanitizers compile sanitizers -Db_sanitize=address,undefined -Db_lundef=false \
-    -Dc_args=-fno-sanitize-recover=all -Ddocs=disabled --optimization 1 &&
-    UBSAN_OPTIONS=print_stacktrace=1 suite unit-sanitizers sanitizers --suite unit
+    export CC=clang
+    check build-clang compile clang --buildtype release &&
+        tap traces tests/traces/run.py --imig "$work/clang/tools/imig"
+    check build-sanitizers compile sanitizers -Db_sanitize=address,undefined -Db_lundef=false \
+        -Dc_args=-fno-sanitize-recover=all -Ddocs=disabled --optimization 1 &&
+        UBSAN_OPTIONS=print_stacktrace=1 suite unit-sanitizers sanitizers --suite unit
 
-# ThreadSanitizer cannot see how GLib's slices change hands.
-targets=tests/test-threads check build-threads compile threads -Db_sanitize=thread \
-    -Db_lundef=false -Ddocs=disabled &&
-    G_SLICE=always-malloc suite threads threads threads
+    # ThreadSanitizer cannot see how GLib's slices change hands.
+    targets=tests/test-threads check build-threads compile threads -Db_sanitize=thread \
+        -Db_lundef=false -Ddocs=disabled &&
+        G_SLICE=always-malloc suite threads threads threads
 
-suite unit-valgrind gcc --setup valgrind --suite unit
-finish
+    suite unit-valgrind gcc --setup valgrind --suite unit
+    finish
+}
+
+main
