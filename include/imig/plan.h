@@ -71,7 +71,7 @@ typedef struct imig_plan_step {
     const char *vm;          /**< id */
     const char *from;        /**< id of its host before */
     const char *to;          /**< id of its host after */
-    const char *reason_code; /**< such as "relieves-cpu"; doc/imig-plan lists them */
+    const char *reason_code; /**< such as "relieves-cpu"; imig-plan(5) lists them */
     const char *reason_text; /**< the same in words, with figures */
     double      start_s;           /**< from the start of the plan */
     double      duration_s;        /**< predicted */
