@@ -98,11 +98,16 @@ class Usage(Case):
                 (("mend",), '"mend"'),
                 (("plan", "--nonsense", DEMO), "nonsense"),
                 (("plan",), "neither"),
-                (("plan", DEMO, "-c", self.sim), ""),
+                (("plan", DEMO, "-c", self.sim), "both"),
+                (("balance", DEMO), "-c is missing"),
+                (("status", "-c", "c.json"), "sim:c.json"),
+                (("plan", DEMO, "--threshold", "80"), "0.8"),
+                (("plan", DEMO, "--spare-hosts", "9"), "spare"),
+                (("migrate", "-c", self.sim, "milc-a", "node1"), "milc-a is on node1 already"),
                 (("status", DEMO, "-c", self.sim), "both"),
                 (("status", DEMO, DEMO), "usage"),
                 (("plan", self.dir / "none.json"), "none.json"),
-                (("plan", DEMO, "--goal", "win"), '"win"'),
+                (("plan", DEMO, "--goal", "win"), '"win"; there are balance'),
                 (("plan", DEMO, "--policy", "clever"), '"clever"'),
                 (("plan", DEMO, "--order-by", "colour"), '"colour"'),
                 (("plan", DEMO, "--order-policy", "none"), '"none"'),
@@ -113,7 +118,7 @@ class Usage(Case):
                 (("plan", DEMO, "--bandwidth", "1parsec"), '"1parsec"'),
                 (("plan", DEMO, "--bandwidth", "0"), '"0"'),
                 (("plan", DEMO, "--max-moves", "-3"), '"-3"'),
-                (("plan", DEMO, "--concurrency", "0"), "concurrency"),
+                (("plan", DEMO, "--concurrency", "0"), "--concurrency"),
                 (("plan", DEMO, "--affinity", self.dir / "none.csv"), "none.csv"),
                 (("observe",), "-c"),
                 (("observe", "-c", "sim:/none.json"), "/none.json"),
@@ -222,7 +227,8 @@ class Observe(Case):
         out = self.write("seen.json", "old")
         self.refused("observe", "-c", "sim:/none.json", "-o", out)
         self.assertEqual(out.read_text(), "old")
-        self.refused("observe", "-c", self.sim, "-o", self.dir / "no" / "out.json", status=1)
+        self.refused("observe", "-c", self.sim, "-o", self.dir / "no" / "out.json", status=1,
+                     names="no/out.json: ")
 
 
 class Plan(Case):
@@ -284,6 +290,10 @@ class Plan(Case):
     def test_limits(self):
         plan = json.loads(self.ok("plan", DEMO, "--json", "--max-moves", "1"))
         self.assertLessEqual(len(plan["steps"]), 1)
+        text = self.ok("plan", DEMO, "--max-moves", "0")
+        self.assertTrue(text.startswith("Nothing to do within --max-moves 0: "), text)
+        self.assertIn(" 1 host overloaded", text)
+        self.assertNotIn("is met", text)
 
     def test_affinity_table(self):
         self.ok("plan", DEMO, "--affinity", "-", "--json", text="w,a,b\na,2,3\nb,4,2\n")
@@ -449,6 +459,17 @@ class Simulate(Case):
         self.assertEqual(document["done"], len(json.loads(plan.read_text())["steps"]))
 
 
+    def test_a_plan_without_predictions(self):
+        plan = self.write("hand.json", {"format": "imig-plan/1", "goal": "balance",
+                                        "policy": "by hand", "steps": [
+            {"vm": "milc-a", "from": "node1", "to": "node5"}]})
+        text = self.ok("run", plan, "-c", self.sim, "--yes")
+        self.assertRegex(text, r"milc-a +node1 +node5 +done +- ")
+        self.assertNotIn("-100", text)
+        run = json.loads(self.ok("run", plan, "-c", self.sim, "--yes", "--json"))
+        self.assertIsNone(run["duration_s"]["predicted"])
+
+
 class Migrate(Case):
     def test_one_migration(self):
         text = self.ok("migrate", "-c", self.sim, "milc-a", "node5")
@@ -526,7 +547,7 @@ class Predict(Case):
         self.assertAlmostEqual(float(rows[0]["duration_s_error"]),
                                alone["duration_s"] / 34.4 - 1, 6)
         self.assertEqual(rows[1]["duration_s_error"], "")
-        self.assertRegex(err, r"^duration_s: 1 rows measured, error p50 [\d.]+ %, p90 [\d.]+ %\n$")
+        self.assertRegex(err, r"^duration_s: 1 row measured, error p50 [\d.]+ %, p90 [\d.]+ %\n$")
 
     def test_table_as_json(self):
         document = json.loads(self.ok("predict", "--csv", "-", "--json", text=(
@@ -541,6 +562,7 @@ class Predict(Case):
         for text, names in (
                 ("", "no columns"),
                 ("memory_bytes\n1\n", '"bandwidth_bytes_per_s"'),
+                ("memory_bytes;bandwidth_bytes_per_s\n1;1\n", 'not ";"'),
                 ("memory_bytes,bandwidth_bytes_per_s,colour\n1,1,red\n", '"colour"'),
                 ("memory_bytes,memory_bytes,bandwidth_bytes_per_s\n1,1,1\n", "twice"),
                 ("memory_bytes,bandwidth_bytes_per_s\n1\n", "1 cells"),

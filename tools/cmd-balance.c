@@ -94,7 +94,7 @@ balance_hosts(const balance *b)
     json_object_set_new(document, "plan", plan_as_json(plan));
     show_cluster(b, "Before", before);
     if (b->human)
-        ui_print_plan(plan, before, b->planner.explain);
+        ui_print_plan(plan, before, &b->planner);
     status = ui_plan_status(plan);
     if (imig_plan_step_count(plan) > 0 && !b->dry_run) {
         fflush(stdout);

@@ -7,6 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of the only step: where it stands in a plan that nobody wrote is no news. */
+static int
+fail_step(imig_error *error)
+{
+    const char *message = imig_error_message(error), *at = strstr(message, "[0]");
+    const char *reason = at ? strstr(at, ": ") : NULL;
+    int status = ui_fail(ui_status_of(error), "%s", reason ? reason + 2 : message);
+
+    imig_error_free(error);
+    return status;
+}
+
 /* One migration is a plan of one step: what carries plans out carries this out, too. */
 static int
 make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
@@ -32,7 +44,7 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
     }
     if (imig_predict_sequence(cluster, NULL, &vm_index, &to_index, 1, &options, &time_s,
                               &downtime_s, &bytes, &slowdown, &converges, &error) != IMIG_OK)
-        return ui_fail_error(NULL, error);
+        return fail_step(error);
     imig_cluster_get_vm(cluster, vm_index, &vm, NULL);
     imig_cluster_get_host(cluster, vm.host, &from, NULL);
     imig_cluster_get_host(cluster, to_index, &to, NULL);
@@ -49,7 +61,7 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
     if (code == IMIG_OK)
         code = imig_plan_check(*plan, cluster, &error);
     if (code != IMIG_OK)
-        return ui_fail_error(NULL, error);
+        return fail_step(error);
     if (!converges)
         fprintf(stderr, "imig: warning: %s dirties its memory faster than the link carries; "
                 "without --auto-converge or --post-copy this will not end\n", vm.id);
@@ -64,6 +76,7 @@ migrate(const ui_common *common, const ui_watch *watch, const ui_planner *limits
     g_autoptr(imig_cluster) cluster = NULL;
     g_autoptr(imig_plan) plan = NULL;
     g_autoptr(imig_run) run = NULL;
+    imig_vm_info info = IMIG_VM_INFO_INIT;
     uint32_t vm, host;
     int status = ui_connect(common->uris, &connection);
 
@@ -74,9 +87,12 @@ migrate(const ui_common *common, const ui_watch *watch, const ui_planner *limits
     vm = imig_cluster_find_vm(cluster, vm_text);
     host = ui_find_host(cluster, host_text);
     if (vm == IMIG_NO_INDEX)
-        return ui_fail(UI_USAGE, "no VM \"%s\", or several have this name", vm_text);
+        return ui_fail_vm(cluster, vm_text);
     if (host == IMIG_NO_INDEX)
-        return ui_fail(UI_USAGE, "no host \"%s\", or several have this name", host_text);
+        return ui_fail_host(cluster, host_text);
+    imig_cluster_get_vm(cluster, vm, &info, NULL);
+    if (info.host == host)
+        return ui_fail(UI_USAGE, "%s is on %s already", vm_text, host_text);
     status = make_plan(cluster, vm, host, limits, &plan);
     if (status != UI_DONE)
         return status;

@@ -39,7 +39,7 @@ plan_cluster(const ui_common *common, const ui_watch *watch, const ui_planner *p
     if (status != UI_DONE)
         return status;
     if (!common->json && !common->quiet && !on_stdout)
-        ui_print_plan(plan, cluster, planner->explain);
+        ui_print_plan(plan, cluster, planner);
     status = ui_flush();
     return status == UI_DONE ? ui_plan_status(plan) : status;
 }
@@ -74,7 +74,10 @@ cmd_plan(int argc, char **argv)
     if (status == UI_GO_ON) {
         int first_host = common.uris ? 1 : MIN(2, argc);
 
-        status = ui_planner_drain(&planner, argc - first_host, argv + first_host);
+        if (common.uris && argc > 1 && g_str_has_suffix(argv[1], ".json"))
+            status = ui_fail(UI_USAGE, "both a file and -c are given");
+        else
+            status = ui_planner_drain(&planner, argc - first_host, argv + first_host);
         if (status == UI_DONE)
             status = plan_cluster(&common, &watch, &planner,
                                   first_host > 1 ? argv[1] : NULL);

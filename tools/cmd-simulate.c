@@ -97,7 +97,7 @@ simulate_one(simulation *s, const char *plan_path)
     if (imig_plan_check(plan, s->cluster, &error) != IMIG_OK)
         return ui_fail_error("the plan does not fit the cluster", error);
     if (human) {
-        ui_print_plan(plan, s->cluster, s->planner.explain);
+        ui_print_plan(plan, s->cluster, &s->planner);
         putchar('\n');
     }
     status = simulate_replay(s, plan, human, &run);

@@ -128,6 +128,9 @@ find_columns(table *t)
 {
     uint64_t seen = 0;
 
+    if (t->width == 1 && strchr(t->cells->pdata[0], ';'))
+        return ui_fail(UI_USAGE, "%s: cells stand behind \",\", not \";\", and numbers have a point",
+                       t->path);
     t->kind = g_new0(const struct column *, t->width);
     t->errors = g_new0(GArray *, t->width);
     for (guint c = 0; c < t->width; c++) {
@@ -201,8 +204,10 @@ predict_row(const table *t, guint row, imig_cost *cost)
 
         /* An empty cell is a value that is absent. */
         if (*cell != '\0' && !read_cell(t->kind[c], cell, &profile))
-            return ui_fail(UI_USAGE, "%s: row %u: %s: \"%s\" is no such value", t->path, row,
-                           t->kind[c]->name, cell);
+            return ui_fail(UI_USAGE, "%s: row %u: %s: \"%s\" is no %s", t->path, row,
+                           t->kind[c]->name, cell,
+                           t->kind[c]->kind == NUMBER || t->kind[c]->kind == MEASURED
+                               ? "number such as 1250000, 1.25e6 or 0.3" : "such name");
     }
     if (imig_predict(&profile, cost, &error) != IMIG_OK)
         return ui_fail_error(ui_text("%s: row %u", t->path, row), error);
@@ -259,7 +264,10 @@ add_number(GString *line, double value)
 {
     char text[G_ASCII_DTOSTR_BUF_SIZE];
 
-    add_cell(line, isfinite(value) ? g_ascii_formatd(text, sizeof text, "%.10g", value) : "");
+    /* Bytes without an exponent: not every spreadsheet reads one. */
+    add_cell(line, isfinite(value) ? g_ascii_formatd(text, sizeof text, fabs(value) < 1e9 ? "%.10g"
+                                                                                        : "%.0f",
+                                                     value) : "");
 }
 
 static void
@@ -336,8 +344,8 @@ predict_rows(table *t, gboolean json)
     status = ui_write("-", out->str, out->len);
     for (guint c = 0; c < t->width && status == UI_DONE; c++)
         if (t->errors[c] && t->errors[c]->len > 0)
-            fprintf(stderr, "%s: %u rows measured, error p50 %.1f %%, p90 %.1f %%\n",
-                    t->kind[c]->name, t->errors[c]->len, 100 * quantile(t->errors[c], 0.5),
+            fprintf(stderr, "%s: %u row%s measured, error p50 %.1f %%, p90 %.1f %%\n",
+                    t->kind[c]->name, t->errors[c]->len, t->errors[c]->len == 1 ? "" : "s", 100 * quantile(t->errors[c], 0.5),
                     100 * quantile(t->errors[c], 0.9));
     return status;
 }

@@ -93,10 +93,46 @@ ui_resolve_vm(imig_connection *connection, const char *text, char **id)
         return status;
     index = imig_cluster_find_vm(cluster, text);
     if (index == IMIG_NO_INDEX)
-        return ui_fail(UI_USAGE, "no VM \"%s\", or several have this name", text);
+        return ui_fail_vm(cluster, text);
     imig_cluster_get_vm(cluster, index, &vm, NULL);
     *id = g_strdup(vm.id);
     return UI_DONE;
+}
+
+/* As many as have the name. */
+static int
+fail_name(const char *what, const char *text, uint32_t named)
+{
+    return named > 1 ? ui_fail(UI_USAGE, "%u %ss are named \"%s\"; say the id", named, what, text)
+                     : ui_fail(UI_USAGE, "no %s \"%s\"", what, text);
+}
+
+int
+ui_fail_vm(const imig_cluster *cluster, const char *text)
+{
+    uint32_t named = 0;
+
+    for (uint32_t v = 0; v < imig_cluster_vm_count(cluster); v++) {
+        imig_vm_info vm = IMIG_VM_INFO_INIT;
+
+        imig_cluster_get_vm(cluster, v, &vm, NULL);
+        named += g_str_equal(vm.name, text);
+    }
+    return fail_name("VM", text, named);
+}
+
+int
+ui_fail_host(const imig_cluster *cluster, const char *text)
+{
+    uint32_t named = 0;
+
+    for (uint32_t h = 0; h < imig_cluster_host_count(cluster); h++) {
+        imig_host_info host = IMIG_HOST_INFO_INIT;
+
+        imig_cluster_get_host(cluster, h, &host, NULL);
+        named += g_str_equal(host.name, text);
+    }
+    return fail_name("host", text, named);
 }
 
 int32_t *

@@ -12,6 +12,7 @@ static const GOptionArg arg_of_kind[] = {
     [UI_BYTES] = G_OPTION_ARG_FILENAME,   [UI_BYTES0] = G_OPTION_ARG_FILENAME,
     [UI_RATE] = G_OPTION_ARG_FILENAME,    [UI_RATE0] = G_OPTION_ARG_FILENAME,
     [UI_SECONDS] = G_OPTION_ARG_FILENAME, [UI_COUNT] = G_OPTION_ARG_FILENAME,
+    [UI_COUNT1] = G_OPTION_ARG_FILENAME,
 };
 
 static const char *const rule_of_kind[] = {
@@ -22,15 +23,17 @@ static const char *const rule_of_kind[] = {
     [UI_RATE0] = "a rate such as 20MB/s or 1Gbit/s, or 0",
     [UI_SECONDS] = "a time such as 300ms or 60s",
     [UI_COUNT] = "a whole number",
+    [UI_COUNT1] = "a whole number from 1 on",
 };
 
 static int
 convert(const ui_option *option, const char *text)
 {
-    if (option->kind == UI_COUNT) {
+    if (option->kind >= UI_COUNT) {
         guint64 number;
 
-        if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT64, &number, NULL))
+        if (!g_ascii_string_to_unsigned(text, 10, option->kind == UI_COUNT1, G_MAXINT64, &number,
+                                        NULL))
             return ui_fail(UI_USAGE, "--%s \"%s\" is not %s", option->name, text,
                            rule_of_kind[option->kind]);
         *(int64_t *) option->value = (int64_t) number;
@@ -60,6 +63,17 @@ print_help(GOptionContext *context)
     fputs(text, stdout);
     g_free(text);
     return ui_flush();
+}
+
+/* Of a command that needs none. */
+static int
+refuse_argument(const ui_command *command, const ui_option *options, const char *text)
+{
+    if (g_strcmp0(options[0].name, "connect") != 0)
+        return ui_fail(UI_USAGE, "%s takes no argument \"%s\"; see imig %s --help", command->name,
+                       text, command->name);
+    return ui_fail(UI_USAGE, "%s: -c is missing before \"%s\"; a simulated cluster is "
+                   "-c sim:CLUSTER.json", command->name, text);
 }
 
 int
@@ -103,8 +117,10 @@ ui_parse(const ui_command *command, const ui_option *options, const ui_option *m
         --*argc;
     }
     if (status == UI_GO_ON && (*argc - 1 < command->least || *argc - 1 > command->most))
-        status = ui_fail(UI_USAGE, "usage: imig %s [OPTION...] %s; see imig %s --help",
-                         command->name, command->arguments, command->name);
+        status = command->most == 0
+                     ? refuse_argument(command, options, argv[1])
+                     : ui_fail(UI_USAGE, "usage: imig %s [OPTION...] %s; see imig %s --help",
+                               command->name, command->arguments, command->name);
     for (size_t i = 0; i < n; i++)
         g_free(texts[i]);
     g_free(texts);

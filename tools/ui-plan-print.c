@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ui.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static void
@@ -43,6 +44,12 @@ class_of(const imig_cluster *cluster, const int32_t *classes, const char *vm)
     return name ? name : "-";
 }
 
+gboolean
+ui_is_predicted(double duration_s)
+{
+    return duration_s > 0;
+}
+
 static void
 print_steps(const imig_plan *plan, const imig_cluster *cluster)
 {
@@ -55,6 +62,7 @@ print_steps(const imig_plan *plan, const imig_cluster *cluster)
 
     for (size_t i = 0; i < imig_plan_step_count(plan); i++) {
         imig_plan_step step = IMIG_PLAN_STEP_INIT;
+        gboolean predicted;
 
         imig_plan_get_step(plan, i, &step, NULL);
         ui_table_add(table, ui_text("%zu", i + 1));
@@ -63,14 +71,17 @@ print_steps(const imig_plan *plan, const imig_cluster *cluster)
         ui_table_add(table, ui_host_name(cluster, step.from));
         ui_table_add(table, ui_host_name(cluster, step.to));
         ui_table_add(table, ui_text("%.1f s", step.start_s));
-        ui_table_add(table, ui_time(step.duration_s));
+        predicted = ui_is_predicted(step.duration_s);
+        ui_table_add(table, ui_time(predicted ? step.duration_s : NAN));
         ui_table_add_coloured(table, step.converges ? UI_PLAIN : UI_RED,
-                              step.converges ? ui_time(step.downtime_s) : "never ends");
-        ui_table_add(table, ui_bytes(step.transferred_bytes));
-        ui_table_add(table, ui_text("%+.2f", step.gain));
+                              !step.converges ? "never ends"
+                                              : ui_time(predicted ? step.downtime_s : NAN));
+        ui_table_add(table, ui_bytes(predicted ? step.transferred_bytes : NAN));
+        ui_table_add(table, predicted ? ui_text("%+.2f", step.gain) : "-");
         ui_table_add(table, step.reason_text);
     }
     ui_table_print(table);
+    puts("\ngain: lost cores more without this step, all others being done; gains do not add up.");
 }
 
 static void
@@ -98,13 +109,50 @@ total_bytes(const imig_plan *plan)
         imig_plan_step step = IMIG_PLAN_STEP_INIT;
 
         imig_plan_get_step(plan, i, &step, NULL);
-        bytes += step.transferred_bytes;
+        bytes += ui_is_predicted(step.duration_s) ? step.transferred_bytes : NAN;
     }
     return bytes;
 }
 
+/* Why there are no steps: a goal is not met where a host is overloaded, nor known to be where a
+   budget ends the search. */
+static void
+print_nothing(const imig_plan *plan, const imig_plan_totals *now, const ui_planner *asked)
+{
+    const char *separator = " within ";
+
+    if (asked->max_moves >= 0 || !isnan(asked->max_bytes)) {
+        printf("Nothing to do");
+        if (asked->max_moves >= 0) {
+            printf("%s--max-moves %" G_GINT64_FORMAT, separator, asked->max_moves);
+            separator = " and ";
+        }
+        if (!isnan(asked->max_bytes))
+            printf("%s--max-bytes %s", separator, ui_bytes(asked->max_bytes));
+        fputs(": ", stdout);
+    } else if (now->overloaded_hosts > 0) {
+        printf("Nothing worth doing for goal %s: ", imig_plan_goal(plan));
+    } else {
+        printf("Nothing worth doing: goal %s is met with ", imig_plan_goal(plan));
+    }
+    printf("%s lost cores, the busiest host at %s CPU, %u host%s overloaded.\n",
+           ui_cores(now->loss), ui_percent(now->cpu_max), now->overloaded_hosts,
+           now->overloaded_hosts == 1 ? "" : "s");
+}
+
+static void
+print_remainder(const imig_plan_totals *after, const imig_plan_summary *summary)
+{
+    double left = after->contention + summary->migration_loss;
+
+    printf("\nThe migrations themselves lose %.4f cores, averaged over the horizon.  With what "
+           "contention is\nleft that is %.3f; no plan can get below %.3f, so another might save "
+           "%.1f %% of it at the very most.\n", summary->migration_loss, left,
+           summary->loss_bound, summary->gap_ratio * 100);
+}
+
 void
-ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, gboolean all)
+ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_planner *planner)
 {
     imig_plan_totals before = IMIG_PLAN_TOTALS_INIT, after = IMIG_PLAN_TOTALS_INIT;
     imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
@@ -113,19 +161,16 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, gboolean all)
     imig_plan_get_totals(plan, &before, &after, NULL);
     imig_plan_get_summary(plan, &summary, NULL);
     if (steps == 0 && summary.complete) {
-        printf("Nothing worth doing: goal %s is met with %s lost cores, the busiest host at %s CPU,"
-               " %u hosts overloaded.\n", imig_plan_goal(plan), ui_cores(before.loss),
-               ui_percent(before.cpu_max), before.overloaded_hosts);
+        print_nothing(plan, &before, planner);
     } else {
         printf("%sGoal %s, policy %s: %zu migration%s, %s to send, %s in all.%s\n\n",
                ui_colour_on(UI_BOLD), imig_plan_goal(plan), imig_plan_policy(plan), steps,
-               steps == 1 ? "" : "s", ui_bytes(total_bytes(plan)), ui_time(summary.makespan_s),
+               steps == 1 ? "" : "s", ui_bytes(total_bytes(plan)),
+               ui_time(steps == 0 || ui_is_predicted(summary.makespan_s) ? summary.makespan_s
+                                                                         : NAN),
                ui_colour_off());
         print_totals(&before, &after);
-        printf("\nThe migrations themselves lose %.4f cores over the horizon.  With contention that"
-               " is %.3f;\nproven is that no plan leaves less than %.3f, a gap of %.1f %%.\n",
-               summary.migration_loss, after.contention + summary.migration_loss,
-               summary.loss_bound, summary.gap_ratio * 100);
+        print_remainder(&after, &summary);
         if (steps > 0) {
             putchar('\n');
             print_steps(plan, cluster);
@@ -134,7 +179,7 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, gboolean all)
     if (!summary.complete)
         printf("\n%sThe goal cannot be reached whole%s\n", ui_colour_on(UI_YELLOW),
                kept > 0 ? ":" : ".");
-    if (kept > 0 && (all || !summary.complete)) {
+    if (kept > 0 && (planner->explain || !summary.complete)) {
         if (summary.complete)
             putchar('\n');
         print_kept(plan, cluster);

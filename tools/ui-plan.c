@@ -71,9 +71,9 @@ ui_planner_init(ui_planner *p)
         { "bandwidth", 0, UI_RATE, &p->bandwidth, "RATE", "cap of each migration" },
         { "downtime-limit", 0, UI_SECONDS, &p->downtime_limit_s, "TIME",
           "of each migration (300ms)" },
-        { "concurrency", 0, UI_COUNT, &p->concurrency, "N",
+        { "concurrency", 0, UI_COUNT1, &p->concurrency, "N",
           "migrations out of and into each host at a time (1)" },
-        { "max-parallel", 0, UI_COUNT, &p->max_parallel, "N", "migrations in all at a time" },
+        { "max-parallel", 0, UI_COUNT1, &p->max_parallel, "N", "migrations in all at a time" },
         { "explain", 0, UI_FLAG, &p->explain, NULL, "a reason for every VM that stays, too" },
         UI_OPTION_END,
     };
@@ -160,6 +160,23 @@ load_affinity(const char *path, imig_affinity **affinity)
     return status;
 }
 
+/* What is known here beside the library is what the names are. */
+static int
+check_options(const ui_planner *p, const char *policy)
+{
+    if (p->goal && find_name(imig_plan_goal_name, p->goal) < 0)
+        return ui_fail(UI_USAGE, "no goal \"%s\"; there are %s", p->goal, p->goal_help);
+    if (policy && find_name(imig_plan_policy_name, policy) < 0)
+        return ui_fail(UI_USAGE, "no policy \"%s\"; there are %s", policy, p->policy_help);
+    if (p->order_policy && find_name(imig_order_policy_name, p->order_policy) < 0)
+        return ui_fail(UI_USAGE, "no --order-policy \"%s\"; %s", p->order_policy,
+                       p->order_policy_help);
+    if (p->threshold > 10)
+        return ui_fail(UI_USAGE, "--threshold %g is a ratio, not per cent: 80 %% is 0.8",
+                       p->threshold);
+    return UI_DONE;
+}
+
 int
 ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *cluster,
              const char *policy, imig_plan **plan)
@@ -169,9 +186,11 @@ ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *c
     g_autoptr(GArray) drain = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     imig_error *error = NULL;
 
-    read_numbers(p, &options);
     options.goal = p->goal;
     options.policy = policy ? policy : p->policy;
+    if (check_options(p, options.policy) != UI_DONE)
+        return UI_USAGE;
+    read_numbers(p, &options);
     options.order_policy = p->order_policy;
     options.seed = (uint64_t) MAX(common->seed, 0);
     if (p->order_by && (options.order_by = find_name(order_by_name, p->order_by)) < 0)
@@ -188,7 +207,7 @@ ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *c
         uint32_t index = ui_find_host(cluster, *host);
 
         if (index == IMIG_NO_INDEX)
-            return ui_fail(UI_USAGE, "no host \"%s\" to drain", *host);
+            return ui_fail_host(cluster, *host);
         g_array_append_val(drain, index);
     }
     options.drain = (const uint32_t *) (void *) drain->data;

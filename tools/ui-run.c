@@ -127,6 +127,7 @@ ui_measure(const imig_run *run, const imig_plan *plan, ui_measured *into)
     *into = (ui_measured) { 0 };
     for (size_t i = 0; i < imig_plan_step_count(plan); i++) {
         imig_step_report report = IMIG_STEP_REPORT_INIT;
+        gboolean predicted;
 
         imig_run_get_step(run, i, &report, NULL);
         if (report.state != IMIG_STEP_DONE)
@@ -136,9 +137,10 @@ ui_measure(const imig_run *run, const imig_plan *plan, ui_measured *into)
         into->downtime_s += report.measured_downtime_s;
         into->worst_downtime_s = fmax(into->worst_downtime_s, report.measured_downtime_s);
         into->bytes += report.measured_bytes;
-        into->predicted_s += report.predicted_s;
-        into->predicted_downtime_s += report.predicted_downtime_s;
-        into->predicted_bytes += report.predicted_bytes;
+        predicted = ui_is_predicted(report.predicted_s);
+        into->predicted_s += predicted ? report.predicted_s : NAN;
+        into->predicted_downtime_s += predicted ? report.predicted_downtime_s : NAN;
+        into->predicted_bytes += predicted ? report.predicted_bytes : NAN;
     }
 }
 
@@ -152,7 +154,8 @@ static const char *const state_names[] = {
 static const char *
 error_text(double predicted, double measured)
 {
-    return measured > 0 ? ui_text("%+.1f %%", (predicted / measured - 1) * 100) : "-";
+    return measured > 0 && isfinite(predicted) ? ui_text("%+.1f %%", (predicted / measured - 1) * 100)
+                                               : "-";
 }
 
 static void
@@ -180,6 +183,8 @@ ui_print_run(const imig_run *run, const imig_plan *plan, const imig_cluster *clu
 
         imig_run_get_step(run, i, &r, NULL);
         done = r.state == IMIG_STEP_DONE && r.present != 0;
+        if (!ui_is_predicted(r.predicted_s))
+            r.predicted_s = r.predicted_downtime_s = r.predicted_bytes = NAN;
         ui_table_add(table, ui_vm_name(cluster, r.vm));
         ui_table_add(table, ui_host_name(cluster, r.from));
         ui_table_add(table, ui_host_name(cluster, r.to));
@@ -206,7 +211,8 @@ ui_print_run(const imig_run *run, const imig_plan *plan, const imig_cluster *clu
 static json_t *
 compared(double predicted, double measured, gboolean is_measured)
 {
-    return json_pack("{s:f, s:o}", "predicted", predicted, "measured",
+    return json_pack("{s:o, s:o}", "predicted",
+                     isfinite(predicted) ? json_real(predicted) : json_null(), "measured",
                      is_measured ? json_real(measured) : json_null());
 }
 
@@ -222,6 +228,8 @@ ui_run_figures(const imig_run *run, const imig_plan *plan)
 
         imig_run_get_step(run, i, &r, NULL);
         done = r.state == IMIG_STEP_DONE && r.present != 0;
+        if (!ui_is_predicted(r.predicted_s))
+            r.predicted_s = r.predicted_downtime_s = r.predicted_bytes = NAN;
         json_array_append_new(steps, json_pack(
             "{s:s, s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:o, s:o, s:o}",
             "vm", r.vm, "from", r.from, "to", r.to, "state", state_names[r.state], "message",

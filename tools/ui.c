@@ -36,15 +36,23 @@ ui_fail(int status, const char *format, ...)
 }
 
 int
-ui_fail_error(const char *prefix, imig_error *error)
+ui_status_of(const imig_error *error)
 {
     int code = imig_error_code(error);
 
-    say_no(prefix, imig_error_message(error));
-    imig_error_free(error);
     return code == IMIG_ERR_ARGUMENT || code == IMIG_ERR_SYNTAX || code == IMIG_ERR_INVALID
                    || code == IMIG_ERR_NOT_FOUND
                ? UI_USAGE : UI_FAILED;
+}
+
+int
+ui_fail_error(const char *prefix, imig_error *error)
+{
+    int status = ui_status_of(error);
+
+    say_no(prefix, imig_error_message(error));
+    imig_error_free(error);
+    return status;
 }
 
 static int
@@ -94,6 +102,7 @@ int
 ui_write(const char *path, const char *text, size_t length)
 {
     GError *error = NULL;
+    const char *reason;
     int status;
 
     if (g_str_equal(path, "-")) {
@@ -116,7 +125,9 @@ ui_write(const char *path, const char *text, size_t length)
     if (g_file_set_contents_full(path, text, (gssize) length, G_FILE_SET_CONTENTS_CONSISTENT, 0666,
                                  &error))
         return UI_DONE;
-    status = ui_fail(UI_FAILED, "%s", error->message);
+    /* It speaks of the temporary file; the reason comes last. */
+    reason = strrchr(error->message, ':');
+    status = ui_fail(UI_FAILED, "%s%s", path, reason ? reason : "");
     g_error_free(error);
     return status;
 }
@@ -143,6 +154,10 @@ ui_connect(char *const *uris, imig_connection **connection)
 
     if (!uris || !uris[0])
         return ui_fail(UI_USAGE, "no hypervisor given; name one with -c URI");
+    for (char *const *uri = uris; *uri; uri++)
+        if (!strchr(*uri, ':'))
+            return ui_fail(UI_USAGE, "-c %s: a URI begins with a scheme; a simulated cluster is "
+                           "-c sim:%s", *uri, *uri);
     if (imig_connect(context, (const char *const *) uris, g_strv_length((char **) uris),
                      connection, &error) == IMIG_OK)
         return UI_DONE;

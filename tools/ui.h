@@ -31,8 +31,10 @@ enum {
 /* "imig: ..." on stderr, in one line; returns status. */
 int ui_fail(int status, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/* The same for an error of the library, behind "prefix: " where prefix is not NULL; frees it.
-   Wrong input is UI_USAGE, all else UI_FAILED. */
+/* Wrong input is UI_USAGE, all else UI_FAILED. */
+int ui_status_of(const imig_error *error);
+
+/* ui_fail() with what the library says, behind "prefix: " where prefix is not NULL; frees it. */
 int ui_fail_error(const char *prefix, imig_error *error);
 
 /* A whole file, or standard input for "-". */
@@ -66,6 +68,7 @@ typedef enum ui_kind {
     UI_RATE0,   /* double, >= 0 */
     UI_SECONDS, /* double, > 0 */
     UI_COUNT,   /* int64_t, >= 0 */
+    UI_COUNT1,  /* int64_t, >= 1 */
 } ui_kind;
 
 typedef struct ui_option {
@@ -173,8 +176,12 @@ int ui_resolve_vm(imig_connection *connection, const char *text, char **id);
 /* [vm_count] classes; g_free() them. */
 int32_t *ui_classes(const imig_cluster *cluster);
 
-/* Index of a host by id, or by a name that only it has; IMIG_NO_INDEX. */
+/* Index by id, or by a name that only one has; IMIG_NO_INDEX. */
 uint32_t ui_find_host(const imig_cluster *cluster, const char *text);
+
+/* Why there is no such index: nobody has this name, or several have; UI_USAGE. */
+int ui_fail_vm(const imig_cluster *cluster, const char *text);
+int ui_fail_host(const imig_cluster *cluster, const char *text);
 const char *ui_vm_name(const imig_cluster *cluster, const char *id);
 const char *ui_host_name(const imig_cluster *cluster, const char *id);
 
@@ -215,8 +222,11 @@ int ui_make_plan(const ui_planner *planner, const ui_common *common, const imig_
 /* limits: those that were not given become the plan's own. */
 int ui_load_plan(const char *path, ui_planner *limits, imig_plan **plan);
 
-/* cluster: NULL, or the one the plan was made from.  all: every VM that stays, with its reason. */
-void ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, gboolean all);
+/* cluster: NULL, or the one the plan was made from.  planner: what was asked for. */
+void ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_planner *planner);
+
+/* A plan written by hand need not predict anything. */
+gboolean ui_is_predicted(double duration_s);
 
 /* UI_DONE, or UI_PARTIAL where the goal cannot be reached whole. */
 int ui_plan_status(const imig_plan *plan);
@@ -227,7 +237,7 @@ int ui_plan_status(const imig_plan *plan);
 typedef struct ui_measured {
     size_t done;
     double time_s, downtime_s, worst_downtime_s, bytes;             /* measured */
-    double predicted_s, predicted_downtime_s, predicted_bytes;      /* of the same steps */
+    double predicted_s, predicted_downtime_s, predicted_bytes; /* NaN: not of all of them */
 } ui_measured;
 
 void ui_execute_options(const ui_planner *planner, imig_execute_options *options);
