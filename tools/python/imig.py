@@ -19,8 +19,8 @@ from collections import namedtuple
 from ctypes import (POINTER, byref, c_char_p, c_double, c_int, c_int32, c_size_t, c_uint32,
                     c_uint64, c_void_p)
 
-__all__ = ["Affinity", "Cluster", "ImigError", "Plan", "WORKLOADS", "load", "order",
-           "order_pairs", "plan", "predict", "predict_sequence", "version"]
+__all__ = ["Affinity", "Cluster", "ImigError", "Plan", "WORKLOADS", "library_path", "load",
+           "order", "order_pairs", "plan", "predict", "predict_sequence", "version"]
 
 NO_HOST = 0xFFFFFFFF
 WORKLOADS = ("idle", "cpu", "disk-io", "memory-dirty", "web-server", "net-receive")
@@ -189,12 +189,18 @@ _CALLS = {
 
 
 def load(path=None):
-    """Load the library: the given file, else an installed one, else one built in this tree."""
+    """Load the library: the given file, else the one installed with this module, else one that
+    the system finds, else one built in this tree."""
     global _library
+    here = os.path.dirname(os.path.abspath(__file__))
+    if path is None and here.endswith(os.path.join("share", "imig", "python")):
+        prefix = os.path.normpath(os.path.join(here, "..", "..", ".."))
+        path = next((found for pattern in ("lib*", os.path.join("lib", "*")) for found in
+                     glob.glob(os.path.join(prefix, pattern, "libimig.so.0"))), None)
     if path is None:
         path = ctypes.util.find_library("imig")
     if path is None:
-        top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+        top = os.path.normpath(os.path.join(here, "..", ".."))
         built = sorted(glob.glob(os.path.join(top, "build*", "lib", "libimig.so.0")) +
                        glob.glob(os.path.join(top, "build*", "*", "lib", "libimig.so.0")))
         if not built:
@@ -273,6 +279,11 @@ def _class(value):
 def version():
     """The version of the library that is running."""
     return _call("version").decode()
+
+
+def library_path():
+    """The file that is loaded, as load() found it."""
+    return (_library or load())._name
 
 
 class _Object:
