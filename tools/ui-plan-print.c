@@ -157,22 +157,26 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
     imig_plan_totals before = IMIG_PLAN_TOTALS_INIT, after = IMIG_PLAN_TOTALS_INIT;
     imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
     size_t steps = imig_plan_step_count(plan), kept = imig_plan_kept_count(plan);
+    gboolean predicted;
 
     imig_plan_get_totals(plan, &before, &after, NULL);
     imig_plan_get_summary(plan, &summary, NULL);
+    predicted = steps == 0 || ui_is_predicted(summary.makespan_s);
     if (steps == 0 && summary.complete) {
         print_nothing(plan, &before, planner);
     } else {
         printf("%sGoal %s, policy %s: %zu migration%s, %s to send, %s in all.%s\n\n",
                ui_colour_on(UI_BOLD), imig_plan_goal(plan), imig_plan_policy(plan), steps,
                steps == 1 ? "" : "s", ui_bytes(total_bytes(plan)),
-               ui_time(steps == 0 || ui_is_predicted(summary.makespan_s) ? summary.makespan_s
-                                                                         : NAN),
+               ui_time(predicted ? summary.makespan_s : NAN),
                ui_colour_off());
-        print_totals(&before, &after);
-        print_remainder(&after, &summary);
+        if (predicted) {
+            print_totals(&before, &after);
+            print_remainder(&after, &summary);
+        }
         if (steps > 0) {
-            putchar('\n');
+            if (predicted)
+                putchar('\n');
             print_steps(plan, cluster);
         }
     }
