@@ -129,8 +129,8 @@ find_columns(table *t)
     uint64_t seen = 0;
 
     if (t->width == 1 && strchr(t->cells->pdata[0], ';'))
-        return ui_fail(UI_USAGE, "%s: cells stand behind \",\", not \";\", and numbers have a point",
-                       t->path);
+        return ui_fail(UI_USAGE, "%s: cells stand behind \",\", not \";\", and numbers have a "
+                       "point", t->path);
     t->kind = g_new0(const struct column *, t->width);
     t->errors = g_new0(GArray *, t->width);
     for (guint c = 0; c < t->width; c++) {
@@ -345,8 +345,8 @@ predict_rows(table *t, gboolean json)
     for (guint c = 0; c < t->width && status == UI_DONE; c++)
         if (t->errors[c] && t->errors[c]->len > 0)
             fprintf(stderr, "%s: %u row%s measured, error p50 %.1f %%, p90 %.1f %%\n",
-                    t->kind[c]->name, t->errors[c]->len, t->errors[c]->len == 1 ? "" : "s", 100 * quantile(t->errors[c], 0.5),
-                    100 * quantile(t->errors[c], 0.9));
+                    t->kind[c]->name, t->errors[c]->len, t->errors[c]->len == 1 ? "" : "s",
+                    100 * quantile(t->errors[c], 0.5), 100 * quantile(t->errors[c], 0.9));
     return status;
 }
 

@@ -154,8 +154,9 @@ static const char *const state_names[] = {
 static const char *
 error_text(double predicted, double measured)
 {
-    return measured > 0 && isfinite(predicted) ? ui_text("%+.1f %%", (predicted / measured - 1) * 100)
-                                               : "-";
+    if (!(measured > 0) || !isfinite(predicted))
+        return "-";
+    return ui_text("%+.1f %%", (predicted / measured - 1) * 100);
 }
 
 static void
