@@ -411,6 +411,20 @@ what_cannot_be_loaded_is_said(void **state)
     imig_context_unref(context);
 }
 
+static void
+what_the_process_has_is_said_once(void **state)
+{
+    imig_context *context = imig_context_new();
+
+    (void) state;
+    assert_int_equal(imig_context_set_process(context, IMIG_PROCESS_HAS_EVENT_LOOP |
+                                              IMIG_PROCESS_QUIET, NULL), IMIG_OK);
+    assert_int_equal(imig_context_set_process(context, UINT64_C(1) << 63, NULL),
+                     IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_context_set_process(NULL, 0, NULL), IMIG_ERR_ARGUMENT);
+    imig_context_unref(context);
+}
+
 #define ROW(table, i, function) \
     (struct CMUnitTest) { .name = table[i].name, .test_func = function, \
                           .initial_state = (void *) &table[i] }
@@ -425,6 +439,7 @@ main(void)
         cmocka_unit_test(null_is_an_argument_error),
         cmocka_unit_test(a_module_is_loaded_by_its_scheme_and_observed),
         cmocka_unit_test(one_module_serves_two_contexts_and_outlives_them),
+        cmocka_unit_test(what_the_process_has_is_said_once),
         cmocka_unit_test(a_hook_hears_its_levels_only),
         cmocka_unit_test(without_a_module_the_scheme_falls_to_libvirt),
     };

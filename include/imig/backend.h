@@ -68,6 +68,19 @@ typedef struct imig_location {
     int32_t reserved; /**< 0 */
 } imig_location;
 
+/**
+ * What becomes of a migration whose rounds no longer shrink.  Travels as `int32_t`.
+ *
+ * With #IMIG_MIGRATE_POST_COPY it is switched to post-copy instead, with
+ * #IMIG_MIGRATE_AUTO_CONVERGE the hypervisor has throttled as far as it can before it counts.  A
+ * backend that cannot watch its rounds knows only the time-out.
+ */
+typedef enum imig_stall_action {
+    IMIG_STALL_ABORT = 0,          /**< give up; the VM stays on the source */
+    IMIG_STALL_RAISE_DOWNTIME = 1, /**< allow a longer downtime, step by step; then give up */
+    IMIG_STALL_GO_ON = 2           /**< until the time-out */
+} imig_stall_action;
+
 /** One live migration to begin. */
 typedef struct imig_migration {
     size_t      size;   /**< sizeof(imig_migration) */
@@ -80,16 +93,20 @@ typedef struct imig_migration {
     double      bandwidth_bytes_per_s; /**< 0: no cap */
     double      downtime_limit_s;      /**< 0: the hypervisor's own */
     double      timeout_s;             /**< give up and stay on the source after it; 0: never */
+    double      max_downtime_s; /**< #IMIG_STALL_RAISE_DOWNTIME goes no further; 0: 10 s */
+    int32_t     on_stall;       /**< an #imig_stall_action */
+    int32_t     reserved;       /**< 0 */
 } imig_migration;
 
 #define IMIG_MIGRATE_COPY_DISKS    (UINT64_C(1) << 0) /**< copy disks that are not shared */
 #define IMIG_MIGRATE_UNSAFE        (UINT64_C(1) << 1) /**< even where it is called unsafe */
 #define IMIG_MIGRATE_AUTO_CONVERGE (UINT64_C(1) << 2) /**< throttle the VM until it converges */
 #define IMIG_MIGRATE_POST_COPY     (UINT64_C(1) << 3) /**< switch to post-copy where it does not */
+#define IMIG_MIGRATE_ENCRYPT       (UINT64_C(1) << 4) /**< TLS for the memory and the disks, too */
 
 /** Nothing set. */
 #define IMIG_MIGRATION_INIT { sizeof(imig_migration), 0, NULL, NULL, NULL, NULL, NULL, \
-    0.0, 0.0, 0.0 }
+    0.0, 0.0, 0.0, 0.0, 0, 0 }
 
 /** How far a job is.  Travels as `int32_t`. */
 typedef enum imig_job_state {
@@ -275,7 +292,14 @@ typedef struct imig_module_api {
     void (*log)(void *log_data, int32_t level, const char *line);
     /** First argument of `log`. */
     void *log_data;
+    /** IMIG_PROCESS_*, as imig_context_set_process() said before the module was loaded. */
+    uint64_t process;
 } imig_module_api;
+
+#define IMIG_PROCESS_HAS_EVENT_LOOP (UINT64_C(1) << 0) /**< the program runs libvirt's event loop
+                                                            itself; modules start none */
+#define IMIG_PROCESS_QUIET          (UINT64_C(1) << 1) /**< modules may keep hypervisor libraries
+                                                            from printing, for the whole process */
 
 /**
  * What a module exports as `imig_backend_entry`.

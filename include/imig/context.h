@@ -59,6 +59,24 @@ IMIG_EXPORT int imig_context_set_module_directory(imig_context *context, const c
                                                   imig_error **error);
 
 /**
+ * Say what a module may take for granted about the process.
+ *
+ * Some hypervisor libraries have process-wide parts.  Without a word here a module for libvirt
+ * registers libvirt's default event loop and runs it on a thread of its own (keepalive needs one),
+ * and leaves the process-wide error handler as it is: unless the program has set one, libvirt
+ * prints some errors on stderr.
+ *
+ * @param context    not NULL
+ * @param process    IMIG_PROCESS_*
+ * @param[out] error set on failure; may be NULL
+ * @threads{not while another thread connects with @p context}
+ * @retval IMIG_OK            counts for modules that are loaded from now on
+ * @retval IMIG_ERR_ARGUMENT  @p context is NULL, or an unknown bit
+ */
+IMIG_EXPORT int imig_context_set_process(imig_context *context, uint64_t process,
+                                         imig_error **error);
+
+/**
  * Register a backend of the calling program.
  *
  * @param context    not NULL

@@ -76,7 +76,8 @@ typedef struct imig_execute_options {
     uint32_t concurrency;    /**< migrations out of and into each host at a time; default 1 */
     uint32_t max_parallel;   /**< migrations in all at a time; default no limit */
     uint32_t retries;        /**< further attempts at a step that failed; default 1 */
-    uint32_t reserved;       /**< 0 */
+    int32_t  on_stall;       /**< an #imig_stall_action, where rounds no longer shrink */
+    double   max_downtime_s; /**< of #IMIG_STALL_RAISE_DOWNTIME, > 0; default 10 */
 } imig_execute_options;
 
 #define IMIG_EXECUTE_HAS_POLL           (UINT64_C(1) << 0) /**< `poll_s` */
@@ -86,10 +87,11 @@ typedef struct imig_execute_options {
 #define IMIG_EXECUTE_HAS_CONCURRENCY    (UINT64_C(1) << 4) /**< `concurrency` */
 #define IMIG_EXECUTE_HAS_MAX_PARALLEL   (UINT64_C(1) << 5) /**< `max_parallel` */
 #define IMIG_EXECUTE_HAS_RETRIES        (UINT64_C(1) << 6) /**< `retries` */
+#define IMIG_EXECUTE_HAS_MAX_DOWNTIME   (UINT64_C(1) << 7) /**< `max_downtime_s` */
 
 /** All defaults. */
 #define IMIG_EXECUTE_OPTIONS_INIT { sizeof(imig_execute_options), 0, 0, NULL, NULL, NULL, \
-    0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0 }
+    0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0.0 }
 
 /** What became of a plan; opaque. */
 typedef struct imig_run imig_run;

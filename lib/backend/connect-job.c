@@ -4,9 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static const uint64_t MIGRATE_FLAGS = IMIG_MIGRATE_COPY_DISKS | IMIG_MIGRATE_UNSAFE |
-    IMIG_MIGRATE_AUTO_CONVERGE | IMIG_MIGRATE_POST_COPY;
-
 /* A migration that was begun; its number here is not its number at the backend. */
 typedef struct job {
     int64_t number;
@@ -18,13 +15,20 @@ typedef struct job {
 static int
 check_migration(const imig_migration *m, imig_error **error)
 {
-    const double limits[] = { m->bandwidth_bytes_per_s, m->downtime_limit_s, m->timeout_s };
-    static const char *const names[] = { "bandwidth_bytes_per_s", "downtime_limit_s", "timeout_s" };
+    const double limits[] = {
+        m->bandwidth_bytes_per_s, m->downtime_limit_s, m->timeout_s, m->max_downtime_s,
+    };
+    static const char *const names[] = {
+        "bandwidth_bytes_per_s", "downtime_limit_s", "timeout_s", "max_downtime_s",
+    };
 
     if (!m->vm || !m->to)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "migration.%s is NULL", m->vm ? "to" : "vm");
-    if (m->flags & ~MIGRATE_FLAGS)
+    if (m->flags & ~IMIG__MIGRATE_FLAGS)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "migration.flags: an unknown flag");
+    if (m->on_stall < IMIG_STALL_ABORT || m->on_stall > IMIG_STALL_GO_ON)
+        return imig__fail(error, IMIG_ERR_ARGUMENT,
+                          "migration.on_stall: %d is no imig_stall_action", m->on_stall);
     for (size_t i = 0; i < G_N_ELEMENTS(limits); i++)
         if (!(limits[i] >= 0 && isfinite(limits[i])))
             return imig__fail(error, IMIG_ERR_ARGUMENT, "migration.%s: %g: must be finite and >= 0",

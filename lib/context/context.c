@@ -210,6 +210,17 @@ imig_context_set_module_directory(imig_context *context, const char *directory, 
 }
 
 int
+imig_context_set_process(imig_context *context, uint64_t process, imig_error **error)
+{
+    if (!context)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "context is NULL");
+    if (process & ~(IMIG_PROCESS_HAS_EVENT_LOOP | IMIG_PROCESS_QUIET))
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "process: an unknown bit");
+    context->sink->api.process = process;
+    return IMIG_OK;
+}
+
+int
 imig_context_register_backend(imig_context *context, const imig_backend_ops *ops,
                               imig_error **error)
 {

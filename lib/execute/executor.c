@@ -144,6 +144,8 @@ begin(struct runner *r, struct running *job)
     migration.to = report->to;
     migration.bandwidth_bytes_per_s = r->options.bandwidth_bytes_per_s;
     migration.downtime_limit_s = r->options.downtime_limit_s;
+    migration.on_stall = r->options.on_stall;
+    migration.max_downtime_s = r->options.max_downtime_s;
     migration.timeout_s = r->options.set & IMIG_EXECUTE_HAS_TIMEOUT
                               ? r->options.timeout_s : fmax(60, 4 * report->predicted_s);
     report->attempts++;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backend/connect-priv.h"
 #include "execute/run-priv.h"
 
 #include <math.h>
 
 static const uint64_t OPTION_BITS = IMIG_EXECUTE_HAS_POLL | IMIG_EXECUTE_HAS_BANDWIDTH |
     IMIG_EXECUTE_HAS_DOWNTIME_LIMIT | IMIG_EXECUTE_HAS_TIMEOUT | IMIG_EXECUTE_HAS_CONCURRENCY |
-    IMIG_EXECUTE_HAS_MAX_PARALLEL | IMIG_EXECUTE_HAS_RETRIES;
-static const uint64_t MIGRATE_FLAGS = IMIG_MIGRATE_COPY_DISKS | IMIG_MIGRATE_UNSAFE |
-    IMIG_MIGRATE_AUTO_CONVERGE | IMIG_MIGRATE_POST_COPY;
+    IMIG_EXECUTE_HAS_MAX_PARALLEL | IMIG_EXECUTE_HAS_RETRIES | IMIG_EXECUTE_HAS_MAX_DOWNTIME;
 
 static gboolean
 is_positive(double value)
@@ -24,7 +23,7 @@ imig__run_read_options(imig_execute_options *into, const imig_execute_options *o
 
     if (code != IMIG_OK)
         return code;
-    if (into->set & ~OPTION_BITS || into->flags & ~MIGRATE_FLAGS)
+    if (into->set & ~OPTION_BITS || into->flags & ~IMIG__MIGRATE_FLAGS)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "execute options: an unknown bit");
     if (!(into->set & IMIG_EXECUTE_HAS_POLL))
         into->poll_s = 0.5;
@@ -42,6 +41,13 @@ imig__run_read_options(imig_execute_options *into, const imig_execute_options *o
         return imig__fail(error, IMIG_ERR_ARGUMENT, "bandwidth_bytes_per_s is not above 0");
     if (into->set & IMIG_EXECUTE_HAS_DOWNTIME_LIMIT && !is_positive(into->downtime_limit_s))
         return imig__fail(error, IMIG_ERR_ARGUMENT, "downtime_limit_s is not above 0");
+    if (!(into->set & IMIG_EXECUTE_HAS_MAX_DOWNTIME))
+        into->max_downtime_s = 0;
+    else if (!is_positive(into->max_downtime_s))
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "max_downtime_s is not above 0");
+    if (into->on_stall < IMIG_STALL_ABORT || into->on_stall > IMIG_STALL_GO_ON)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "on_stall: %d is no imig_stall_action",
+                          into->on_stall);
     if (into->set & IMIG_EXECUTE_HAS_TIMEOUT && !is_positive(into->timeout_s))
         return imig__fail(error, IMIG_ERR_ARGUMENT, "timeout_s is not above 0");
     if (into->concurrency == 0)
