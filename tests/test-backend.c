@@ -5,6 +5,8 @@
  *
  *     test-backend [URI]...        or  IMIG_TEST_URIS="URI URI" test-backend
  *
+ * IMIG_TEST_AGENT is the `imig` that serves agent:URI; without it, the one in PATH.
+ *
  * All URIs make one connection.  Without one, a simulated cluster.  On real hypervisors a VM that
  * can be migrated there and back is needed for the second half; where there is none, it is skipped.
  */
@@ -31,11 +33,15 @@ static struct {
 static int
 connect_all(void **state)
 {
+    const char *command[] = { g_getenv("IMIG_TEST_AGENT"), "agent", NULL };
+    imig_agent_options agent = IMIG_AGENT_OPTIONS_INIT;
     imig_context *context = imig_context_new();
     imig_error *error = NULL;
     int code;
 
     (void) state;
+    agent.command = command[0] ? command : NULL;
+    assert_int_equal(imig_context_set_agent(context, &agent, NULL), IMIG_OK);
     code = imig_connect(context, (const char *const *) uris, g_strv_length(uris), &connection,
                         &error);
     if (code != IMIG_OK)
@@ -355,7 +361,7 @@ a_cancelled_vm_runs_on_one_host_still(void **state)
     wait_for(0.2);
     assert_int_equal(imig_connection_cancel(connection, number, NULL), IMIG_OK);
     job = end(number);
-    if (g_str_has_prefix(uris[0], "sim:"))
+    if (g_str_has_prefix(uris[0], "sim:") || g_str_has_prefix(uris[0], "agent:sim:"))
         assert_int_equal(job.state, IMIG_JOB_CANCELLED);
     if (job.state == IMIG_JOB_DONE) { /* it was faster, as it may be */
         assert_runs_on(mobile.to);
