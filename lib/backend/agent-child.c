@@ -17,13 +17,13 @@ enum { PIECE = 1 << 16, KEPT_ROOM = 1 << 20, NAP_US = 2000 };
 void
 imig__agent_child_init(imig__agent_child *child)
 {
-    *child = (imig__agent_child) { .pid = 0, .fd = -1, .line = g_string_new(NULL) };
+    *child = (imig__agent_child) { .pid = 0, .fd = -1, .input = g_string_new(NULL) };
 }
 
 void
 imig__agent_child_clear(imig__agent_child *child)
 {
-    g_string_free(child->line, TRUE);
+    g_string_free(child->input, TRUE);
 }
 
 /* In the child, between fork and exec: only calls that are safe there. */
@@ -101,7 +101,7 @@ imig__agent_child_send(imig__agent_child *child, const char *text, size_t length
     return IMIG_OK;
 }
 
-/* Appends what there is to the line. */
+/* Appends what there is to the input. */
 static int
 receive_piece(imig__agent_child *child, int64_t until_us)
 {
@@ -115,8 +115,20 @@ receive_piece(imig__agent_child *child, int64_t until_us)
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
         return IMIG_ERR_IO;
     if (got > 0)
-        g_string_append_len(child->line, piece, got);
+        g_string_append_len(child->input, piece, got);
     return IMIG_OK;
+}
+
+/* Takes the line that was dealt with off the input. */
+static void
+pass_over(imig__agent_child *child)
+{
+    g_string_erase(child->input, 0, (gssize) child->length);
+    child->length = 0;
+    if (child->input->len == 0 && child->input->allocated_len > KEPT_ROOM) {
+        g_string_free(child->input, TRUE);
+        child->input = g_string_new(NULL);
+    }
 }
 
 int
@@ -124,23 +136,21 @@ imig__agent_child_receive(imig__agent_child *child, size_t longest, int64_t unti
 {
     size_t seen = 0;
 
-    if (child->line->allocated_len > KEPT_ROOM) {
-        g_string_free(child->line, TRUE);
-        child->line = g_string_new(NULL);
-    }
-    g_string_truncate(child->line, 0);
+    pass_over(child);
     for (;;) {
-        const char *end;
-        int code = receive_piece(child, until_us);
+        GString *input = child->input;
+        const char *end = memchr(input->str + seen, '\n', input->len - seen);
+        int code;
 
+        seen = input->len;
+        child->length = end ? (size_t) (end + 1 - input->str) : seen;
+        if (child->length > longest)
+            return IMIG_ERR_INVALID;
+        if (end)
+            return IMIG_OK;
+        code = receive_piece(child, until_us);
         if (code != IMIG_OK)
             return code;
-        end = memchr(child->line->str + seen, '\n', child->line->len - seen);
-        seen = child->line->len;
-        if (end) /* whatever comes behind the line was not asked for */
-            return end + 1 == child->line->str + seen ? IMIG_OK : IMIG_ERR_INVALID;
-        if (seen > longest)
-            return IMIG_ERR_INVALID;
     }
 }
 
@@ -185,6 +195,8 @@ imig__agent_child_end(imig__agent_child *child, double grace_s)
     child->pid = 0;
     close(child->fd);
     child->fd = -1;
+    child->length = child->input->len; /* nothing of it is for whoever comes next */
+    pass_over(child);
     if (grace_s > 0 && reap(pid, grace_s, &status))
         return in_words(status);
     kill(-pid, SIGKILL); /* and what it has started: the session is its own */

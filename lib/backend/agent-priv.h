@@ -102,7 +102,8 @@ const char *imig__agent_far_uri(const char *uri);
 typedef struct imig__agent_child {
     GPid pid;      /* 0: none */
     int fd;        /* both ways */
-    GString *line; /* the last one received, or as much of it as there is */
+    GString *input;
+    size_t length; /* of the line that was received, at the beginning of the input */
 } imig__agent_child;
 
 void imig__agent_child_init(imig__agent_child *child);
@@ -111,7 +112,7 @@ void imig__agent_child_init(imig__agent_child *child);
 int imig__agent_child_start(imig__agent_child *child, char **argv, imig_error **error);
 
 /* Moments on the local monotonic clock, in microseconds.  IMIG_ERR_TIMEOUT: not in time;
-   IMIG_ERR_IO: the other end is closed; IMIG_ERR_INVALID: more than one line, or a longer one. */
+   IMIG_ERR_IO: the other end is closed; IMIG_ERR_INVALID: the line is longer than that. */
 int imig__agent_child_send(imig__agent_child *child, const char *text, size_t length,
                            int64_t until_us);
 int imig__agent_child_receive(imig__agent_child *child, size_t longest, int64_t until_us);

@@ -103,11 +103,12 @@ static int
 lose_for(agent *a, const char *what, imig_error *rule, imig_error **error)
 {
     char quoted[IMIG__QUOTE_LENGTH], *reason;
+    char *line = g_strndup(a->child.input->str, MIN(a->child.length, IMIG__QUOTE_LENGTH));
     int code;
 
-    g_strdelimit(a->child.line->str, "\n", '\0');
-    reason = g_strdup_printf("%s, in %s", rule ? imig_error_message(rule) : "too much at a time",
-                             imig__quote(a->child.line->str, quoted));
+    reason = g_strdup_printf("%s, in %s", rule ? imig_error_message(rule) : "too long a line",
+                             imig__quote(g_strchomp(line), quoted));
+    g_free(line);
     code = lose(a, what, IMIG_ERR_INVALID, reason, error);
     g_free(reason);
     imig_error_free(rule);
@@ -136,7 +137,7 @@ take_greeting(agent *a, imig_error **error)
 {
     imig__agent_greeting greeting;
     imig_error *rule = NULL;
-    int code = imig__agent_read_greeting(a->child.line->str, a->child.line->len, &greeting, &rule);
+    int code = imig__agent_read_greeting(a->child.input->str, a->child.length, &greeting, &rule);
 
     if (code != IMIG_OK) {
         code = lose_for(a, "open", rule, error);
@@ -213,7 +214,7 @@ take_reply(agent *a, const imig__agent_request *request, imig__agent_reply *repl
 {
     const char *what = imig__agent_op_names[request->op];
     imig_error *rule = NULL;
-    int code = imig__agent_read_reply(a->child.line->str, a->child.line->len, request->op, reply,
+    int code = imig__agent_read_reply(a->child.input->str, a->child.length, request->op, reply,
                                       &rule);
 
     if (code == IMIG_OK && reply->id != request->id)
