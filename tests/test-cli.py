@@ -142,6 +142,66 @@ class Usage(Case):
                 self.refused(*args, names=names)
 
 
+class Agents(Case):
+    def test_a_process_of_its_own_shows_the_same(self):
+        self.assertEqual(self.ok("status", "-c", f"agent:{self.sim}"),
+                         self.ok("status", "-c", self.sim))
+        self.assertEqual(self.ok("balance", "-c", f"agent:agent:{self.sim}", "--yes"),
+                         self.ok("balance", "-c", self.sim, "--yes"))
+
+    def test_another_machine_is_reached_by_the_transport(self):
+        there = self.write("there", "#!/bin/sh\n"
+                           f'echo "$@" >{self.dir}/words\nexec {IMIG} agent {self.sim}\n')
+        there.chmod(0o755)
+        text = self.ok("status", "-c", "xenctl+ssh://root@node1:22", "--transport",
+                       f"{there} -x 'a  b' %h")
+        self.assertEqual(text, self.ok("status", "-c", self.sim))
+        self.assertEqual((self.dir / "words").read_text(),
+                         "-x a  b ssh://root@node1:22 imig agent xenctl:\n")
+
+    def test_what_goes_wrong_is_one_line(self):
+        for args, status, names in (
+                (("-c", "agent:sim:/none.json"), 2, "agent:sim:/none.json: Failed to open"),
+                (("-c", "agent:"), 2, "no URI follows agent:"),
+                (("-c", "xenctl+ssh://-x"), 2, "[USER@]HOST[:PORT]"),
+                (("-c", "xenctl+ssh://h", "--transport", "ssh h"), 2, "no word has %h"),
+                (("-c", "xenctl+ssh://h", "--transport", "ssh 'h"), 2, "--transport: "),
+                (("-c", "xenctl+ssh://h", "--transport", ""), 2, "--transport: "),
+                (("-c", "xenctl+ssh://h", "--transport", "/none/ssh %h"), 1, "cannot be started"),
+                (("-c", "xenctl+ssh://h", "--transport", "sh -c 'exit 255' %h"), 1,
+                 "xenctl+ssh://h: open: the agent is gone: it ended with status 255"),
+                (("-c", "xenctl+ssh://h", "--transport", "echo hello %h"), 1,
+                 'in "hello h imig agent xenctl:"')):
+            with self.subTest(args=args):
+                self.refused("status", *args, status=status, names=names)
+
+    def test_standard_output_is_for_replies_alone(self):
+        requests = '{"id": 1, "op": "clock"}\n{"id": 2, "op": "sample"}\nnonsense\n'
+        lines = self.ok("agent", self.sim, text=requests).splitlines()
+        self.assertEqual(len(lines), 4)
+        greeting, clock, sample, error = map(json.loads, lines)
+        self.assertEqual((greeting["format"], greeting["clock"]), ("imig-agent/1", "virtual"))
+        self.assertEqual((clock["id"], clock["ok"]), (1, {}))
+        self.assertEqual(len(sample["vms"]), len(sample["counters"]))
+        self.assertEqual(error["error"]["code"], "syntax")
+
+    def test_an_agent_ends_with_its_input_and_on_a_signal(self):
+        for end in ("input", "signal"):
+            process = subprocess.Popen([IMIG, "agent", self.sim], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.assertIn(b"imig-agent/1", process.stdout.readline())
+            if end == "signal":
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(20), 130)
+            process.stdin.close()
+            self.assertEqual(process.wait(20), 0 if end == "input" else 130)
+            rest = process.stdout.read()
+            self.assertEqual(b"cancelled" in rest, end == "signal")
+            self.assertEqual(process.stderr.read(), b"")
+            process.stdout.close()
+            process.stderr.close()
+
+
 class Broken(Case):
     def test_every_broken_document_is_refused(self):
         """tests/data/broken: the line that the library's tests want, exit status 2, no file."""

@@ -29,7 +29,8 @@ serve(const char *uri)
         status = take_output(&fd);
     if (status != UI_DONE)
         return status;
-    signal(SIGPIPE, SIG_IGN); /* where nobody reads any more, the hypervisor is closed all the same */
+    /* Where nobody reads any more, the hypervisor is to be closed all the same. */
+    signal(SIGPIPE, SIG_IGN);
     code = imig_agent_serve(context, uri, STDIN_FILENO, fd, ui_catch_signals(), &error);
     close(fd);
     status = code == IMIG_OK ? UI_DONE

@@ -93,7 +93,7 @@ typedef struct ui_common {
 
 #define UI_COMMON_INIT { NULL, NULL, NULL, 0, 0, -1 }
 #define UI_OPTION_CONNECT(c) { "connect", 'c', UI_TEXTS, &(c)->uris, "URI", \
-    "a hypervisor, may be repeated: sim:FILE, or with a comma migrate=URI, id=NAME" }, \
+    "a hypervisor, may be repeated: sim:FILE, agent:URI; with a comma migrate=URI, id=NAME" }, \
     { "transport", 0, UI_TEXT, &ui_transport, "COMMAND", \
       "how to reach the host of xenctl+ssh://HOST (ssh -T -o BatchMode=yes %h)" }
 #define UI_OPTION_JSON(c) { "json", 0, UI_FLAG, &(c)->json, NULL, "write JSON, for programs" }
