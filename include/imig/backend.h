@@ -132,6 +132,7 @@ typedef struct imig_job {
     int32_t     error_code;        /**< an #imig_errcode where it failed */
     int32_t     reserved;          /**< 0 */
     char        message[256];      /**< why it failed; "" otherwise */
+    int64_t     backend_code;      /**< the hypervisor's own code where it failed; 0: none */
 } imig_job;
 
 #define IMIG_JOB_HAS_DOWNTIME    (UINT64_C(1) << 0) /**< `downtime_s` */
