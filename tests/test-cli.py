@@ -86,7 +86,7 @@ class Usage(Case):
 
     def test_man_page_names_every_option(self):
         page = (TOP / "doc/imig.1.scd").read_text()
-        for command in ("plan", "balance", "simulate", "observe"):
+        for command in ("plan", "balance", "simulate", "observe", "run", "migrate"):
             for line in self.ok(command, "--help").splitlines():
                 word = line.strip().split(", ")[-1].split("=")[0].split(" ")[0]
                 if word.startswith("--"):
@@ -130,6 +130,13 @@ class Usage(Case):
                 (("simulate", DEMO, DEMO, "--compare"), "--compare"),
                 (("migrate", "-c", self.sim, "nobody", "node2"), '"nobody"'),
                 (("migrate", "-c", self.sim, "milc-a", "nowhere"), '"nowhere"'),
+                (("migrate", "-c", self.sim, "milc-a", "node5", "--on-stall", "pray"),
+                 '"pray"; there are abort'),
+                (("balance", "-c", self.sim, "--max-downtime", "2s"),
+                 "--on-stall raise-downtime"),
+                (("run", DEMO, "-c", self.sim, "--on-stall", "raise-downtime", "--max-downtime",
+                  "1s", "--downtime-limit", "2s"), "--max-downtime is below"),
+                (("run", DEMO, "-c", self.sim, "--retries", "-1"), "--retries"),
                 (("dirty", "-c", self.sim, "nobody"), '"nobody"'),
                 (("predict", "--memory", "4GiB"), "--bandwidth"),
                 (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--hypervisor", "x"),
@@ -485,6 +492,31 @@ class Migrate(Case):
 
     def test_a_failure(self):
         self.ok("migrate", "-c", f"{self.sim}?fail=milc-a:5", "milc-a", "node5", status=1)
+
+    def test_retries(self):
+        for retries, attempts, status in ((0, 1, 1), (2, 3, 1), (5, 6, 0)):
+            run = json.loads(self.ok("migrate", "-c", f"{self.sim}?fail=milc-a:5", "milc-a",
+                                     "node5", "--retries", retries, "--json", status=status))
+            self.assertEqual(run["steps"][0]["attempts"], attempts)
+
+    def never_ending(self):
+        """A VM that dirties its memory four times as fast as the link carries it."""
+        cluster = json.loads(DEMO.read_text())
+        vm = next(vm for vm in cluster["vms"] if vm["id"] == "oltp-b")
+        vm["dirty_bytes_per_s"], vm["working_set_bytes"] = 5e8, vm["memory_bytes"]
+        return f"sim:{self.write('busy.json', cluster)}"
+
+    def test_what_would_never_end_is_refused(self):
+        args = ("migrate", "-c", self.never_ending(), "--for", "60s", "oltp-b", "node5")
+        self.refused(*args, status=1, names="--on-stall")
+        self.refused(*args, "--on-stall", "abort", status=1, names="--on-stall")
+        for allowed in (("--force",), ("--on-stall", "continue")):
+            done = imig(*args, *allowed, "--timeout", "100s", "--retries", "0")
+            self.assertEqual((done.returncode, done.stderr), (1, b""))
+            self.assertIn("oltp-b failed", done.stdout.decode())
+        for allowed in (("--post-copy",), ("--on-stall", "post-copy"),
+                        ("--on-stall", "throttle", "--timeout", "1h")):
+            self.assertIn("oltp-b runs on node5", self.ok(*args, *allowed))
 
 
 class Dirty(Case):

@@ -49,7 +49,7 @@ carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
     imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
     int status;
 
-    ui_execute_options(&b->planner, &options);
+    ui_execute_options(&b->planner.migration, &options);
     if (b->human)
         printf("\n%sMigrating%s\n\n", ui_colour_on(UI_BOLD), ui_colour_off());
     status = ui_execute(connection, plan, before, &options, b->human, &run);
@@ -136,11 +136,11 @@ cmd_balance(int argc, char **argv)
     };
     int status;
 
-    ui_planner_init(&b.planner);
+    ui_planner_init(&b.planner, UI_DECIDES | UI_CARRIES_OUT);
     status = ui_parse(&command, options, b.planner.table, &argc, argv);
     if (status == UI_GO_ON) {
         b.human = !b.common.json && !b.common.quiet;
-        status = ui_planner_drain(&b.planner, 0, NULL);
+        status = ui_planner_read(&b.planner, 0, NULL);
         if (status == UI_DONE)
             status = balance_hosts(&b);
     }

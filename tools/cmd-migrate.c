@@ -22,7 +22,7 @@ fail_step(imig_error *error)
 /* One migration is a plan of one step: what carries plans out carries this out, too. */
 static int
 make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
-          const ui_planner *limits, imig_plan **plan)
+          const ui_migration *limits, imig_plan **plan)
 {
     imig_predict_options options = IMIG_PREDICT_OPTIONS_INIT;
     imig_vm_info vm = IMIG_VM_INFO_INIT;
@@ -62,16 +62,18 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
         code = imig_plan_check(*plan, cluster, &error);
     if (code != IMIG_OK)
         return fail_step(error);
-    if (!converges)
-        fprintf(stderr, "imig: warning: %s dirties its memory faster than the link carries; "
-                "without --auto-converge or --post-copy this will not end\n", vm.id);
+    if (!converges && !ui_migration_ends(limits) && !limits->force)
+        return ui_fail(UI_FAILED, "%s dirties its memory faster than the link carries, so that "
+                       "its migration would never end; allow it an end by --on-stall throttle, "
+                       "post-copy or raise-downtime, or say --force", vm.id);
     return UI_DONE;
 }
 
 static int
-migrate(const ui_common *common, const ui_watch *watch, const ui_planner *limits,
-        imig_execute_options *options, const char *vm_text, const char *host_text)
+migrate(const ui_common *common, const ui_watch *watch, const ui_migration *limits,
+        const char *vm_text, const char *host_text)
 {
+    imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
     g_autoptr(imig_connection) connection = NULL;
     g_autoptr(imig_cluster) cluster = NULL;
     g_autoptr(imig_plan) plan = NULL;
@@ -96,8 +98,9 @@ migrate(const ui_common *common, const ui_watch *watch, const ui_planner *limits
     status = make_plan(cluster, vm, host, limits, &plan);
     if (status != UI_DONE)
         return status;
-    ui_execute_options(limits, options);
-    status = ui_execute(connection, plan, cluster, options, !common->json && !common->quiet, &run);
+    ui_execute_options(limits, &options);
+    status = ui_execute(connection, plan, cluster, &options, !common->json && !common->quiet,
+                        &run);
     if (status != UI_DONE)
         return status;
     if (common->json) {
@@ -125,33 +128,25 @@ cmd_migrate(int argc, char **argv)
     };
     ui_common common = UI_COMMON_INIT;
     ui_watch watch = { 10, NAN, 0 };
-    ui_planner limits;
-    imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
-    int converge = 0, post_copy = 0, disks = 0, status;
+    ui_migration migration;
+    int status;
 
-    ui_planner_init(&limits);
+    ui_migration_init(&migration, UI_MIGRATES);
     const ui_option table[] = {
         UI_OPTION_CONNECT(&common),
         { "for", 0, UI_SECONDS, &watch.for_s, "TIME",
           "watch for so long before, for the prediction (10s)" },
-        { "bandwidth", 0, UI_RATE, &limits.bandwidth, "RATE", "cap" },
-        { "downtime-limit", 0, UI_SECONDS, &limits.downtime_limit_s, "TIME",
-          "let the VM stand still so long at most" },
-        { "auto-converge", 0, UI_FLAG, &converge, NULL, "throttle the VM until it converges" },
-        { "post-copy", 0, UI_FLAG, &post_copy, NULL, "switch to post-copy where it does not" },
-        { "copy-disks", 0, UI_FLAG, &disks, NULL, "copy disks that are not shared" },
         UI_OPTION_JSON(&common),
         UI_OPTION_QUIET(&common),
         UI_OPTION_END,
     };
-    status = ui_parse(&command, table, NULL, &argc, argv);
+    status = ui_parse(&command, table, migration.table, &argc, argv);
     if (status == UI_GO_ON) {
-        options.flags = (converge ? IMIG_MIGRATE_AUTO_CONVERGE : 0)
-                        | (post_copy ? IMIG_MIGRATE_POST_COPY : 0)
-                        | (disks ? IMIG_MIGRATE_COPY_DISKS : 0);
-        status = migrate(&common, &watch, &limits, &options, argv[1], argv[2]);
+        status = ui_migration_read(&migration);
+        if (status == UI_DONE)
+            status = migrate(&common, &watch, &migration, argv[1], argv[2]);
     }
     ui_clear(table);
-    ui_planner_clear(&limits);
+    ui_migration_clear(&migration);
     return status;
 }

@@ -11,27 +11,6 @@ struct progress {
     gboolean terminal, line_shown;
 };
 
-void
-ui_execute_options(const ui_planner *p, imig_execute_options *options)
-{
-    if (!isnan(p->bandwidth)) {
-        options->bandwidth_bytes_per_s = p->bandwidth;
-        options->set |= IMIG_EXECUTE_HAS_BANDWIDTH;
-    }
-    if (!isnan(p->downtime_limit_s)) {
-        options->downtime_limit_s = p->downtime_limit_s;
-        options->set |= IMIG_EXECUTE_HAS_DOWNTIME_LIMIT;
-    }
-    if (p->concurrency >= 0) {
-        options->concurrency = (uint32_t) MIN(p->concurrency, UINT32_MAX);
-        options->set |= IMIG_EXECUTE_HAS_CONCURRENCY;
-    }
-    if (p->max_parallel >= 0) {
-        options->max_parallel = (uint32_t) MIN(p->max_parallel, UINT32_MAX);
-        options->set |= IMIG_EXECUTE_HAS_MAX_PARALLEL;
-    }
-}
-
 /* The line at the bottom of a terminal, drawn again and again. */
 static void
 draw_line(struct progress *p, const imig_step_report *report)

@@ -198,29 +198,58 @@ void ui_print_hosts(const imig_cluster *cluster);
 void ui_print_vms(const imig_cluster *cluster);
 json_t *ui_cluster_figures(const imig_cluster *cluster);
 
+/* ---- ui-migration.c: how migrations are done ---- */
+
+/* Which of the options a command takes: it decides, carries out, or does a single one. */
+enum { UI_DECIDES = 1, UI_CARRIES_OUT = 2, UI_MIGRATES = 4 };
+
+typedef struct ui_migration {
+    ui_option table[16];
+    double bandwidth, downtime_limit_s, timeout_s, max_downtime_s; /* NaN: not given */
+    int64_t concurrency, max_parallel, retries;                    /* -1: not given */
+    int copy_disks, unsafe, encrypt, auto_converge, post_copy, force;
+    char *on_stall;
+    uint64_t flags;    /* IMIG_MIGRATE_*, and what follows: of ui_migration_read() */
+    int32_t stall;     /* an imig_stall_action */
+} ui_migration;
+
+/* takes: UI_DECIDES | ... */
+void ui_migration_init(ui_migration *migration, unsigned int takes);
+void ui_migration_clear(ui_migration *migration);
+
+/* After ui_parse(): do the options go together, and what do they say? */
+int ui_migration_read(ui_migration *migration);
+
+/* Is anything allowed that ends a migration whose rounds do not shrink? */
+gboolean ui_migration_ends(const ui_migration *migration);
+
+void ui_execute_options(const ui_migration *migration, imig_execute_options *options);
+
 /* ---- ui-plan.c: the planner's options, and plans ---- */
 
 typedef struct ui_planner {
-    ui_option table[24];
+    ui_option table[40]; /* those of `migration` are among them */
+    ui_migration migration;
     char *goal, *policy, *order_policy, *order_by, **drain;
-    double threshold, horizon_s, gain_ratio, noise_ratio, bandwidth, downtime_limit_s, max_bytes;
-    int64_t max_moves, concurrency, max_parallel, spare_hosts;
+    double threshold, horizon_s, gain_ratio, noise_ratio, max_bytes;
+    int64_t max_moves, spare_hosts;
     int explain;
     char *goal_help, *policy_help, *order_policy_help;
 } ui_planner;
 
-void ui_planner_init(ui_planner *planner);
+/* takes: UI_DECIDES | ... */
+void ui_planner_init(ui_planner *planner, unsigned int takes);
 void ui_planner_clear(ui_planner *planner);
 
-/* Hosts named as arguments are drained, too. */
-int ui_planner_drain(ui_planner *planner, int n, char *const *hosts);
+/* After ui_parse(): do the options go together?  Hosts named as arguments are drained, too. */
+int ui_planner_read(ui_planner *planner, int n, char *const *hosts);
 
 /* policy: NULL for the one asked for. */
 int ui_make_plan(const ui_planner *planner, const ui_common *common, const imig_cluster *cluster,
                  const char *policy, imig_plan **plan);
 
-/* limits: those that were not given become the plan's own. */
-int ui_load_plan(const char *path, ui_planner *limits, imig_plan **plan);
+/* migration: what was not given becomes the plan's own. */
+int ui_load_plan(const char *path, ui_migration *migration, imig_plan **plan);
 
 /* cluster: NULL, or the one the plan was made from.  planner: what was asked for. */
 void ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_planner *planner);
@@ -239,8 +268,6 @@ typedef struct ui_measured {
     double time_s, downtime_s, worst_downtime_s, bytes;             /* measured */
     double predicted_s, predicted_downtime_s, predicted_bytes; /* NaN: not of all of them */
 } ui_measured;
-
-void ui_execute_options(const ui_planner *planner, imig_execute_options *options);
 
 /* progress: show how it goes. */
 int ui_execute(imig_connection *connection, const imig_plan *plan, const imig_cluster *cluster,
