@@ -11,7 +11,7 @@
 enum { LONGEST_S = 4 };
 
 static const gulong LOOK_US = 100000;
-static const double SLACK_S = 10; /* a period that has not ended so long after its time never will */
+static const double SLACK_S = 10; /* a period that is so late never ends */
 static const double MIB = 1048576;
 
 /* Shared by a host and the thread that looks. */
