@@ -5,7 +5,8 @@
  *
  *     test-backend [URI]...        or  IMIG_TEST_URIS="URI URI" test-backend
  *
- * All URIs make one connection.  Without one, a simulated cluster.  On real hypervisors a VM that
+ * All URIs make one connection.  Without one, a simulated cluster.  IMIG_TEST_BACKENDS is where the
+ * modules are.  On real hypervisors a VM that
  * can be migrated there and back is needed for the second half; where there is none, it is skipped.
  */
 
@@ -36,6 +37,8 @@ connect_all(void **state)
     int code;
 
     (void) state;
+    if (g_getenv("IMIG_TEST_BACKENDS"))
+        imig_context_set_module_directory(context, g_getenv("IMIG_TEST_BACKENDS"), NULL);
     code = imig_connect(context, (const char *const *) uris, g_strv_length(uris), &connection,
                         &error);
     if (code != IMIG_OK)

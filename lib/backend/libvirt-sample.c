@@ -299,12 +299,15 @@ fill_memory(imig_vm_info *info, const seen *vm, const lv_session *session)
     if (vm->balloon_bytes > 0 && vm->usable_bytes > 0 && vm->usable_bytes < vm->balloon_bytes)
         set(info, IMIG_METRIC_MEMORY_USED_BYTES, &info->memory_used_bytes,
             vm->balloon_bytes - vm->usable_bytes);
-    if (vm->rss_bytes <= 0)
-        return;
-    /* Pages that were never touched are not backed, and so zero; the hypervisor's own memory is
-       in it as well. */
-    set(info, IMIG_METRIC_MEMORY_POPULATED_BYTES, &info->memory_populated_bytes, vm->rss_bytes);
-    set(info, IMIG_METRIC_MEMORY_NONZERO_BYTES, &info->memory_nonzero_bytes, vm->rss_bytes);
+    if (vm->rss_bytes > 0) /* the hypervisor's own memory is in it as well */
+        set(info, IMIG_METRIC_MEMORY_POPULATED_BYTES, &info->memory_populated_bytes,
+            vm->rss_bytes);
+    /* Zero are pages that were never touched; what the guest has free is nearly all of that. */
+    if (vm->unused_bytes > 0 && vm->unused_bytes < vm->balloon_bytes)
+        set(info, IMIG_METRIC_MEMORY_NONZERO_BYTES, &info->memory_nonzero_bytes,
+            vm->balloon_bytes - vm->unused_bytes);
+    else if (vm->rss_bytes > 0)
+        set(info, IMIG_METRIC_MEMORY_NONZERO_BYTES, &info->memory_nonzero_bytes, vm->rss_bytes);
 }
 
 static int
