@@ -3,7 +3,8 @@
 # Installs what is missing on Debian 12: install-deps.sh build | test
 set -eu
 
-build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev'
+build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev libvirt-dev
+       libxml2-dev'
 test="$build clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
       abigail-tools python3"
 

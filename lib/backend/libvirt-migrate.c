@@ -161,13 +161,27 @@ conclude(lv_job *job, gboolean moved, const lv_failure *failure)
     job->bell->rings++;
 }
 
+static virConnectPtr
+reach_destination(const lv_job *job, lv_failure *failure)
+{
+    virConnectPtr destination = lv_connect(job->to_uri, failure);
+
+    if (!destination) {
+        char *message = g_strdup_printf("host %s: %s", job->to, failure->message);
+
+        g_strlcpy(failure->message, message, sizeof failure->message);
+        g_free(message);
+    }
+    return destination;
+}
+
 void *
 lv_job_move(void *data)
 {
     lv_job *job = data;
     lv_failure failure = { IMIG_OK };
     virConnectPtr source = lv_connect(job->uri, &failure);
-    virConnectPtr destination = source ? lv_connect(job->to_uri, &failure) : NULL;
+    virConnectPtr destination = source ? reach_destination(job, &failure) : NULL;
     virDomainPtr domain = destination ? virDomainLookupByUUIDString(source, job->vm) : NULL;
     gboolean moved = domain && move(job, domain, destination, &failure);
 
