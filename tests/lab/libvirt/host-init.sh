@@ -24,6 +24,8 @@ if [ -n "$qemu" ]; then
         [ ! -d "/$place" ] || [ ! -d "$qemu/$place" ] || mount --bind "$qemu/$place" "/$place"
     done
 fi
+# A systemd outside would register the guests of all hosts as its own machines.
+[ ! -d /run/dbus ] || mount -t tmpfs nothing /run/dbus
 # The cgroup namespace makes the host's own group look like the root, so that the groups which
 # two libvirtd make for guests of one name do not meet.
 if [ -n "$controllers" ]; then

@@ -44,6 +44,7 @@ from machine import LabUnavailable, run, wait_until
 PREFIX = "imig-lab-"
 NET = "10.77.0"
 MANAGER_IP = NET + ".254"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KINDS = ("idle", "cpu", "disk-io", "memory-dirty", "net-receive", "web-server")
 # Parameters of guests and their defaults; guest.c says what they mean.
 PARAMETERS = {"fill_mb": 16, "rate_mb": 2, "size_mb": 16, "pattern": "cyclic", "page_kb": 64,
@@ -99,8 +100,10 @@ class Lab:
     other programs the same object for a lab that is up.
     """
 
-    def __init__(self, hosts=3, link="400mbit"):
-        self.link = link
+    def __init__(self, hosts=3, link="400mbit", weight=100):
+        """link: rate of every host's link, each way.  weight: each host's share of a busy
+        machine's processors; 100 is what everybody has, timings repeat better with more."""
+        self.link, self.weight = link, weight
         self.names = [f"host{i}" for i in range(1, hosts + 1)] if isinstance(hosts, int) else hosts
         self.dir = None
         self._handlers = {}
@@ -108,10 +111,10 @@ class Lab:
     # ---- up and down ----
 
     def __enter__(self):
-        machine.require()
-        clear_stale()
         self._catch_signals()
         try:
+            machine.require()
+            clear_stale()
             self._up()
         except BaseException:
             self.close()
@@ -122,11 +125,11 @@ class Lab:
         self.close()
 
     def _catch_signals(self):
-        """SIGTERM and SIGHUP shall unwind the stack, as SIGINT does."""
+        """They shall unwind the stack; also SIGINT, which a shell's "&" has set to be ignored."""
         def leave(number, _):
             raise SystemExit(128 + number)
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
+            for number in SIGNALS:
                 self._handlers[number] = signal.signal(number, leave)
 
     def _up(self):
@@ -153,6 +156,7 @@ class Lab:
         self._wire()
         for host in self.hosts.values():
             host.cgroup.create()
+            host.set_weight(self.weight)
             host.configure(addresses)
             host.wire(self.link)
         with ThreadPoolExecutor() as pool:
@@ -187,8 +191,7 @@ class Lab:
 
     def close(self):
         """Take all down; once more is no harm."""
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM,
-                                                         signal.SIGHUP})
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             if self.dir and self.dir.exists():
                 take_down(self.dir)
@@ -231,10 +234,14 @@ class Lab:
             yield self._record
             self._save()
 
+    def record(self):
+        """What lab.json says now."""
+        return read_record(self.dir)
+
     @property
     def guests(self):
         """name -> uuid, ip, kind, parameters"""
-        return read_record(self.dir)["guests"]
+        return self.record()["guests"]
 
     # ---- manager ----
 
@@ -293,7 +300,6 @@ class Lab:
     def _boot(self, host, name, kind, memory_mb=96, vcpus=1, persistent=False, **given):
         if kind not in KINDS or not given.keys() <= PARAMETERS.keys():
             raise ValueError(f"{name}: kind {kind}, parameters {given}")
-        parameters = PARAMETERS | given
         with self._locked_record() as record:
             if name in record["guests"]:
                 raise ValueError(f"there is a guest {name}")
@@ -301,26 +307,34 @@ class Lab:
             number = next(n for n in range(101, 250) if n not in taken)
             guest = record["guests"][name] = {
                 "name": name, "uuid": guest_uuid(name), "number": number, "ip": f"{NET}.{number}",
-                "kind": kind, "memory_mb": memory_mb, "started_on": host, **parameters}
+                "kind": kind, "memory_mb": memory_mb, "vcpus": vcpus, "started_on": host,
+                **PARAMETERS, **given}
+        try:
+            xml = self._domain_xml(guest)
+            connection = self.hosts[host].connect()
+            if persistent:
+                connection.defineXML(xml).create()
+            else:
+                connection.createXML(xml)
+            connection.close()
+            if kind in ("net-receive", "web-server"):
+                self.load(name)
+        except BaseException:
+            self.stop(name)
+            raise
+        return guest
+
+    def _domain_xml(self, guest):
+        name = guest["name"]
         console = self.dir / f"console/{name}.log"
         console.unlink(missing_ok=True)
-        words = {"NAME": name, "IP": guest["ip"], "REPORT": MANAGER_IP, "KIND": kind}
-        words.update((k.upper(), v) for k, v in parameters.items())
-        xml = DOMAIN.format(
-            name=name, uuid=guest["uuid"], memory_mb=memory_mb, vcpus=vcpus, number=number,
-            kernel=machine.kernel(), initramfs=self.dir / "initramfs", console=console,
-            disk=self._disk(name, parameters["disk_mb"]) if kind == "disk-io" else "",
+        words = {"NAME": name, "IP": guest["ip"], "KIND": guest["kind"], "REPORT": MANAGER_IP}
+        words.update((key.upper(), guest[key]) for key in PARAMETERS)
+        return DOMAIN.format(
+            **guest, kernel=machine.kernel(), initramfs=self.dir / "initramfs", console=console,
+            disk=self._disk(name, guest["disk_mb"]) if guest["kind"] == "disk-io" else "",
             cmdline="console=ttyS0 quiet panic=-1 no_timer_check tsc=unstable nokaslr "
-                    + " ".join(f"{k}={v}" for k, v in words.items()))
-        connection = self.hosts[host].connect()
-        if persistent:
-            connection.defineXML(xml).create()
-        else:
-            connection.createXML(xml)
-        connection.close()
-        if kind in ("net-receive", "web-server"):
-            self.load(name)
-        return guest
+                    + " ".join(f"{key}={word}" for key, word in words.items()))
 
     def _disk(self, name, size_mb):
         image = self.dir / f"disks/{name}"
@@ -389,7 +403,10 @@ class Lab:
 
     def where(self, identity):
         """[(host, state)] of a guest, by name or UUID, straight from every libvirtd."""
-        wanted = self.guests[identity]["uuid"] if identity in self.guests else identity
+        try:
+            wanted = str(uuid.UUID(identity))
+        except ValueError:
+            wanted = guest_uuid(identity)
         states = [(host.name, host.state_of(wanted)) for host in self.hosts.values()]
         return [(name, state) for name, state in states if state]
 
@@ -435,9 +452,15 @@ def alive(record):
 
 
 def clear_stale():
-    for directory in recorded():
-        if not alive(read_record(directory)):
-            take_down(directory)
+    """Take down labs whose owner was killed.  Owners are told apart by number and birth."""
+    lock = os.open(tempfile.gettempdir(), os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for directory in recorded():
+            if not alive(read_record(directory)):
+                take_down(directory)
+    finally:
+        os.close(lock)
 
 
 def detach_disks(directory, name="*"):
@@ -450,8 +473,7 @@ def detach_disks(directory, name="*"):
 def take_down(directory):
     """Undo what a record says was, or was about to be, made.  Processes are found by the lab's
     own network namespaces, which nobody else has a reason to be in."""
-    record = directory / "lab.json"
-    if record.exists():
+    if (directory / "lab.json").exists():
         record = read_record(directory)
 
         def empty():
@@ -488,7 +510,7 @@ def arguments(words):
 def up(options):
     begin = time.monotonic()
     with Lab(options.hosts, options.link) as lab:
-        print(f"lab up after {time.monotonic() - begin:.1f} s: {lab.dir / 'lab.json'}")
+        print(f"lab up after {time.monotonic() - begin:.1f} s: {lab.dir}/lab.json", flush=True)
         guests = []
         for words in options.guests:
             host, name, kind, *more = words.split(":")
