@@ -25,6 +25,10 @@ typedef struct imig_connection imig_connection;
  * Each may be followed by `,migrate=URI` (the address that other hosts reach it by) and `,id=NAME`
  * (instead of the host's own id).
  *
+ * Passwords never reach a message or a log line: of `user:secret@host`, and of values of the query
+ * whose name holds `pass`, `pwd`, `secret`, `token` or `credential` or ends with `key`, only `***`
+ * is shown, also where a backend's own text holds them.  The backend gets the URI as it is.
+ *
  * @param context          not NULL
  * @param uri              [n] URIs
  * @param n                at least 1

@@ -115,6 +115,26 @@ IMIG_EXPORT int imig_monitor_snapshot(imig_monitor *monitor, imig_cluster **clus
                                       imig_error **error);
 
 /**
+ * Let a VM rest: snapshots carry `cooldown_until_s` for it until that time has passed, so that no
+ * plan moves it before.
+ *
+ * A later call for the same VM replaces an earlier one; a time that has passed ends the rest.  A
+ * VM that has not been seen is remembered for when it is, as one that is between two hosts is not
+ * seen for a moment.  Where the backend states a cool-down, too, the later of the two counts.
+ *
+ * @param monitor    not NULL
+ * @param vm_id      id of the VM
+ * @param until_s    finite, on the connection's clock, which is the snapshot's
+ * @param[out] error set on failure; may be NULL
+ * @ownership{the id is copied}
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            counts for snapshots from now on
+ * @retval IMIG_ERR_ARGUMENT  NULL, an empty id, or a time that is not finite
+ */
+IMIG_EXPORT int imig_monitor_set_cooldown(imig_monitor *monitor, const char *vm_id, double until_s,
+                                          imig_error **error);
+
+/**
  * Observe for a while and make a snapshot: imig_monitor_watch() and imig_monitor_snapshot() in one.
  *
  * @param connection    not NULL

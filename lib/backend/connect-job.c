@@ -173,13 +173,18 @@ imig__connection_job_ended(imig_connection *connection)
     return ended;
 }
 
-/* Times on the connection's clock, into the caller's struct. */
+/* Times on the connection's clock, into the caller's struct; the reason without secrets. */
 static int
 give_job(const job *j, imig_job *job_info, imig_job *into, imig_error **error)
 {
+    char *clean;
+
     job_info->started_s -= j->member->clock_offset_s;
     job_info->ended_s -= j->member->clock_offset_s;
     job_info->message[sizeof job_info->message - 1] = '\0';
+    clean = imig__context_hide(j->member->context, job_info->message);
+    g_strlcpy(job_info->message, clean, sizeof job_info->message);
+    g_free(clean);
     return imig__fill_struct(into, job_info, sizeof *job_info, IMIG__END_OF(imig_job, message),
                              error);
 }

@@ -14,7 +14,9 @@
 typedef struct imig__member {
     const imig_backend_ops *ops;
     void *state;
+    imig_context *context;/* the connection's */
     char *uri;
+    char *shown;          /* the URI without its secrets, for people */
     char *migrate_uri;    /* NULL: the backend's choice */
     char *id;             /* stands for the id of its only host; NULL: none */
     double clock_offset_s;/* its clock less the connection's */
@@ -38,9 +40,12 @@ typedef struct imig__host_entry {
 /* An empty table of hosts. */
 GHashTable *imig__hosts_new(void);
 
-/* Gives words to an answer that has none, and keeps strange codes from getting out. */
+/* Gives words to an answer that has none, and keeps strange codes and secrets from getting out. */
 int imig__member_answer(const imig__member *member, const char *what, int code,
                         imig_error **error);
+
+/* Puts the URI in front of the message, where it does not begin with it. */
+void imig__member_prefix(const imig__member *member, imig_error **error);
 
 /* For a slot that is missing. */
 int imig__member_unsupported(const imig__member *member, const char *what, imig_error **error);

@@ -22,7 +22,7 @@ sample_member(imig__member *member, double time_s, imig_sample **ret_sample, imi
         code = imig__fail(error, IMIG_ERR_INVALID, "id=%s stands for one host, but here are %zu",
                           member->id, sample->cluster->host_count);
     if (code != IMIG_OK) {
-        imig__error_prefix(error, "%s", member->uri);
+        imig__member_prefix(member, error);
         imig__sample_free(sample);
         return code;
     }
@@ -46,7 +46,7 @@ add_hosts(const part *p, imig_sample *into, GHashTable *entries, imig_error **er
 
         if (entry)
             return imig__fail(error, IMIG_ERR_INVALID, "%s and %s both show a host \"%s\"",
-                              entry->member->uri, p->member->uri, host_id(p, i));
+                              entry->member->shown, p->member->shown, host_id(p, i));
         entry = g_new(imig__host_entry, 1);
         *entry = (imig__host_entry) { .member = p->member, .own_id = g_strdup(host.id) };
         g_hash_table_insert(entries, g_strdup(host_id(p, i)), entry);

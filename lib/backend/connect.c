@@ -14,13 +14,27 @@ imig__member_answer(const imig__member *member, const char *what, int code, imig
         return IMIG_OK;
     if (code > 0 || code < IMIG_ERR_IO)
         code = IMIG_ERR_BACKEND;
-    return imig__fail(error, code, "%s: %s failed without a reason", member->uri, what);
+    imig__fail(error, code, "%s: %s failed without a reason", member->shown, what);
+    if (error)
+        imig__error_reword(*error, imig__context_hide(member->context,
+                                                      imig_error_message(*error)));
+    return code;
+}
+
+void
+imig__member_prefix(const imig__member *member, imig_error **error)
+{
+    size_t length = strlen(member->shown);
+    const char *message = imig_error_message(error ? *error : NULL);
+
+    if (strncmp(message, member->shown, length) != 0 || message[length] != ':')
+        imig__error_prefix(error, "%s", member->shown);
 }
 
 int
 imig__member_unsupported(const imig__member *member, const char *what, imig_error **error)
 {
-    return imig__fail(error, IMIG_ERR_UNSUPPORTED, "%s: backend %s cannot %s", member->uri,
+    return imig__fail(error, IMIG_ERR_UNSUPPORTED, "%s: backend %s cannot %s", member->shown,
                       member->ops->name, what);
 }
 
@@ -47,14 +61,12 @@ option_slot(imig__member *member, const char *key, size_t length)
     return NULL;
 }
 
-/* Splits "URI,migrate=URI,id=NAME". */
+/* Splits "URI,migrate=URI,id=NAME".  shown: the text, without its secrets. */
 static int
-parse_uri(const char *text, imig__member *member, imig_error **error)
+split_uri(const char *text, const char *shown, imig__member *member, imig_error **error)
 {
     char *next;
 
-    if (!text || !*text)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "a URI is NULL or empty");
     member->uri = g_strdup(text);
     next = find_option(member->uri);
     while (next) {
@@ -67,19 +79,40 @@ parse_uri(const char *text, imig__member *member, imig_error **error)
         if (next)
             *next = '\0';
         if (!slot || *slot || !*value)
-            return imig__fail(error, IMIG_ERR_ARGUMENT, "%s: option \"%.*s\" %s", text,
+            return imig__fail(error, IMIG_ERR_ARGUMENT, "%s: option \"%.*s\" %s", shown,
                               (int) length, key,
                               !slot ? "is not known" : *slot ? "comes twice" : "is empty");
         *slot = g_strdup(value);
     }
-    return *member->uri ? IMIG_OK : imig__fail(error, IMIG_ERR_ARGUMENT, "%s: no URI", text);
+    return *member->uri ? IMIG_OK : imig__fail(error, IMIG_ERR_ARGUMENT, "%s: no URI", shown);
+}
+
+static int
+parse_uri(imig_context *context, const char *text, imig__member *member, imig_error **error)
+{
+    char *shown;
+    int code;
+
+    if (!text || !*text)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "a URI is NULL or empty");
+    shown = imig__uri_shown(text);
+    code = split_uri(text, shown, member, error);
+    g_free(shown);
+    if (code != IMIG_OK)
+        return code;
+    member->context = context;
+    member->shown = imig__uri_shown(member->uri);
+    imig__context_keep_secret(context, member->uri);
+    if (member->migrate_uri)
+        imig__context_keep_secret(context, member->migrate_uri);
+    return IMIG_OK;
 }
 
 static int
 open_member(imig_connection *connection, const char *text, imig__member *member,
             imig_error **error)
 {
-    int code = parse_uri(text, member, error);
+    int code = parse_uri(connection->context, text, member, error);
 
     if (code != IMIG_OK)
         return code;
@@ -87,13 +120,14 @@ open_member(imig_connection *connection, const char *text, imig__member *member,
     if (code == IMIG_OK) {
         code = member->ops->open(member->uri, &member->state, error);
         if (code != IMIG_OK) {
-            code = imig__member_answer(member, "open", code, error);
             member->ops->close(member->state); /* half open, as far as it got */
             member->ops = NULL;
         }
     }
-    if (code != IMIG_OK)
-        imig__error_prefix(error, "%s", text);
+    if (code != IMIG_OK) {
+        code = imig__member_answer(member, "open", code, error);
+        imig__member_prefix(member, error);
+    }
     return code;
 }
 
@@ -123,6 +157,7 @@ connection_clear(void *data)
         if (member->ops)
             member->ops->close(member->state);
         g_free(member->uri);
+        g_free(member->shown);
         g_free(member->migrate_uri);
         g_free(member->id);
     }

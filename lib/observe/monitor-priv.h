@@ -25,6 +25,7 @@ struct imig_monitor {
     GHashTable *slots;      /* VM id -> slot + 1 */
     GHashTable *flow_slots; /* (slot of a, slot of b) -> slot + 1 */
     GHashTable *hosts;      /* host id -> number + 1, never forgotten */
+    GHashTable *cooldowns;  /* VM id -> double, seen yet or not */
     imig__watched *watched; /* [watched_count] by slot */
     uint32_t watched_count;
 
