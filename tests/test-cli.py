@@ -519,6 +519,43 @@ class Migrate(Case):
             self.assertIn("oltp-b runs on node5", self.ok(*args, *allowed))
 
 
+class Disks(Case):
+    def setUp(self):
+        super().setUp()
+        cluster = json.loads(DEMO.read_text())
+        for vm in cluster["vms"]:
+            if vm["id"] == "milc-a":
+                vm["disks"] = [{"bytes": 2e9, "shared": False}]
+        self.file = self.write("local.json", cluster)
+        self.uri = f"sim:{self.file}"
+
+    def test_a_local_disk_keeps_a_vm(self):
+        plan = json.loads(self.ok("plan", self.file, "--json", "--explain"))
+        kept = {kept["vm"]: kept["reason"]["code"] for kept in plan["kept"]}
+        self.assertEqual(kept["milc-a"], "local-disk")
+        self.assertIn("--copy-disks copies it", self.ok("plan", self.file, "--explain"))
+        self.refused("migrate", "-c", self.uri, "milc-a", "node5", status=1, names="--copy-disks")
+
+    def test_what_the_plan_was_made_with_carries_it_out(self):
+        plan = self.dir / "plan.json"
+        for option in ("--copy-disks", "--unsafe"):
+            self.ok("plan", self.file, "--drain", "node1", option, "-q", "-o", plan, status=3)
+            self.assertIn("milc-a", [s["vm"] for s in json.loads(plan.read_text())["steps"]])
+            for args in (("run", plan, "-c", self.uri, "--yes"), ("simulate", self.file, plan)):
+                run = json.loads(self.ok(*args, "--json"))
+                self.assertEqual(run["done"], len(run["steps"]))
+
+    def test_copied_or_taken_for_shared(self):
+        sent = {}
+        for option in ("--copy-disks", "--unsafe"):
+            run = json.loads(self.ok("migrate", "-c", self.uri, "milc-a", "node5", option,
+                                     "--json"))
+            sent[option] = run["transferred_bytes"]
+        for key in ("predicted", "measured"):
+            self.assertAlmostEqual(sent["--copy-disks"][key] - sent["--unsafe"][key], 2e9,
+                                   delta=1e8)
+
+
 class Dirty(Case):
     def test_rate_and_working_set(self):
         seen = json.loads(self.ok("dirty", "-c", self.sim, "oltp-b", "--for", "60s", "--json"))

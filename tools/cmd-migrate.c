@@ -19,6 +19,15 @@ fail_step(imig_error *error)
     return status;
 }
 
+static gboolean
+has_local_disk(const imig_vm_info *vm)
+{
+    for (uint32_t i = 0; i < vm->disk_count; i++)
+        if (!vm->disk_shared[i])
+            return TRUE;
+    return FALSE;
+}
+
 /* One migration is a plan of one step: what carries plans out carries this out, too. */
 static int
 make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
@@ -34,6 +43,11 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
     char *text;
     int code;
 
+    imig_cluster_get_vm(cluster, vm_index, &vm, NULL);
+    if (has_local_disk(&vm) && !(limits->flags & (IMIG_MIGRATE_COPY_DISKS | IMIG_MIGRATE_UNSAFE)))
+        return ui_fail(UI_FAILED, "%s has a disk on its host only; --copy-disks copies it, "
+                       "--unsafe takes it for shared", vm.id);
+    options.migrate_flags = limits->flags;
     if (!isnan(limits->bandwidth)) {
         options.bandwidth_bytes_per_s = limits->bandwidth;
         options.set |= IMIG_PREDICT_HAS_BANDWIDTH;
@@ -45,7 +59,6 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
     if (imig_predict_sequence(cluster, NULL, &vm_index, &to_index, 1, &options, &time_s,
                               &downtime_s, &bytes, &slowdown, &converges, &error) != IMIG_OK)
         return fail_step(error);
-    imig_cluster_get_vm(cluster, vm_index, &vm, NULL);
     imig_cluster_get_host(cluster, vm.host, &from, NULL);
     imig_cluster_get_host(cluster, to_index, &to, NULL);
     document = json_pack(

@@ -150,6 +150,7 @@ read_numbers(const ui_planner *p, imig_plan_options *o)
     set_count(o, IMIG_PLAN_HAS_MAX_PARALLEL, &o->max_parallel, m->max_parallel);
     set_count(o, 0, &o->spare_hosts, p->spare_hosts);
     o->explain = p->explain;
+    o->migrate_flags = m->flags;
 }
 
 static int
@@ -232,11 +233,14 @@ take_limits(const char *text, size_t length, ui_migration *limits)
         const char *key;
         int64_t *count;
         double *number;
+        uint64_t flag;
     } known[] = {
-        { "concurrency", &limits->concurrency, NULL },
-        { "max_parallel", &limits->max_parallel, NULL },
-        { "bandwidth_bytes_per_s", NULL, &limits->bandwidth },
-        { "downtime_limit_s", NULL, &limits->downtime_limit_s },
+        { "concurrency", &limits->concurrency, NULL, 0 },
+        { "max_parallel", &limits->max_parallel, NULL, 0 },
+        { "bandwidth_bytes_per_s", NULL, &limits->bandwidth, 0 },
+        { "downtime_limit_s", NULL, &limits->downtime_limit_s, 0 },
+        { "copy_disks", NULL, NULL, IMIG_MIGRATE_COPY_DISKS },
+        { "unsafe", NULL, NULL, IMIG_MIGRATE_UNSAFE },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
@@ -246,6 +250,8 @@ take_limits(const char *text, size_t length, ui_migration *limits)
             *known[i].count = json_integer_value(value);
         else if (known[i].number && isnan(*known[i].number) && json_is_number(value))
             *known[i].number = json_number_value(value);
+        else if (known[i].flag && json_number_value(value) > 0)
+            limits->flags |= known[i].flag;
     }
 }
 

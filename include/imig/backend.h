@@ -98,12 +98,6 @@ typedef struct imig_migration {
     int32_t     reserved;       /**< 0 */
 } imig_migration;
 
-#define IMIG_MIGRATE_COPY_DISKS    (UINT64_C(1) << 0) /**< copy disks that are not shared */
-#define IMIG_MIGRATE_UNSAFE        (UINT64_C(1) << 1) /**< even where it is called unsafe */
-#define IMIG_MIGRATE_AUTO_CONVERGE (UINT64_C(1) << 2) /**< throttle the VM until it converges */
-#define IMIG_MIGRATE_POST_COPY     (UINT64_C(1) << 3) /**< switch to post-copy where it does not */
-#define IMIG_MIGRATE_ENCRYPT       (UINT64_C(1) << 4) /**< TLS for the memory and the disks, too */
-
 /** Nothing set. */
 #define IMIG_MIGRATION_INIT { sizeof(imig_migration), 0, NULL, NULL, NULL, NULL, NULL, \
     0.0, 0.0, 0.0, 0.0, 0, 0 }
