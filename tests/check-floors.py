@@ -32,7 +32,7 @@ PUBLIC = {
     "cost": "cost",
     "affinity": "policy", "select": "policy", "place": "policy", "order": "policy",
     "plan": "plan",
-    "backend": "backend", "connect": "backend",
+    "agent": "backend", "backend": "backend", "connect": "backend",
     "monitor": "observe",
     "execute": "execute",
     "store": "store",

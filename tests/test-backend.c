@@ -5,8 +5,10 @@
  *
  *     test-backend [URI]...        or  IMIG_TEST_URIS="URI URI" test-backend
  *
- * All URIs make one connection.  Without one, a simulated cluster.  IMIG_TEST_BACKENDS is where the
- * modules are.  On real hypervisors a VM that
+ * IMIG_TEST_AGENT is the `imig` that serves agent:URI; without it, the one in PATH.
+ * IMIG_TEST_BACKENDS is where the modules are; without it, where they are installed.
+ *
+ * All URIs make one connection.  Without one, a simulated cluster.  On real hypervisors a VM that
  * can be migrated there and back is needed for the second half; where there is none, it is skipped.
  */
 
@@ -32,6 +34,8 @@ static struct {
 static int
 connect_all(void **state)
 {
+    const char *command[] = { g_getenv("IMIG_TEST_AGENT"), "agent", NULL };
+    imig_agent_options agent = IMIG_AGENT_OPTIONS_INIT;
     imig_context *context = imig_context_new();
     imig_error *error = NULL;
     int code;
@@ -39,6 +43,8 @@ connect_all(void **state)
     (void) state;
     if (g_getenv("IMIG_TEST_BACKENDS"))
         imig_context_set_module_directory(context, g_getenv("IMIG_TEST_BACKENDS"), NULL);
+    agent.command = command[0] ? command : NULL;
+    assert_int_equal(imig_context_set_agent(context, &agent, NULL), IMIG_OK);
     code = imig_connect(context, (const char *const *) uris, g_strv_length(uris), &connection,
                         &error);
     if (code != IMIG_OK)
@@ -358,7 +364,7 @@ a_cancelled_vm_runs_on_one_host_still(void **state)
     wait_for(0.2);
     assert_int_equal(imig_connection_cancel(connection, number, NULL), IMIG_OK);
     job = end(number);
-    if (g_str_has_prefix(uris[0], "sim:"))
+    if (g_str_has_prefix(uris[0], "sim:") || g_str_has_prefix(uris[0], "agent:sim:"))
         assert_int_equal(job.state, IMIG_JOB_CANCELLED);
     if (job.state == IMIG_JOB_DONE) { /* it was faster, as it may be */
         assert_runs_on(mobile.to);

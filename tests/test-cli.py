@@ -62,7 +62,7 @@ class Case(unittest.TestCase):
 
 class Usage(Case):
     commands = ("observe", "status", "plan", "run", "balance", "simulate", "migrate", "predict",
-                "dirty")
+                "dirty", "agent")
 
     def test_help_lists_every_command(self):
         text = self.ok("--help")

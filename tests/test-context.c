@@ -11,6 +11,9 @@
 #include <string.h>
 #include <cmocka.h>
 
+/* Backends before those of the program and of modules. */
+enum { BUILT_IN = 2 };
+
 /* Where the modules made from module-example.c are. */
 static const char *
 modules(void)
@@ -102,13 +105,14 @@ never_migrate(void *state, const imig_migration *migration, uint64_t *job, imig_
 /* ---- register ---- */
 
 static void
-a_context_begins_with_sim(void **state)
+a_context_begins_with_sim_and_agent(void **state)
 {
     imig_context *context = imig_context_new();
 
     (void) state;
     assert_string_equal(imig_context_backend_name(context, 0), "sim");
-    assert_null(imig_context_backend_name(context, 1));
+    assert_string_equal(imig_context_backend_name(context, 1), "agent");
+    assert_null(imig_context_backend_name(context, BUILT_IN));
     assert_null(imig_context_backend_name(NULL, 0));
     imig_context_unref(context);
     imig_context_unref(NULL);
@@ -122,7 +126,7 @@ a_program_s_own_backend_takes_its_uris_even_from_sim(void **state)
 
     (void) state;
     assert_int_equal(imig_context_register_backend(context, &own_ops, NULL), IMIG_OK);
-    assert_string_equal(imig_context_backend_name(context, 1), "own");
+    assert_string_equal(imig_context_backend_name(context, BUILT_IN), "own");
     for (size_t i = 0; i < G_N_ELEMENTS(uris); i++) {
         imig_connection *connection;
         imig_error *error = NULL;
@@ -219,7 +223,7 @@ a_backend_that_is_not_whole_is_refused(void **state)
     assert_int_equal(imig_context_register_backend(context, &ops, &error), c->code);
     assert_int_equal(imig_error_code(error), c->code);
     assert_non_null(strstr(imig_error_message(error), c->says));
-    assert_null(imig_context_backend_name(context, 1));
+    assert_null(imig_context_backend_name(context, BUILT_IN));
     imig_error_free(error);
     imig_context_unref(context);
 }
@@ -284,7 +288,7 @@ a_module_is_loaded_by_its_scheme_and_observed(void **state)
 
         assert_int_equal(imig_connect(context, &uris[i], 1, &connection, &error), IMIG_OK);
         assert_null(error);
-        assert_string_equal(imig_context_backend_name(context, 1), "example");
+        assert_string_equal(imig_context_backend_name(context, BUILT_IN), "example");
         assert_int_equal(imig_observe(connection, 20, &options, &cluster, &error), IMIG_OK);
         assert_int_equal(imig_cluster_vm_count(cluster), 1);
         assert_true(imig_cluster_vm_demand_cores(cluster, 0) == 0.5);
@@ -368,7 +372,7 @@ without_a_module_the_scheme_falls_to_libvirt(void **state)
 
         assert_int_equal(imig_context_set_module_directory(context, directory, NULL), IMIG_OK);
         assert_int_equal(imig_connect(context, &uris[i], 1, &connection, NULL), IMIG_OK);
-        assert_string_equal(imig_context_backend_name(context, 1), "takes-all");
+        assert_string_equal(imig_context_backend_name(context, BUILT_IN), "takes-all");
         imig_connection_unref(connection);
         imig_context_unref(context);
     }
@@ -433,7 +437,7 @@ int
 main(void)
 {
     const struct CMUnitTest single[] = {
-        cmocka_unit_test(a_context_begins_with_sim),
+        cmocka_unit_test(a_context_begins_with_sim_and_agent),
         cmocka_unit_test(a_program_s_own_backend_takes_its_uris_even_from_sim),
         cmocka_unit_test(a_connection_holds_its_context),
         cmocka_unit_test(null_is_an_argument_error),

@@ -4,6 +4,7 @@
 
 /* The subcommands: argv[0] is the name; each returns an exit status. */
 
+int cmd_agent(int argc, char **argv);
 int cmd_balance(int argc, char **argv);
 int cmd_dirty(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);

@@ -18,6 +18,7 @@ static const struct {
     { "migrate", "one migration, predicted and measured", cmd_migrate },
     { "predict", "what a migration will cost", cmd_predict },
     { "dirty", "dirty rate and working set of a VM", cmd_dirty },
+    { "agent", "serve a hypervisor to another imig, over standard input and output", cmd_agent },
 };
 
 static int

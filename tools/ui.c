@@ -144,10 +144,36 @@ ui_write_json(const char *path, json_t *document)
     return status;
 }
 
+char *ui_transport;
+
+int
+ui_make_context(imig_context **ret_context)
+{
+    g_autoptr(imig_context) context = imig_context_new();
+    g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
+    const char *command[] = { program, "agent", NULL };
+    imig_agent_options agent = IMIG_AGENT_OPTIONS_INIT;
+    g_auto(GStrv) transport = NULL;
+    imig_error *error = NULL;
+    GError *reason = NULL;
+
+    if (ui_transport && !g_shell_parse_argv(ui_transport, NULL, &transport, &reason)) {
+        ui_fail(UI_USAGE, "--transport: %s", reason->message);
+        g_error_free(reason);
+        return UI_USAGE;
+    }
+    agent.command = program ? command : NULL;
+    agent.transport = (const char *const *) transport;
+    if (imig_context_set_agent(context, &agent, &error) != IMIG_OK)
+        return ui_fail_error("--transport", error);
+    *ret_context = g_steal_pointer(&context);
+    return UI_DONE;
+}
+
 int
 ui_connect(char *const *uris, imig_connection **connection)
 {
-    g_autoptr(imig_context) context = imig_context_new();
+    g_autoptr(imig_context) context = NULL;
     imig_error *error = NULL;
     gboolean wrong_uri;
     int status;
@@ -158,6 +184,9 @@ ui_connect(char *const *uris, imig_connection **connection)
         if (!strchr(*uri, ':'))
             return ui_fail(UI_USAGE, "-c %s: a URI begins with a scheme; a simulated cluster is "
                            "-c sim:%s", *uri, *uri);
+    status = ui_make_context(&context);
+    if (status != UI_DONE)
+        return status;
     if (imig_connect(context, (const char *const *) uris, g_strv_length((char **) uris),
                      connection, &error) == IMIG_OK)
         return UI_DONE;

@@ -47,6 +47,12 @@ int ui_write_json(const char *path, json_t *document);
 /* UI_DONE, or why standard output could not take what was printed. */
 int ui_flush(void);
 
+/* With --transport, for all connections of the process; NULL: the library's. */
+extern char *ui_transport;
+
+/* A context whose agents are this very program. */
+int ui_make_context(imig_context **context);
+
 int ui_connect(char *const *uris, imig_connection **connection);
 
 /* Reads "yes" from the terminal; without one it refuses, naming --yes. */
@@ -87,7 +93,9 @@ typedef struct ui_common {
 
 #define UI_COMMON_INIT { NULL, NULL, NULL, 0, 0, -1 }
 #define UI_OPTION_CONNECT(c) { "connect", 'c', UI_TEXTS, &(c)->uris, "URI", \
-    "a hypervisor, may be repeated: sim:FILE, or with a comma migrate=URI, id=NAME" }
+    "a hypervisor, may be repeated: sim:FILE, or with a comma migrate=URI, id=NAME" }, \
+    { "transport", 0, UI_TEXT, &ui_transport, "COMMAND", \
+      "how to reach the host of xenctl+ssh://HOST (ssh -T -o BatchMode=yes %h)" }
 #define UI_OPTION_JSON(c) { "json", 0, UI_FLAG, &(c)->json, NULL, "write JSON, for programs" }
 #define UI_OPTION_OUTPUT(c, what) { "output", 'o', UI_TEXT, &(c)->output, "FILE", what }
 #define UI_OPTION_SEED(c) { "seed", 0, UI_COUNT, &(c)->seed, "N", "seed of all that is random (0)" }

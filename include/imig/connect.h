@@ -17,10 +17,17 @@ IMIG_BEGIN_DECLS
 typedef struct imig_connection imig_connection;
 
 /**
- * Open one or several URIs: `sim:FILE`, `xenctl:`, a registered backend's own, or libvirt's.
+ * Open one or several URIs: `sim:FILE`, `xenctl:`, `agent:URI`, a registered backend's own, or
+ * libvirt's.
  *
  * `sim:FILE?QUERY` is a simulated cluster; the query takes `noise=R`, `seed=N`, `state=PATH`,
  * `pace=N`, `fail=VM:N` and `stuck=VM`, see doc/extending.md.
+ *
+ * `agent:URI` is any other URI, served by a process of its own: where a hypervisor does not answer
+ * in time (imig_context_set_agent()), that process is killed, the operation fails with
+ * #IMIG_ERR_TIMEOUT, and the next one starts another.  Jobs that ran in it are not known any more:
+ * imig_connection_locate() says where their VMs are.  `xenctl+ssh://[USER@]HOST[:PORT]` is
+ * `xenctl:` on another machine, which has the command `imig`, too.
  *
  * Each may be followed by `,migrate=URI` (the address that other hosts reach it by) and `,id=NAME`
  * (instead of the host's own id).
@@ -40,7 +47,8 @@ typedef struct imig_connection imig_connection;
  * @retval IMIG_ERR_ARGUMENT    NULL, no URI, an unknown option behind a comma
  * @retval IMIG_ERR_UNSUPPORTED no backend takes this URI, or its module cannot be loaded
  * @retval IMIG_ERR_ABI         the module was made for another interface
- * @retval IMIG_ERR_BACKEND     the hypervisor cannot be reached
+ * @retval IMIG_ERR_BACKEND     the hypervisor cannot be reached, or an agent cannot be started
+ * @retval IMIG_ERR_TIMEOUT     an agent did not answer in time
  * @retval IMIG_ERR_NOT_FOUND   `sim:`: no such file; further codes of its document as
  *                              imig_cluster_from_json()
  * @retval IMIG_ERR_IO          `sim:`: a file cannot be read or written

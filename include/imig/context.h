@@ -15,11 +15,12 @@
 
 IMIG_BEGIN_DECLS
 
-/** Registered backends, module directory, log hook; opaque, reference-counted. */
+/** Registered backends, module directory, agents' settings, log hook; opaque, reference-counted. */
 typedef struct imig_context imig_context;
 
 /**
- * Make a context with the built-in backend `sim` and the module directory chosen at build time.
+ * Make a context with the built-in backends `sim` and `agent` and the module directory chosen at
+ * build time.
  *
  * @return a context with one reference; never NULL
  * @ownership{the caller's; end it with imig_context_unref()}
@@ -75,6 +76,44 @@ IMIG_EXPORT int imig_context_set_module_directory(imig_context *context, const c
  */
 IMIG_EXPORT int imig_context_set_process(imig_context *context, uint64_t process,
                                          imig_error **error);
+
+/** How the built-in backend `agent` reaches the processes that serve its URIs. */
+typedef struct imig_agent_options {
+    size_t size; /**< sizeof(imig_agent_options) */
+    /** What serves `agent:URI` on this machine: words, NULL-ended, to which the URI is appended;
+        the first is a path, or is looked for in PATH.  NULL: `imig agent` */
+    const char *const *command;
+    /** What runs a command on another machine: words, NULL-ended, to which `imig`, `agent` and
+        `xenctl:` are appended.  At least one has `%h`, which stands for the host as ssh takes it:
+        `USER@HOST`, or `ssh://USER@HOST:PORT` where there is a port; `%%` is a `%`.
+        NULL: `ssh -T -o BatchMode=yes %h` */
+    const char *const *transport;
+    double timeout_s; /**< an agent that does not answer for so long is killed; 0: 30 s */
+} imig_agent_options;
+
+/** The defaults. */
+#define IMIG_AGENT_OPTIONS_INIT { sizeof(imig_agent_options), NULL, NULL, 0.0 }
+
+/**
+ * Say how agents are started: processes that serve `agent:URI` and `xenctl+ssh://HOST`.
+ *
+ * Commands are started as they are, never through a shell on this machine (ssh hands its words to
+ * the shell of the other one), in a session of their own, with the environment and the standard
+ * error of this process, and without its other descriptors.
+ *
+ * @param context    not NULL
+ * @param options    NULL for the defaults
+ * @param[out] error set on failure; may be NULL
+ * @units{seconds}
+ * @ownership{everything is copied}
+ * @threads{not while another thread connects with @p context}
+ * @retval IMIG_OK            counts for URIs that are opened from now on
+ * @retval IMIG_ERR_ARGUMENT  @p context is NULL, a command is empty, a transport without `%h`, or
+ *                            a time that is not finite and >= 0; nothing is changed
+ * @retval IMIG_ERR_ABI       `options->size` is not known; nothing is changed
+ */
+IMIG_EXPORT int imig_context_set_agent(imig_context *context, const imig_agent_options *options,
+                                       imig_error **error);
 
 /**
  * Register a backend of the calling program.

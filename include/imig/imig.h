@@ -8,6 +8,7 @@
  */
 
 #include <imig/affinity.h>
+#include <imig/agent.h>
 #include <imig/backend.h>
 #include <imig/cancel.h>
 #include <imig/common.h>

@@ -118,7 +118,8 @@ open_member(imig_connection *connection, const char *text, imig__member *member,
         return code;
     code = imig__context_find_backend(connection->context, member->uri, &member->ops, error);
     if (code == IMIG_OK) {
-        code = member->ops->open(member->uri, &member->state, error);
+        code = imig__context_open(connection->context, member->ops, member->uri, &member->state,
+                                  error);
         if (code != IMIG_OK) {
             member->ops->close(member->state); /* half open, as far as it got */
             member->ops = NULL;

@@ -25,11 +25,14 @@ typedef struct sink {
 typedef struct backend {
     imig_backend_ops ops; /* in today's shape */
     char *module;         /* name of the module's file without ".so"; NULL: registered */
+    /* Instead of ops.open, for one that asks its context; NULL: none. */
+    int (*open)(imig_context *context, const char *uri, void **ret_state, imig_error **error);
 } backend;
 
 struct imig_context {
     GPtrArray *backends;
     char *module_directory;
+    imig__agent_settings agent;
     sink *sink;
 };
 
@@ -167,17 +170,30 @@ add_backend(imig_context *context, const imig_backend_ops *ops, const char *modu
     return IMIG_OK;
 }
 
+static void
+add_built_in(imig_context *context)
+{
+    int code = add_backend(context, &imig__sim_ops, NULL, NULL);
+    backend *agent;
+
+    g_assert(code == IMIG_OK);
+    code = add_backend(context, &imig__agent_ops, NULL, NULL);
+    g_assert(code == IMIG_OK);
+    agent = g_ptr_array_index(context->backends, context->backends->len - 1);
+    agent->open = imig__agent_open;
+    code = imig__agent_settings_init(&context->agent, NULL, NULL);
+    g_assert(code == IMIG_OK);
+}
+
 imig_context *
 imig_context_new(void)
 {
     imig_context *context = g_atomic_rc_box_new0(imig_context);
-    int code;
 
     context->backends = g_ptr_array_new_with_free_func(backend_free);
     context->module_directory = g_strdup(IMIG_MODULE_DIR);
     context->sink = sink_new();
-    code = add_backend(context, &imig__sim_ops, NULL, NULL);
-    g_assert(code == IMIG_OK);
+    add_built_in(context);
     return context;
 }
 
@@ -194,6 +210,7 @@ context_clear(void *data)
 
     g_ptr_array_unref(context->backends);
     g_free(context->module_directory);
+    imig__agent_settings_clear(&context->agent);
     sink_end(context->sink);
 }
 
@@ -225,6 +242,29 @@ imig_context_set_process(imig_context *context, uint64_t process, imig_error **e
         return imig__fail(error, IMIG_ERR_ARGUMENT, "process: an unknown bit");
     context->sink->api.process = process;
     return IMIG_OK;
+}
+
+int
+imig_context_set_agent(imig_context *context, const imig_agent_options *options,
+                       imig_error **error)
+{
+    imig__agent_settings settings;
+    int code;
+
+    if (!context)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "context is NULL");
+    code = imig__agent_settings_init(&settings, options, error);
+    if (code != IMIG_OK)
+        return code;
+    imig__agent_settings_clear(&context->agent);
+    context->agent = settings;
+    return IMIG_OK;
+}
+
+const imig__agent_settings *
+imig__context_agent(const imig_context *context)
+{
+    return &context->agent;
 }
 
 int
@@ -386,7 +426,7 @@ imig__context_find_backend(imig_context *context, const char *uri, const imig_ba
     char *scheme;
     int code = IMIG_OK;
 
-    for (size_t i = context->backends->len; i-- > 0;) { /* the program's own before "sim" */
+    for (size_t i = context->backends->len; i-- > 0;) { /* the program's own before ours */
         const backend *b = backend_at(context, i);
 
         if (!b->module && b->ops.probe(uri) == 1) {
@@ -407,4 +447,17 @@ imig__context_find_backend(imig_context *context, const char *uri, const imig_ba
     if (code == IMIG_OK)
         *ops = found;
     return code;
+}
+
+int
+imig__context_open(imig_context *context, const imig_backend_ops *ops, const char *uri,
+                   void **ret_state, imig_error **error)
+{
+    for (size_t i = 0; i < context->backends->len; i++) {
+        const backend *b = backend_at(context, i);
+
+        if (&b->ops == ops && b->open)
+            return b->open(context, uri, ret_state, error);
+    }
+    return ops->open(uri, ret_state, error);
 }

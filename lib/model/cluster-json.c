@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/cluster-json-priv.h"
 #include "model/cluster-store-priv.h"
-#include "model/json-out-priv.h"
 
 #include <imig/workload.h>
 #include <string.h>
@@ -30,8 +30,8 @@ put_present(imig__json_out *out, const imig__number_field *fields, size_t n, voi
             imig__json_put_number(out, fields[i].key, *imig__number_in(info, &fields[i]));
 }
 
-static void
-put_host(imig__json_out *out, imig_host_info *host)
+void
+imig__put_host(imig__json_out *out, imig_host_info *host)
 {
     imig__json_put_object(out, NULL);
     put_id(out, host->id, host->name);
@@ -77,8 +77,8 @@ put_disks(imig__json_out *out, const imig_vm_info *vm)
     imig__json_put_end(out);
 }
 
-static void
-put_vm(imig__json_out *out, const imig_cluster *cluster, imig_vm_info *vm)
+void
+imig__put_vm(imig__json_out *out, const imig_cluster *cluster, imig_vm_info *vm)
 {
     imig__json_put_object(out, NULL);
     put_id(out, vm->id, vm->name);
@@ -117,8 +117,8 @@ put_flow(imig__json_out *out, const imig_cluster *cluster, const imig__flow *flo
     imig__json_put_end(out);
 }
 
-static void
-put_rule(imig__json_out *out, const imig_cluster *cluster, const imig_rule_info *rule)
+void
+imig__put_rule(imig__json_out *out, const imig_cluster *cluster, const imig_rule_info *rule)
 {
     imig__json_put_object(out, NULL);
     imig__json_put_text(out, "kind", imig__rule_kinds[rule->kind]);
@@ -138,11 +138,11 @@ put_cluster(imig__json_out *out, const imig_cluster *cluster)
     imig__json_put_number(out, "time_s", cluster->time_s);
     imig__json_put_array(out, "hosts");
     for (size_t i = 0; i < cluster->host_count; i++)
-        put_host(out, &cluster->hosts[i]);
+        imig__put_host(out, &cluster->hosts[i]);
     imig__json_put_end(out);
     imig__json_put_array(out, "vms");
     for (size_t i = 0; i < cluster->vm_count; i++)
-        put_vm(out, cluster, &cluster->vms[i]);
+        imig__put_vm(out, cluster, &cluster->vms[i]);
     imig__json_put_end(out);
     if (cluster->flow_count) {
         imig__json_put_array(out, "flows");
@@ -153,7 +153,7 @@ put_cluster(imig__json_out *out, const imig_cluster *cluster)
     if (cluster->rule_count) {
         imig__json_put_array(out, "rules");
         for (size_t i = 0; i < cluster->rule_count; i++)
-            put_rule(out, cluster, &cluster->rules[i]);
+            imig__put_rule(out, cluster, &cluster->rules[i]);
         imig__json_put_end(out);
     }
 }

@@ -1,38 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/cluster-json-priv.h"
 #include "model/cluster-store-priv.h"
-#include "model/json-in-priv.h"
 
 #include <imig/workload.h>
 #include <string.h>
 
-/*
- * What is being read.  The structs point into the arrays and into the element at hand.  Keys whose
- * value needs more than its own field have offset 0, and so are handed the whole of it.
- */
-typedef struct reader {
-    imig_cluster *cluster;
-    imig_host_info host;
-    imig_vm_info vm;
-    imig__flow flow;
-    imig_rule_info rule;
-    GPtrArray *labels;   /* key, value, ... */
-    GArray *disk_bytes;  /* double */
-    GArray *disk_shared; /* int32_t */
-    GArray *indices;     /* uint32_t: the VM's allowed hosts, or the rule's VMs */
-    double noise[IMIG_METRIC_COUNT];
-} reader;
-
-static int
-find_name(imig__json_in *in, const imig__path *path, json_t *value, const char *const *names,
-          int32_t n, const char *rule, int32_t *index)
-{
-    for (int32_t i = 0; json_is_string(value) && i < n; i++)
-        if (g_strcmp0(names[i], json_string_value(value)) == 0) {
-            *index = i;
-            return IMIG_OK;
-        }
-    return imig__json_refuse(in, path, value, rule);
-}
+/* Keys whose value needs more than its own field have offset 0, and so are handed the whole. */
+typedef imig__cluster_reader reader;
 
 static int
 find_host(imig__json_in *in, const imig__path *path, json_t *value, const reader *r,
@@ -46,8 +20,9 @@ find_host(imig__json_in *in, const imig__path *path, json_t *value, const reader
     return *index != IMIG_NO_INDEX ? IMIG_OK : imig__json_refuse(in, path, value, "no such host");
 }
 
-static int
-find_vm(imig__json_in *in, const imig__path *path, json_t *value, const reader *r, uint32_t *index)
+int
+imig__read_vm_id(imig__json_in *in, const imig__path *path, json_t *value,
+                 const imig__cluster_reader *r, uint32_t *index)
 {
     const char *id;
 
@@ -62,8 +37,8 @@ find_vm(imig__json_in *in, const imig__path *path, json_t *value, const reader *
 static int
 read_state(imig__json_in *in, const imig__path *path, json_t *value, void *field)
 {
-    return find_name(in, path, value, imig__host_states, IMIG_HOST_OFFLINE + 1, "no such state",
-                     field);
+    return imig__json_name(in, path, value, imig__host_states, IMIG_HOST_OFFLINE + 1,
+                           "no such state", field);
 }
 
 static int
@@ -109,8 +84,8 @@ static const imig__json_key host_keys[] = {
     SPECIAL("labels", read_labels),
 };
 
-static int
-read_host(imig__json_in *in, const imig__path *path, json_t *element, void *state)
+int
+imig__read_host(imig__json_in *in, const imig__path *path, json_t *element, void *state)
 {
     reader *r = state;
 
@@ -204,8 +179,8 @@ read_class(imig__json_in *in, const imig__path *path, json_t *value, void *field
 static int
 read_prefer(imig__json_in *in, const imig__path *path, json_t *value, void *field)
 {
-    return find_name(in, path, value, imig__prefer_names, IMIG_PREFER_DOWNTIME + 1,
-                     "no such preference", field);
+    return imig__json_name(in, path, value, imig__prefer_names, IMIG_PREFER_DOWNTIME + 1,
+                           "no such preference", field);
 }
 
 static int
@@ -261,8 +236,8 @@ static const imig__json_key vm_keys[] = {
     NUMBER("cooldown_until_s", vm.cooldown_until_s, IMIG_VM_HAS_COOLDOWN),
 };
 
-static int
-read_vm(imig__json_in *in, const imig__path *path, json_t *element, void *state)
+int
+imig__read_vm(imig__json_in *in, const imig__path *path, json_t *element, void *state)
 {
     reader *r = state;
 
@@ -289,7 +264,7 @@ read_sender(imig__json_in *in, const imig__path *path, json_t *value, void *fiel
 {
     reader *r = field;
 
-    return find_vm(in, path, value, r, &r->flow.a);
+    return imig__read_vm_id(in, path, value, r, &r->flow.a);
 }
 
 static int
@@ -297,7 +272,7 @@ read_receiver(imig__json_in *in, const imig__path *path, json_t *value, void *fi
 {
     reader *r = field;
 
-    return find_vm(in, path, value, r, &r->flow.b);
+    return imig__read_vm_id(in, path, value, r, &r->flow.b);
 }
 
 static const imig__json_key flow_keys[] = {
@@ -321,8 +296,8 @@ read_flow(imig__json_in *in, const imig__path *path, json_t *element, void *stat
 static int
 read_kind(imig__json_in *in, const imig__path *path, json_t *value, void *field)
 {
-    return find_name(in, path, value, imig__rule_kinds, IMIG_RULE_APART + 1, "no such kind",
-                     field);
+    return imig__json_name(in, path, value, imig__rule_kinds, IMIG_RULE_APART + 1, "no such kind",
+                           field);
 }
 
 static int
@@ -337,7 +312,7 @@ read_rule_vms(imig__json_in *in, const imig__path *path, json_t *value, void *fi
     json_array_foreach(value, i, element) {
         uint32_t vm;
 
-        if (find_vm(in, IMIG__AT(path, i), element, r, &vm) != IMIG_OK)
+        if (imig__read_vm_id(in, IMIG__AT(path, i), element, r, &vm) != IMIG_OK)
             return IMIG_ERR_INVALID;
         g_array_append_val(r->indices, vm);
     }
@@ -351,8 +326,8 @@ static const imig__json_key rule_keys[] = {
     TEXT("label", rule.label),
 };
 
-static int
-read_rule(imig__json_in *in, const imig__path *path, json_t *element, void *state)
+int
+imig__read_rule(imig__json_in *in, const imig__path *path, json_t *element, void *state)
 {
     reader *r = state;
 
@@ -378,32 +353,46 @@ read_time(imig__json_in *in, const imig__path *path, json_t *value, void *state)
 
 static const imig__json_member members[] = {
     { "time_s", read_time, NULL, NULL, FALSE },
-    { "hosts", NULL, read_host, NULL, FALSE },
-    { "vms", NULL, read_vm, "hosts", FALSE },
+    { "hosts", NULL, imig__read_host, NULL, FALSE },
+    { "vms", NULL, imig__read_vm, "hosts", FALSE },
     { "flows", NULL, read_flow, "vms", FALSE },
-    { "rules", NULL, read_rule, "vms", FALSE },
+    { "rules", NULL, imig__read_rule, "vms", FALSE },
 };
+
+void
+imig__cluster_reader_init(imig__cluster_reader *r, imig_cluster *cluster)
+{
+    *r = (imig__cluster_reader) {
+        .cluster = cluster,
+        .labels = g_ptr_array_new(),
+        .disk_bytes = g_array_sized_new(FALSE, FALSE, sizeof(double), 8),
+        .disk_shared = g_array_sized_new(FALSE, FALSE, sizeof(int32_t), 8),
+        .indices = g_array_sized_new(FALSE, FALSE, sizeof(uint32_t), 8),
+    };
+}
+
+void
+imig__cluster_reader_clear(imig__cluster_reader *r)
+{
+    g_ptr_array_unref(r->labels);
+    g_array_unref(r->disk_bytes);
+    g_array_unref(r->disk_shared);
+    g_array_unref(r->indices);
+}
 
 int
 imig_cluster_from_json(const char *text, size_t length, imig_cluster **cluster,
                        imig_error **error)
 {
-    reader r = { 0 };
+    imig__cluster_reader r;
     int code;
 
     if (!text || !cluster)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL", text ? "cluster" : "text");
-    r.cluster = imig_cluster_new(0);
-    r.labels = g_ptr_array_new();
-    r.disk_bytes = g_array_sized_new(FALSE, FALSE, sizeof(double), 8);
-    r.disk_shared = g_array_sized_new(FALSE, FALSE, sizeof(int32_t), 8);
-    r.indices = g_array_sized_new(FALSE, FALSE, sizeof(uint32_t), 8);
+    imig__cluster_reader_init(&r, imig_cluster_new(0));
     code = imig__json_read(text, length, IMIG__CLUSTER_FORMAT, members, G_N_ELEMENTS(members), &r,
                            error);
-    g_ptr_array_unref(r.labels);
-    g_array_unref(r.disk_bytes);
-    g_array_unref(r.disk_shared);
-    g_array_unref(r.indices);
+    imig__cluster_reader_clear(&r);
     if (code == IMIG_OK)
         code = imig_cluster_finish(r.cluster, error);
     if (code == IMIG_OK)

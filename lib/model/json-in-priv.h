@@ -27,7 +27,7 @@ typedef struct imig__json_member {
 } imig__json_member;
 
 /* members: [n], n at most 16, each after what it needs.  `format` and `optional` are dealt with
-   here, and so are unknown members. */
+   here, and so are unknown members.  format: NULL for a document that has neither of the two. */
 int imig__json_read(const char *text, size_t length, const char *format,
                     const imig__json_member *members, size_t n, void *state, imig_error **error);
 
@@ -50,6 +50,10 @@ int imig__json_number(imig__json_in *in, const imig__path *path, json_t *value, 
 int imig__json_text(imig__json_in *in, const imig__path *path, json_t *value, void *field);
 int imig__json_whole(imig__json_in *in, const imig__path *path, json_t *value, void *field);
 int imig__json_bool(imig__json_in *in, const imig__path *path, json_t *value, void *field);
+
+/* One of names[n], of which some may be NULL; *index is its place.  rule: what to say otherwise. */
+int imig__json_name(imig__json_in *in, const imig__path *path, json_t *value,
+                    const char *const *names, int32_t n, const char *rule, int32_t *index);
 
 /* Is it an array or object?  Otherwise refused. */
 int imig__json_want_array(imig__json_in *in, const imig__path *path, json_t *value);

@@ -111,6 +111,18 @@ imig__json_bool(imig__json_in *in, const imig__path *path, json_t *value, void *
 }
 
 int
+imig__json_name(imig__json_in *in, const imig__path *path, json_t *value, const char *const *names,
+                int32_t n, const char *rule, int32_t *index)
+{
+    for (int32_t i = 0; json_is_string(value) && i < n; i++)
+        if (g_strcmp0(names[i], json_string_value(value)) == 0) {
+            *index = i;
+            return IMIG_OK;
+        }
+    return imig__json_refuse(in, path, value, rule);
+}
+
+int
 imig__json_want_array(imig__json_in *in, const imig__path *path, json_t *value)
 {
     return json_is_array(value) ? IMIG_OK
@@ -352,7 +364,7 @@ read_other(imig__json_in *in, const char *name)
     int code;
 
     skip_space(in);
-    if (strcmp(name, "format") != 0 && strcmp(name, "optional") != 0) {
+    if (!in->format || (strcmp(name, "format") != 0 && strcmp(name, "optional") != 0)) {
         code = unknown_key(in, NULL, name);
         if (code != IMIG_OK || (in->at < in->length && in->text[in->at] == '['))
             return code != IMIG_OK ? code : read_array(in, NULL);
@@ -360,7 +372,8 @@ read_other(imig__json_in *in, const char *name)
     value = parse(in);
     if (!value)
         return IMIG_ERR_SYNTAX;
-    code = strcmp(name, "format") == 0 ? read_format(in, value)
+    code = !in->format ? IMIG_OK
+           : strcmp(name, "format") == 0 ? read_format(in, value)
            : strcmp(name, "optional") == 0 ? read_optional(in, value) : IMIG_OK;
     json_decref(value);
     return code;
@@ -420,7 +433,7 @@ read_rest(imig__json_in *in)
 {
     int code = IMIG_OK;
 
-    if (!g_hash_table_contains(in->known, "format"))
+    if (in->format && !g_hash_table_contains(in->known, "format"))
         return imig__refuse(IMIG__KEY(NULL, "format"), NULL, "missing", in->error);
     for (size_t i = 0; i < in->n && code == IMIG_OK; i++) {
         const imig__json_member *member = &in->members[i];

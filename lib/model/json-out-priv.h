@@ -5,7 +5,7 @@
 /*
  * Writing a document, always in the same way: members of the document on lines of their own, so are
  * the elements of its arrays, and whatever is further down stays on that line.  One host or VM is
- * one line, for diff and grep.
+ * one line, for diff and grep.  Or, where documents follow each other, the whole of it is one line.
  */
 
 #include "base/base-priv.h"
@@ -19,6 +19,7 @@ typedef struct imig__json_out {
     void *data;
     char buffer[8192];
     size_t used;
+    gboolean one_line;
     unsigned depth;
     char close[IMIG__JSON_DEPTH]; /* what ends each level */
     gboolean any[IMIG__JSON_DEPTH]; /* is there something in it yet? */
@@ -26,6 +27,7 @@ typedef struct imig__json_out {
 
 /* The document's braces. */
 void imig__json_begin(imig__json_out *out, imig__json_sink *sink, void *data);
+void imig__json_begin_line(imig__json_out *out, imig__json_sink *sink, void *data);
 void imig__json_end(imig__json_out *out);
 
 /* key: NULL for an element of an array. */

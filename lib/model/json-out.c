@@ -59,7 +59,7 @@ put_quoted(imig__json_out *out, const char *text)
 static gboolean
 has_lines(const imig__json_out *out)
 {
-    return out->depth == 1 || (out->depth == 2 && out->close[1] == ']');
+    return !out->one_line && (out->depth == 1 || (out->depth == 2 && out->close[1] == ']'));
 }
 
 static void
@@ -114,8 +114,16 @@ imig__json_begin(imig__json_out *out, imig__json_sink *sink, void *data)
     out->sink = sink;
     out->data = data;
     out->used = 0;
+    out->one_line = FALSE;
     out->depth = 0;
     open_level(out, '{');
+}
+
+void
+imig__json_begin_line(imig__json_out *out, imig__json_sink *sink, void *data)
+{
+    imig__json_begin(out, sink, data);
+    out->one_line = TRUE;
 }
 
 void
