@@ -184,10 +184,20 @@ take_line(int32_t level, const char *line, void *user_data)
     g_string_append(user_data, line);
 }
 
+/* An installed module would take the URI of nobody. */
+static imig_context *
+context_without_modules(void)
+{
+    imig_context *context = imig_context_new();
+
+    imig_context_set_module_directory(context, "/nonexistent", NULL);
+    return context;
+}
+
 static imig_context *
 loud_context(GString *log)
 {
-    imig_context *context = imig_context_new();
+    imig_context *context = context_without_modules();
 
     assert_int_equal(imig_context_register_backend(context, &loud_ops, NULL), IMIG_OK);
     imig_context_set_log(context, IMIG_LOG_DEBUG, take_line, log, NULL);
