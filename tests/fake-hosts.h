@@ -23,6 +23,7 @@ typedef struct fake_vm {
     const char *id, *host;
     const char *to;   /* being migrated there */
     double until_s;
+    double cpu_s;     /* counted on its host, besides 7 */
 } fake_vm;
 
 static struct world {
@@ -34,6 +35,7 @@ static struct world {
     const char *shut; /* this one cannot be opened, "*" none can */
     int down_code;    /* what both return, if not IMIG_ERR_BACKEND */
     int opened;       /* how often one was */
+    double ahead_s;   /* clocks of hosts that are opened from now on */
     int strange_code; /* what locate returns, if not 0 */
     char asked[1024]; /* the last migration, as it arrived */
     uint64_t last_job;
@@ -68,7 +70,7 @@ fake_open(const char *uri, void **ret_state, imig_error **error)
     if (world.shut && (*world.shut == '*' || strcmp(world.shut, f->host) == 0))
         return is_down(f->host, error);
     world.opened++;
-    f->offset_s = f->host[0] == 'B' ? 1000 : 0;
+    f->offset_s = (f->host[0] == 'B' ? 1000 : 0) + world.ahead_s;
     f->many = strcmp(f->host, "many") == 0;
     return IMIG_OK;
 }
@@ -119,7 +121,7 @@ add_vm(const fake *f, const fake_vm *v, imig_sample *into, imig_error **error)
     }
     counters.present = IMIG_COUNTER_HAS_CPU;
     counters.time_s = world.clock_s + f->offset_s;
-    counters.cpu_s = strcmp(v->host, f->host) == 0 ? 7 : 0;
+    counters.cpu_s = strcmp(v->host, f->host) == 0 ? 7 + v->cpu_s : 0;
     return imig_sample_add_vm(into, &vm, &counters, error);
 }
 
@@ -329,8 +331,8 @@ begin_world(void)
 
     world = (struct world) {
         .clock_s = 0,
-        .vms = { { "v1", "A", NULL, 0 }, { "pinned2", "B", NULL, 0 }, { "v3", "B", NULL, 0 },
-                 { "shy", "C", NULL, 0 } },
+        .vms = { { "v1", "A", NULL, 0, 0 }, { "pinned2", "B", NULL, 0, 0 },
+                 { "v3", "B", NULL, 0, 0 }, { "shy", "C", NULL, 0, 0 } },
     };
     assert_int_equal(imig_context_register_backend(context, &fake_ops, NULL), IMIG_OK);
     assert_int_equal(imig_context_register_backend(context, &plain_ops, NULL), IMIG_OK);

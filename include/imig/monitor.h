@@ -101,6 +101,9 @@ IMIG_EXPORT int imig_monitor_watch(imig_monitor *monitor, double for_s, imig_err
  * The cluster as the samples in the window show it: rates from counters, with their standard
  * error, robust against counters that restart and VMs that come, go and move.
  *
+ * The rates of a VM that has moved are those of its new host as soon as it has been seen there
+ * twice, until then those of the old one.
+ *
  * The class of a VM is the one its backend states, as a rule #IMIG_WORKLOAD_UNKNOWN: what was
  * measured is turned into classes by imig_classify().
  *
