@@ -70,7 +70,8 @@ IMIG_EXPORT void imig_monitor_free(imig_monitor *monitor);
  * @threads{one thread at a time}
  * @retval IMIG_OK            taken
  * @retval IMIG_ERR_ARGUMENT  NULL
- * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_BACKEND   no hypervisor answered; see imig_connection_missing() about some
+ * @retval IMIG_ERR_TIMEOUT   none answered in time
  * @retval IMIG_ERR_INVALID   it reported something that breaks a rule of the model
  */
 IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
@@ -89,7 +90,8 @@ IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
  * @paper{section 3.1, dirty rate and dirty size by dirty logging}
  * @retval IMIG_OK            watched
  * @retval IMIG_ERR_ARGUMENT  NULL, or a time that is not finite and > 0
- * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_BACKEND   no hypervisor answered; see imig_connection_missing() about some
+ * @retval IMIG_ERR_TIMEOUT   none answered in time
  * @retval IMIG_ERR_INVALID   it reported something that breaks a rule of the model
  * @retval IMIG_ERR_CANCELLED stopped on request; no logging is left on
  */
@@ -98,6 +100,9 @@ IMIG_EXPORT int imig_monitor_watch(imig_monitor *monitor, double for_s, imig_err
 /**
  * The cluster as the samples in the window show it: rates from counters, with their standard
  * error, robust against counters that restart and VMs that come, go and move.
+ *
+ * The rates of a VM that has moved are those of its new host as soon as it has been seen there
+ * twice, until then those of the old one.
  *
  * The class of a VM is the one its backend states, as a rule #IMIG_WORKLOAD_UNKNOWN: what was
  * measured is turned into classes by imig_classify().
@@ -148,7 +153,8 @@ IMIG_EXPORT int imig_monitor_set_cooldown(imig_monitor *monitor, const char *vm_
  * @retval IMIG_OK            @p cluster is set
  * @retval IMIG_ERR_ARGUMENT  NULL, or a value out of range
  * @retval IMIG_ERR_ABI       `options->size` is not known
- * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_BACKEND   no hypervisor answered; see imig_connection_missing() about some
+ * @retval IMIG_ERR_TIMEOUT   none answered in time
  * @retval IMIG_ERR_CANCELLED stopped on request
  */
 IMIG_EXPORT int imig_observe(imig_connection *connection, double for_s,
