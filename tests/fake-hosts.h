@@ -31,6 +31,9 @@ static struct world {
     int logging;      /* dirty_start less dirty_stop */
     int fail_read;    /* the n-th reading fails */
     const char *down; /* this host does not answer */
+    const char *shut; /* this one cannot be opened, "*" none can */
+    int down_code;    /* what both return, if not IMIG_ERR_BACKEND */
+    int opened;       /* how often one was */
     int strange_code; /* what locate returns, if not 0 */
     char asked[1024]; /* the last migration, as it arrived */
     uint64_t last_job;
@@ -49,15 +52,24 @@ fake_probe(const char *uri)
 }
 
 static int
+is_down(const char *host, imig_error **error)
+{
+    return imig_error_set(error, world.down_code ? world.down_code : IMIG_ERR_BACKEND, 38,
+                          strcmp(host, "A") == 0 ? "A is down" : "host is down");
+}
+
+static int
 fake_open(const char *uri, void **ret_state, imig_error **error)
 {
     fake *f = g_new0(fake, 1);
 
-    (void) error;
     f->host = g_strdup(uri + strlen("fake:"));
+    *ret_state = f;
+    if (world.shut && (*world.shut == '*' || strcmp(world.shut, f->host) == 0))
+        return is_down(f->host, error);
+    world.opened++;
     f->offset_s = f->host[0] == 'B' ? 1000 : 0;
     f->many = strcmp(f->host, "many") == 0;
-    *ret_state = f;
     return IMIG_OK;
 }
 
@@ -121,7 +133,7 @@ fake_sample(void *state, imig_sample *into, imig_error **error)
     int code;
 
     if (world.down && strcmp(world.down, f->host) == 0)
-        return imig_error_set(error, IMIG_ERR_BACKEND, 38, "host is down");
+        return is_down(f->host, error);
     host.id = strncmp(f->host, "twin", 4) == 0 ? "twin" : f->host;
     host.cpu_cores = 8;
     host.memory_bytes = 16e9;
@@ -156,7 +168,7 @@ fake_locate(void *state, const char *vm, imig_location *into, imig_error **error
     if (world.strange_code)
         return world.strange_code;
     if (world.down && strcmp(world.down, f->host) == 0)
-        return imig_error_set(error, IMIG_ERR_BACKEND, 38, "host is down");
+        return is_down(f->host, error);
     if (!v)
         return IMIG_OK;
     if (strcmp(v->host, f->host) == 0)
@@ -176,7 +188,8 @@ fake_wait(void *state, double deadline_s, imig_error **error)
     double until_s = deadline_s - f->offset_s;
     fake_vm *next = NULL;
 
-    (void) error;
+    if (world.down && strcmp(world.down, f->host) == 0)
+        return is_down(f->host, error);
     for (int i = 0; i < VMS; i++) { /* only its own jobs wake a connection */
         fake_vm *v = &world.vms[i];
 
@@ -308,11 +321,11 @@ static const imig_backend_ops plain_ops = {
     .wait = fake_wait,
 };
 
-static inline int
-connect_to(const char *const *uris, size_t n, imig_connection **connection, imig_error **error)
+/* The world as it begins, and a context that knows of it. */
+static inline imig_context *
+begin_world(void)
 {
     imig_context *context = imig_context_new();
-    int code;
 
     world = (struct world) {
         .clock_s = 0,
@@ -321,7 +334,14 @@ connect_to(const char *const *uris, size_t n, imig_connection **connection, imig
     };
     assert_int_equal(imig_context_register_backend(context, &fake_ops, NULL), IMIG_OK);
     assert_int_equal(imig_context_register_backend(context, &plain_ops, NULL), IMIG_OK);
-    code = imig_connect(context, uris, n, connection, error);
+    return context;
+}
+
+static inline int
+connect_to(const char *const *uris, size_t n, imig_connection **connection, imig_error **error)
+{
+    imig_context *context = begin_world();
+    int code = imig_connect(context, uris, n, connection, error);
     imig_context_unref(context);
     return code;
 }

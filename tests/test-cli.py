@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The imig command as its users see it: what it prints, writes, and ends with.
 
-usage: test-cli.py IMIG TOP
+usage: test-cli.py IMIG TOP FAULTY
+FAULTY is the same command, and knows hosts that fail: see faulty-context.c.
 Prints TAP.  Needs nothing but the standard library.
 """
 
@@ -19,7 +20,7 @@ import tempfile
 import time
 import unittest
 
-IMIG = TOP = DEMO = None
+IMIG = TOP = DEMO = FAULTY = None
 
 
 def imig(*args, text=None, data=None, cwd=None):
@@ -408,7 +409,7 @@ class Balance(Case):
 
     def test_json_holds_the_whole_story(self):
         document = json.loads(self.ok("balance", "-c", self.sim, "--yes", "--json"))
-        self.assertEqual(sorted(document), ["after", "before", "plan", "run"])
+        self.assertEqual(sorted(document), ["after", "before", "missing", "plan", "run"])
         self.assertEqual(document["run"]["done"], len(document["plan"]["steps"]))
 
     def test_asks_only_on_a_terminal(self):
@@ -647,6 +648,68 @@ class Predict(Case):
         self.refused("predict", "--csv", "-", "--memory", "1GiB", names="--csv")
 
 
+class Missing(Case):
+    """One host that cannot be reached, or dies after 20 s, beside one that answers."""
+    dies = ("-c", "faulty:A", "-c", "faulty:B:dies:20")
+    closed = ("-c", "faulty:A", "-c", "faulty:u:secret@B:closed")
+
+    def run_on(self, *args, status=0):
+        done = subprocess.run([FAULTY, *args], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=100, check=False)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertNotIn("secret", done.stderr + done.stdout)
+        return done.stdout, done.stderr.splitlines()
+
+    def test_the_row_is_offline_and_one_line_warns(self):
+        text, warnings = self.run_on("status", *self.dies)
+        self.assertRegex(text, r"(?m)^A  +active ")
+        self.assertRegex(text, r"(?m)^B  +offline ")
+        self.assertIn("A-vm", text)
+        self.assertNotIn("B-vm", text)
+        self.assertNotIn("\033", text)
+        self.assertEqual(warnings, ["imig: warning: faulty:B:dies:20: cannot reach "
+                                    "faulty:B:dies:20; the rest goes on without it"])
+
+    def test_what_cannot_be_opened_has_no_row(self):
+        text, warnings = self.run_on("status", *self.closed)
+        self.assertNotRegex(text, r"(?m)^B ")
+        self.assertEqual(warnings, ["imig: warning: faulty:u:***@B:closed: cannot reach "
+                                    "faulty:u:***@B:closed; the rest goes on without it"])
+
+    def test_documents_of_the_tool_name_it(self):
+        line = "faulty:u:***@B:closed: cannot reach faulty:u:***@B:closed"
+        for args in (("status",), ("balance", "--dry-run")):
+            document = json.loads(self.run_on(*args, "--json", *self.closed)[0])
+            self.assertEqual(document["missing"], [line], args)
+        self.assertEqual(json.loads(self.run_on("status", "--json", "-c", "faulty:A")[0])
+                         ["missing"], [])
+        self.assertEqual(json.loads(self.ok("status", "--json", DEMO))["missing"], [])
+
+    def test_every_command_goes_on_with_the_rest(self):
+        seen = json.loads(self.run_on("observe", *self.dies)[0])
+        self.assertEqual([host.get("state", "active") for host in seen["hosts"]],
+                         ["active", "offline"])
+        self.assertEqual([vm["id"] for vm in seen["vms"]], ["A-vm"])
+        for args in (("plan",), ("plan", "--json"), ("balance", "--yes")):
+            _, warnings = self.run_on(*args, *self.closed)
+            self.assertEqual(len(warnings), 1, args)
+
+    def test_quiet_and_verbose(self):
+        self.assertEqual(self.run_on("plan", "-q", *self.closed), ("", []))
+        self.assertEqual(len(self.run_on("status", "-v", *self.closed)[1]), 1)
+
+    def test_nobody_calls_a_vm_absent(self):
+        _, lines = self.run_on("dirty", *self.closed, "B-vm", status=1)
+        self.assertEqual(lines[1], "imig: B-vm: faulty:u:***@B:closed: cannot reach "
+                                   "faulty:u:***@B:closed")
+
+    def test_where_nobody_answers_it_fails(self):
+        text, lines = self.run_on("status", "-c", "faulty:A:closed", "-c", "faulty:B:closed",
+                                  status=1)
+        self.assertEqual((text, lines), ("", ["imig: faulty:A:closed: cannot reach "
+                                              "faulty:A:closed"]))
+
+
 class Tap(unittest.TestResult):
     """One line a test, as the Test Anything Protocol wants it; what went wrong behind it."""
 
@@ -676,13 +739,13 @@ class Tap(unittest.TestResult):
 
 
 def main():
-    global IMIG, TOP, DEMO
-    IMIG, TOP = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+    global IMIG, TOP, DEMO, FAULTY
+    IMIG, TOP, FAULTY = sys.argv[1], pathlib.Path(sys.argv[2]).resolve(), sys.argv[3]
     DEMO = TOP / "tools/demo-cluster.json"
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    if len(sys.argv) > 3:
+    if len(sys.argv) > 4:
         suite = unittest.TestSuite(t for group in suite for t in group
-                                   if any(word in t.id() for word in sys.argv[3:]))
+                                   if any(word in t.id() for word in sys.argv[4:]))
     print(f"1..{suite.countTestCases()}")
     result = Tap()
     suite.run(result)
@@ -690,6 +753,6 @@ def main():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
     sys.exit(main())

@@ -15,7 +15,7 @@ enum { HOSTS = 3, NOT_SHOWN = -1 };
 
 static struct {
     const char *next;           /* what is left of the script */
-    gboolean down[HOSTS];
+    gboolean down[HOSTS], dead[HOSTS]; /* dead: until it is opened anew */
     int32_t shown[VMS][HOSTS];  /* instead of what is true; an imig_vm_state */
     gboolean broken[VMS], deaf[VMS], busy[VMS], cancelled[VMS];
     imig_cancel *cancel;
@@ -71,6 +71,8 @@ happen(const char *entry)
         faults.down[a[0] - 'A'] = TRUE;
     else if (strcmp(what, "up") == 0)
         faults.down[a[0] - 'A'] = FALSE;
+    else if (strcmp(what, "dead") == 0)
+        faults.dead[a[0] - 'A'] = TRUE;
     else if (strcmp(what, "show") == 0)
         show(a, b, c);
     else if (strcmp(what, "put") == 0)
@@ -112,15 +114,21 @@ doubt_probe(const char *uri)
 }
 
 static int
-doubt_open(const char *uri, void **ret_state, imig_error **error)
-{
-    return fake_open(uri + 1, ret_state, error); /* "doubt:" is one letter longer than "fake:" */
-}
-
-static int
 say_down(imig_error **error)
 {
     return imig_error_set(error, IMIG_ERR_BACKEND, 38, "the daemon is gone");
+}
+
+static int
+doubt_open(const char *uri, void **ret_state, imig_error **error)
+{
+    int code = fake_open(uri + 1, ret_state, error); /* one letter longer than "fake:" */
+    int host = host_of(*ret_state);
+
+    if (code == IMIG_OK && faults.down[host])
+        return say_down(error);
+    faults.dead[host] = FALSE;
+    return code;
 }
 
 static int
@@ -129,7 +137,7 @@ doubt_locate(void *state, const char *vm, imig_location *into, imig_error **erro
     const fake *f = state;
     int32_t shown = faults.shown[index_of(vm)][host_of(f)];
 
-    if (faults.down[host_of(f)])
+    if (faults.down[host_of(f)] || faults.dead[host_of(f)])
         return say_down(error);
     if (shown == NOT_SHOWN)
         return fake_locate(state, vm, into, error);
@@ -212,13 +220,15 @@ static const struct doubt_case {
     { "the source's daemon is gone for 3 s", "v1AB", "1 fail v1,1 down A,4 up A",
       "+v1 ?v1 +v1 v1", NULL, 7, 0 },
     { "and for ever", "v1AB", "1 fail v1,1 down A", "+v1 ?v1 -v1",
-      "socket closed; where the VM is cannot be asked: the daemon is gone", 61, 9 },
+      "socket closed; where the VM is cannot be asked: doubt:", 61, 9 },
     { "and the VM has arrived meanwhile", "v1AB", "1 fail v1,1 down A,3 put v1 B",
       "+v1 ?v1 v1", NULL, 4.5, 0 },
     { "the destination's daemon is gone for a while: no attempt is wasted", "v1AB",
       "1 fail v1,1 down B,30 up B", "+v1 ?v1 +v1 v1", NULL, 0, 0 },
     { "and for ever", "v1AB", "1 fail v1,1 down B", "+v1 ?v1 -v1",
-      "socket closed; the VM runs on A; B cannot be asked: the daemon is gone", 61, 9 },
+      "socket closed; the VM runs on A; B cannot be asked: doubt:", 61, 9 },
+    { "a daemon that has come back is asked through a new connection", "v1AB",
+      "1 fail v1,1 dead A", "+v1 +v1 v1", NULL, 3.5, 0 },
     { "a third daemon that is gone is no matter", "v1AB", "0 down C,1 fail v1", "+v1 +v1 v1", NULL,
       3.5, 0 },
     { "the VM is lost", "v1AB", "1 fail v1,1 show v1 A absent", "+v1 ?v1 -v1",

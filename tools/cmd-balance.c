@@ -82,7 +82,7 @@ balance_hosts(const balance *b)
     g_autoptr(imig_cluster) before = NULL;
     g_autoptr(imig_plan) plan = NULL;
     g_autoptr(json_t) document = json_object();
-    int status = ui_connect(b->common.uris, &connection), written;
+    int status = ui_connect(&b->common, &connection), written;
 
     if (status == UI_DONE)
         status = ui_observe(connection, &b->watch, &before);
@@ -106,6 +106,7 @@ balance_hosts(const balance *b)
         written = ui_write_cluster(b->after, before);
         status = written == UI_DONE ? status : written;
     }
+    json_object_set_new(document, "missing", ui_missing(connection));
     if (b->common.json && (status == UI_DONE || status == UI_PARTIAL || status == UI_INTERRUPTED)) {
         written = ui_write_json("-", document);
         status = written == UI_DONE ? status : written;

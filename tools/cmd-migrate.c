@@ -93,7 +93,7 @@ migrate(const ui_common *common, const ui_watch *watch, const ui_migration *limi
     g_autoptr(imig_run) run = NULL;
     imig_vm_info info = IMIG_VM_INFO_INIT;
     uint32_t vm, host;
-    int status = ui_connect(common->uris, &connection);
+    int status = ui_connect(common, &connection);
 
     if (status == UI_DONE)
         status = ui_observe(connection, watch, &cluster);
@@ -119,6 +119,7 @@ migrate(const ui_common *common, const ui_watch *watch, const ui_migration *limi
     if (common->json) {
         g_autoptr(json_t) figures = ui_run_figures(run, plan);
 
+        json_object_set_new(figures, "missing", ui_missing(connection));
         status = ui_write_json("-", figures);
     } else if (!common->quiet) {
         putchar('\n');

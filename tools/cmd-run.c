@@ -33,7 +33,7 @@ run_plan(const ui_common *common, const ui_watch *watch, ui_migration *migration
     int status = ui_load_plan(path, migration, &plan);
 
     if (status == UI_DONE)
-        status = ui_connect(common->uris, &connection);
+        status = ui_connect(common, &connection);
     if (status == UI_DONE)
         status = check_plan(connection, plan, watch, &cluster);
     if (status != UI_DONE)
@@ -50,6 +50,7 @@ run_plan(const ui_common *common, const ui_watch *watch, ui_migration *migration
     if (common->json) {
         g_autoptr(json_t) figures = ui_run_figures(run, plan);
 
+        json_object_set_new(figures, "missing", ui_missing(connection));
         status = ui_write_json("-", figures);
     } else if (imig_plan_step_count(plan) == 0) {
         printf("The plan has no steps: nothing to do.\n");

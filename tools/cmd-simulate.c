@@ -48,8 +48,11 @@ simulate_replay(const simulation *s, const imig_plan *plan, gboolean progress, i
     g_autoptr(imig_connection) connection = NULL;
     imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
     char *uris[] = { s->uri, NULL };
-    int status = ui_connect(uris, &connection);
+    ui_common common = s->common;
+    int status;
 
+    common.uris = uris;
+    status = ui_connect(&common, &connection);
     if (status != UI_DONE)
         return status;
     ui_execute_options(&s->planner.migration, &options);

@@ -144,10 +144,19 @@ ui_write_json(const char *path, json_t *document)
     return status;
 }
 
+/* May come from a backend's own thread: one call, one line. */
+static void
+print_line(int32_t level, const char *line, void *user_data)
+{
+    (void) user_data;
+    say_no(level <= IMIG_LOG_WARNING ? "warning" : NULL, line);
+}
+
 int
-ui_connect(char *const *uris, imig_connection **connection)
+ui_connect(const ui_common *common, imig_connection **connection)
 {
     g_autoptr(imig_context) context = imig_context_new();
+    char *const *uris = common->uris;
     imig_error *error = NULL;
     gboolean wrong_uri;
     int status;
@@ -158,12 +167,25 @@ ui_connect(char *const *uris, imig_connection **connection)
         if (!strchr(*uri, ':'))
             return ui_fail(UI_USAGE, "-c %s: a URI begins with a scheme; a simulated cluster is "
                            "-c sim:%s", *uri, *uri);
+    imig_context_set_log(context, common->verbose ? IMIG_LOG_INFO : common->quiet ? IMIG_LOG_ERROR
+                                  : IMIG_LOG_WARNING, print_line, NULL, NULL);
     if (imig_connect(context, (const char *const *) uris, g_strv_length((char **) uris),
                      connection, &error) == IMIG_OK)
         return UI_DONE;
     wrong_uri = imig_error_code(error) == IMIG_ERR_UNSUPPORTED;
     status = ui_fail_error(NULL, error);
     return wrong_uri ? UI_USAGE : status;
+}
+
+json_t *
+ui_missing(const imig_connection *connection)
+{
+    json_t *missing = json_array();
+    const char *line;
+
+    for (size_t i = 0; (line = imig_connection_missing(connection, i)); i++)
+        json_array_append_new(missing, json_string(line));
+    return missing;
 }
 
 int

@@ -26,6 +26,13 @@ enum {
     UI_INTERRUPTED = 130,
 };
 
+/* What the options say that several subcommands have. */
+typedef struct ui_common {
+    char **uris, *output, *affinity;
+    int json, quiet, verbose;
+    int64_t seed; /* -1: not given */
+} ui_common;
+
 /* ---- ui.c: saying no, files, connections ---- */
 
 /* "imig: ..." on stderr, in one line; returns status. */
@@ -47,7 +54,11 @@ int ui_write_json(const char *path, json_t *document);
 /* UI_DONE, or why standard output could not take what was printed. */
 int ui_flush(void);
 
-int ui_connect(char *const *uris, imig_connection **connection);
+/* Warnings go to stderr, one line each; with --verbose what is being done, too. */
+int ui_connect(const ui_common *common, imig_connection **connection);
+
+/* The hypervisors that do not answer, as an array of texts; empty where there is no connection. */
+json_t *ui_missing(const imig_connection *connection);
 
 /* Reads "yes" from the terminal; without one it refuses, naming --yes. */
 int ui_confirm(const char *question);
@@ -79,15 +90,10 @@ typedef struct ui_option {
     const char *argument, *help;
 } ui_option;
 
-typedef struct ui_common {
-    char **uris, *output, *affinity;
-    int json, quiet;
-    int64_t seed; /* -1: not given */
-} ui_common;
-
-#define UI_COMMON_INIT { NULL, NULL, NULL, 0, 0, -1 }
+#define UI_COMMON_INIT { .seed = -1 }
 #define UI_OPTION_CONNECT(c) { "connect", 'c', UI_TEXTS, &(c)->uris, "URI", \
-    "a hypervisor, may be repeated: sim:FILE, or with a comma migrate=URI, id=NAME" }
+    "a hypervisor, may be repeated: sim:FILE, or with a comma migrate=URI, id=NAME" }, \
+    { "verbose", 'v', UI_FLAG, &(c)->verbose, NULL, "say what is being done, on standard error" }
 #define UI_OPTION_JSON(c) { "json", 0, UI_FLAG, &(c)->json, NULL, "write JSON, for programs" }
 #define UI_OPTION_OUTPUT(c, what) { "output", 'o', UI_TEXT, &(c)->output, "FILE", what }
 #define UI_OPTION_SEED(c) { "seed", 0, UI_COUNT, &(c)->seed, "N", "seed of all that is random (0)" }

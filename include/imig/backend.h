@@ -156,7 +156,9 @@ typedef struct imig_backend_ops {
     /** Mandatory.  1 where this URI is ours; does not connect. */
     int (*probe)(const char *uri);
 
-    /** Mandatory.  Connect; leave the backend's own state in *ret_state. */
+    /** Mandatory.  Connect; leave the backend's own state in *ret_state.  Is called again for the
+        same URI where it failed, and where a state has stopped to answer: that one is closed once
+        the new one is open. */
     int (*open)(const char *uri, void **ret_state, imig_error **error);
 
     /** Mandatory.  Disconnect and free; running jobs are cancelled first; NULL is allowed. */
@@ -165,7 +167,9 @@ typedef struct imig_backend_ops {
     /** Mandatory.  Now, on the backend's clock. */
     double (*clock)(void *state);
 
-    /** Mandatory.  Every host and VM with its counters; never half a host. */
+    /** Mandatory.  Every host and VM with its counters; never half a host.  #IMIG_ERR_BACKEND and
+        #IMIG_ERR_TIMEOUT say that the hypervisor does not answer: other URIs of the connection go
+        on without it, and it is asked again at the next sample. */
     int (*sample)(void *state, imig_sample *into, imig_error **error);
 
     /** Mandatory.  Where is this VM, and in which state?  Absent is an answer, not an error. */

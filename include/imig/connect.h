@@ -29,6 +29,9 @@ typedef struct imig_connection imig_connection;
  * whose name holds `pass`, `pwd`, `secret`, `token` or `credential` or ends with `key`, only `***`
  * is shown, also where a backend's own text holds them.  The backend gets the URI as it is.
  *
+ * Where one of several hypervisors cannot be reached, the rest is observed without it: a warning
+ * goes to the log hook, imig_connection_missing() names it, and it is tried again at every sample.
+ *
  * @param context          not NULL
  * @param uri              [n] URIs
  * @param n                at least 1
@@ -36,11 +39,12 @@ typedef struct imig_connection imig_connection;
  * @param[out] error       set on failure; may be NULL; names the URI
  * @ownership{@p connection is the caller's and holds the context}
  * @threads{one thread at a time for one context}
- * @retval IMIG_OK              all are open
+ * @retval IMIG_OK              at least one is open
  * @retval IMIG_ERR_ARGUMENT    NULL, no URI, an unknown option behind a comma
  * @retval IMIG_ERR_UNSUPPORTED no backend takes this URI, or its module cannot be loaded
  * @retval IMIG_ERR_ABI         the module was made for another interface
- * @retval IMIG_ERR_BACKEND     the hypervisor cannot be reached
+ * @retval IMIG_ERR_BACKEND     no hypervisor can be reached; the message is about the first
+ * @retval IMIG_ERR_TIMEOUT     the same, where the first did not answer in time
  * @retval IMIG_ERR_NOT_FOUND   `sim:`: no such file; further codes of its document as
  *                              imig_cluster_from_json()
  * @retval IMIG_ERR_IO          `sim:`: a file cannot be read or written
@@ -66,7 +70,24 @@ IMIG_EXPORT imig_connection *imig_connection_ref(imig_connection *connection);
 IMIG_EXPORT void imig_connection_unref(imig_connection *connection);
 
 /**
- * Now, on the clock of the first backend.
+ * Which of the URIs is missing?
+ *
+ * A hypervisor that does not answer (#IMIG_ERR_BACKEND, #IMIG_ERR_TIMEOUT) is missing as long as
+ * another one of the connection does.  Hosts that it showed before are #IMIG_HOST_OFFLINE then and
+ * have no VMs.  The log hook gets a warning when it goes missing and one when it is back.
+ *
+ * @param connection  may be NULL
+ * @param index       from 0, among those that were missing at the last sample or have failed since
+ * @return "URI: reason", without secrets; NULL beyond the last
+ * @ownership{lent until the connection is used again}
+ * @threads{one thread at a time}
+ */
+IMIG_EXPORT const char *imig_connection_missing(const imig_connection *connection, size_t index);
+
+/**
+ * Now, on the clock of the first backend that was open when the connection was made.
+ *
+ * The clock goes on where that one is missing, by another one's, and never goes back.
  *
  * @param connection  not NULL
  * @return seconds; NaN where @p connection is NULL
@@ -77,13 +98,17 @@ IMIG_EXPORT double imig_connection_clock(imig_connection *connection);
 /**
  * Wait until something happens to a job, or until a deadline.
  *
+ * A hypervisor that does not answer meanwhile is missing from then on; where jobs of it run, each
+ * call waits a moment only, so that the caller can ask for them.
+ *
  * @param connection  not NULL
  * @param deadline_s  on the connection's clock
  * @param[out] error  set on failure; may be NULL
  * @threads{one thread at a time}
  * @retval IMIG_OK            waited
  * @retval IMIG_ERR_ARGUMENT  NULL, or a deadline that is not finite
- * @retval IMIG_ERR_BACKEND   the hypervisor cannot be reached
+ * @retval IMIG_ERR_BACKEND   no hypervisor can be reached
+ * @retval IMIG_ERR_TIMEOUT   none has answered in time
  */
 IMIG_EXPORT int imig_connection_wait(imig_connection *connection, double deadline_s,
                                      imig_error **error);
@@ -99,7 +124,9 @@ IMIG_EXPORT int imig_connection_wait(imig_connection *connection, double deadlin
  * @retval IMIG_OK            @p location is filled; #IMIG_VM_ABSENT is an answer
  * @retval IMIG_ERR_ARGUMENT  NULL
  * @retval IMIG_ERR_ABI       `location->size` is not known
- * @retval IMIG_ERR_BACKEND   a hypervisor cannot be asked, and none of the others runs the VM
+ * @retval IMIG_ERR_BACKEND   a hypervisor cannot be asked, such as one that is missing, and none of
+ *                            the others runs the VM; names it
+ * @retval IMIG_ERR_TIMEOUT   the same, where it did not answer in time
  */
 IMIG_EXPORT int imig_connection_locate(imig_connection *connection, const char *vm,
                                        imig_location *location, imig_error **error);

@@ -70,7 +70,8 @@ IMIG_EXPORT void imig_monitor_free(imig_monitor *monitor);
  * @threads{one thread at a time}
  * @retval IMIG_OK            taken
  * @retval IMIG_ERR_ARGUMENT  NULL
- * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_BACKEND   no hypervisor answered; see imig_connection_missing() about some
+ * @retval IMIG_ERR_TIMEOUT   none answered in time
  * @retval IMIG_ERR_INVALID   it reported something that breaks a rule of the model
  */
 IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
@@ -89,7 +90,8 @@ IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
  * @paper{section 3.1, dirty rate and dirty size by dirty logging}
  * @retval IMIG_OK            watched
  * @retval IMIG_ERR_ARGUMENT  NULL, or a time that is not finite and > 0
- * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_BACKEND   no hypervisor answered; see imig_connection_missing() about some
+ * @retval IMIG_ERR_TIMEOUT   none answered in time
  * @retval IMIG_ERR_INVALID   it reported something that breaks a rule of the model
  * @retval IMIG_ERR_CANCELLED stopped on request; no logging is left on
  */
@@ -148,7 +150,8 @@ IMIG_EXPORT int imig_monitor_set_cooldown(imig_monitor *monitor, const char *vm_
  * @retval IMIG_OK            @p cluster is set
  * @retval IMIG_ERR_ARGUMENT  NULL, or a value out of range
  * @retval IMIG_ERR_ABI       `options->size` is not known
- * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_BACKEND   no hypervisor answered; see imig_connection_missing() about some
+ * @retval IMIG_ERR_TIMEOUT   none answered in time
  * @retval IMIG_ERR_CANCELLED stopped on request
  */
 IMIG_EXPORT int imig_observe(imig_connection *connection, double for_s,

@@ -116,6 +116,7 @@ imig_connection_migrate(imig_connection *connection, const imig_migration *migra
     if (code != IMIG_OK)
         return imig__member_answer(member, "migrate", code, error);
     member->running++;
+    member->jobs++;
     j = g_new(job, 1);
     *j = (job) {
         .number = (int64_t) ++connection->last_job, .member = member, .own_number = own_number,
@@ -254,6 +255,7 @@ imig_connection_result(imig_connection *connection, uint64_t number, imig_job *i
         return imig__fail(error, IMIG_ERR_BUSY, "job %" G_GUINT64_FORMAT " has not ended", number);
     }
     code = give_job(j, &state, into, error);
+    j->member->jobs--;
     g_hash_table_remove(connection->jobs, &j->number);
     return code;
 }

@@ -91,7 +91,7 @@ no_longer_fits(imig__runner *r, imig__running *job, gboolean *fits)
     *fits = FALSE;
     message = g_strdup_printf("%s is still on %s: %s", r->run->steps[stays].vm, report->to,
                               imig_error_message(error));
-    if (code == IMIG_ERR_BACKEND) {
+    if (imig__is_silence(code)) {
         ended = imig__runner_put_off(r, job, message);
         g_free(message);
     } else {
@@ -307,35 +307,6 @@ give_up(imig__runner *r, imig__running *job)
 }
 
 /*
- * Where one of several hypervisors cannot be waited on, the others are, so that their steps go on.
- * It fails where none of them can, or the clock stands still: then nothing would ever end.
- */
-static int
-wait_until(const imig__runner *r, double deadline_s, imig_error **error)
-{
-    imig_connection *connection = r->connection;
-    double began_s = imig_connection_clock(connection);
-    imig_error *failure = NULL;
-    gboolean waited = FALSE;
-    int code = imig_connection_wait(connection, deadline_s, &failure);
-
-    if (code == IMIG_OK)
-        return IMIG_OK;
-    for (size_t i = 0; i < connection->member_count; i++) {
-        const imig__member *member = &connection->members[i];
-
-        waited |= member->ops->wait(member->state, deadline_s + member->clock_offset_s, NULL)
-                  == IMIG_OK;
-    }
-    if (waited && imig_connection_clock(connection) > began_s) {
-        imig_error_free(failure);
-        return IMIG_OK;
-    }
-    *error = failure;
-    return code;
-}
-
-/*
  * Until something happens, or the next look is due.  Nobody says to which job it happened, so all
  * are looked at; at every end of one of thousands that would take their square.  So looks are a
  * millisecond apart for each job that runs, which is nothing beside the time they take.
@@ -345,10 +316,10 @@ wait_for_news(const imig__runner *r, imig_error **error)
 {
     double now_s = imig_connection_clock(r->connection);
     double apart_s = MIN(r->options.poll_s, 1e-3 * r->running->len);
-    int code = wait_until(r, now_s + r->options.poll_s, error);
+    int code = imig_connection_wait(r->connection, now_s + r->options.poll_s, error);
 
     while (code == IMIG_OK && imig_connection_clock(r->connection) < now_s + apart_s)
-        code = wait_until(r, now_s + apart_s, error);
+        code = imig_connection_wait(r->connection, now_s + apart_s, error);
     return code;
 }
 

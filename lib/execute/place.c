@@ -20,35 +20,41 @@ imig__place_state(int32_t state)
                                                                : "in an unknown state";
 }
 
-/* Which of two answers says more about where the VM is. */
 static int
 rank(const imig_location *at)
 {
-    static const int of_state[] = {
-        [IMIG_VM_ABSENT] = 0, [IMIG_VM_STOPPED] = 1, [IMIG_VM_PAUSED] = 2, [IMIG_VM_RUNNING] = 3,
-        [IMIG_VM_MOVING] = 4,
-    };
-
-    return at->state >= 0 && at->state < (int32_t) G_N_ELEMENTS(of_state) ? of_state[at->state]
-                                                                          : 0;
+    return imig__state_rank(at->state);
 }
 
+/* One that could not be opened, or has stopped to answer, is opened anew; not at the price of jobs:
+   a daemon that was killed has dropped its connections, and is asked through a new one. */
 static int
-ask_member(const imig__member *member, const char *vm, imig_location *at, imig_error **error)
+ask_member(imig_connection *connection, imig__member *member, const char *vm, imig_location *at,
+           imig_error **error)
 {
-    int code;
+    int code = IMIG_ERR_BACKEND;
 
-    *at = (imig_location) { .size = sizeof *at };
-    code = member->ops->locate(member->state, vm, at, error);
+    if (member->is_open)
+        code = imig__member_locate(member, vm, at, error);
+    if (imig__is_silence(code) && member->jobs == 0) {
+        imig_error *again = NULL;
+
+        code = imig__member_open(connection, member, &again);
+        if (code == IMIG_OK)
+            code = imig__member_locate(member, vm, at, &again);
+        if (error && !*error)
+            *error = g_steal_pointer(&again);
+        imig_error_free(again);
+    }
     if (code != IMIG_OK)
-        return imig__member_answer(member, "locate", code, error);
-    at->host[sizeof at->host - 1] = '\0';
+        return code;
+    imig__member_back(member);
     if (member->id && at->state != IMIG_VM_ABSENT)
         g_strlcpy(at->host, member->id, sizeof at->host);
     return IMIG_OK;
 }
 
-static const imig__member *
+static imig__member *
 member_of(const imig_connection *connection, const char *host)
 {
     const imig__host_entry *entry = g_hash_table_lookup(connection->hosts, host);
@@ -82,13 +88,19 @@ imig__place_ask(imig_connection *connection, const char *vm, const char *to, imi
 
     memset(place, 0, sizeof *place);
     for (size_t i = 0; i < connection->member_count; i++) {
-        const imig__member *member = &connection->members[i];
+        imig__member *member = &connection->members[i];
+        imig_error *reason = NULL;
         imig_location here;
 
-        if (ask_member(member, vm, &here, &place->silent) == IMIG_OK)
+        if (ask_member(connection, member, vm, &here, &reason) == IMIG_OK) {
             note_answer(place, &here);
-        else if (member == destination)
-            place->to_silent = TRUE;
+            imig_error_free(reason);
+            continue;
+        }
+        place->to_silent |= member == destination;
+        if (!place->silent)
+            place->silent = g_steal_pointer(&reason);
+        imig_error_free(reason);
     }
 }
 
@@ -102,9 +114,9 @@ imig__place_clear(imig__place *place)
 gboolean
 imig__place_is_home(imig_connection *connection, const char *vm, const char *host)
 {
-    const imig__member *member = member_of(connection, host);
+    imig__member *member = member_of(connection, host);
     imig_location here;
 
-    return member && ask_member(member, vm, &here, NULL) == IMIG_OK
+    return member && ask_member(connection, member, vm, &here, NULL) == IMIG_OK
            && here.state == IMIG_VM_RUNNING && g_str_equal(here.host, host);
 }
