@@ -10,10 +10,6 @@
 
 #include <imig/connect.h>
 
-/* Every IMIG_MIGRATE_* there is. */
-#define IMIG__MIGRATE_FLAGS (IMIG_MIGRATE_COPY_DISKS | IMIG_MIGRATE_UNSAFE | \
-    IMIG_MIGRATE_AUTO_CONVERGE | IMIG_MIGRATE_POST_COPY | IMIG_MIGRATE_ENCRYPT)
-
 /* One URI.  One that is missing takes no part in clock and wait, and is tried at every sample. */
 typedef struct imig__member {
     const imig_backend_ops *ops;
