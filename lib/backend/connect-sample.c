@@ -215,6 +215,15 @@ find_copies(imig_connection *connection, part *parts)
     g_hash_table_unref(away);
 }
 
+/* Times on the connection's clock instead of the member's, which another host of the VM or another
+   state of the member does not share. */
+static void
+set_times(const imig__member *member, imig_vm_info *vm, imig_vm_counters *counters)
+{
+    vm->cooldown_until_s -= vm->present & IMIG_VM_HAS_COOLDOWN ? member->clock_offset_s : 0;
+    counters->time_s -= member->clock_offset_s;
+}
+
 static int
 add_vms(part *p, imig_sample *into, imig_error **error)
 {
@@ -222,6 +231,7 @@ add_vms(part *p, imig_sample *into, imig_error **error)
 
     for (size_t i = 0; i < cluster->vm_count; i++) {
         imig_vm_info vm = cluster->vms[i];
+        imig_vm_counters counters = p->sample->counters[i];
         uint32_t *hosts;
         int code;
 
@@ -233,7 +243,8 @@ add_vms(part *p, imig_sample *into, imig_error **error)
         vm.hosts = hosts;
         vm.host += p->first_host;
         p->vm_index[i] = (uint32_t) into->cluster->vm_count;
-        code = imig_sample_add_vm(into, &vm, &p->sample->counters[i], error);
+        set_times(p->member, &vm, &counters);
+        code = imig_sample_add_vm(into, &vm, &counters, error);
         g_free(hosts);
         if (code != IMIG_OK)
             return code;
@@ -319,6 +330,8 @@ imig__connection_sample(imig_connection *connection, imig_sample **ret_sample, i
         code = enter_all_hosts(connection, parts, entries, error);
     if (code == IMIG_OK && n == 1 && !parts[0].member->id) {
         sample = g_steal_pointer(&parts[0].sample);
+        for (size_t i = 0; i < sample->cluster->vm_count; i++)
+            set_times(parts[0].member, &sample->cluster->vms[i], &sample->counters[i]);
     } else if (code == IMIG_OK) {
         sample = imig__sample_new(now_s);
         code = merge(connection, parts, entries, sample, error);
