@@ -31,6 +31,9 @@ static struct world {
     fake_vm vms[VMS];
     int logging;      /* dirty_start less dirty_stop */
     int fail_read;    /* the n-th reading fails */
+    double period_s;  /* dirty pages are estimated over such periods; 0: exactly, at any time */
+    const double *estimates; /* at the end of each */
+    double logging_s; /* the last one began then */
     const char *down; /* this host does not answer */
     const char *shut; /* this one cannot be opened, "*" none can */
     int down_code;    /* what both return, if not IMIG_ERR_BACKEND */
@@ -271,6 +274,7 @@ fake_dirty_start(void *state, const char *vm, imig_error **error)
     if (strcmp(vm, "shy") == 0)
         return imig_error_set(error, IMIG_ERR_UNSUPPORTED, 95, "no dirty log");
     world.logging++;
+    world.logging_s = world.clock_s;
     return IMIG_OK;
 }
 
@@ -281,6 +285,13 @@ fake_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error 
     (void) vm;
     if (world.fail_read > 0 && --world.fail_read == 0)
         return imig_error_set(error, IMIG_ERR_BACKEND, 0, "the log is gone");
+    if (world.period_s > 0) {
+        int finished = (int) ((world.clock_s - world.logging_s) / world.period_s + 1e-9);
+
+        into->elapsed_s = finished * world.period_s;
+        into->dirtied_bytes = world.estimates[finished];
+        return IMIG_OK;
+    }
     into->elapsed_s = world.clock_s;
     into->dirtied_bytes = 100 * world.clock_s;
     return IMIG_OK;

@@ -63,7 +63,7 @@ class Case(unittest.TestCase):
 
 class Usage(Case):
     commands = ("observe", "status", "plan", "run", "balance", "simulate", "migrate", "predict",
-                "dirty", "agent")
+                "dirty", "watch", "agent")
 
     def test_help_lists_every_command(self):
         text = self.ok("--help")
@@ -87,7 +87,8 @@ class Usage(Case):
 
     def test_man_page_names_every_option(self):
         page = (TOP / "doc/imig.1.scd").read_text()
-        for command in ("plan", "balance", "simulate", "observe", "run", "migrate"):
+        for command in ("plan", "balance", "simulate", "observe", "run", "migrate",
+                        "watch"):
             for line in self.ok(command, "--help").splitlines():
                 word = line.strip().split(", ")[-1].split("=")[0].split(" ")[0]
                 if word.startswith("--"):
@@ -138,6 +139,10 @@ class Usage(Case):
                 (("run", DEMO, "-c", self.sim, "--on-stall", "raise-downtime", "--max-downtime",
                   "1s", "--downtime-limit", "2s"), "--max-downtime is below"),
                 (("run", DEMO, "-c", self.sim, "--retries", "-1"), "--retries"),
+                (("watch",), "-c"),
+                (("watch", "-c", self.sim, "--rounds", "0"), "--rounds"),
+                (("watch", "-c", self.sim, "--dead-band", "-1"), "--dead-band"),
+                (("watch", "-c", self.sim, "--goal", "win"), '"win"'),
                 (("dirty", "-c", self.sim, "nobody"), '"nobody"'),
                 (("predict", "--memory", "4GiB"), "--bandwidth"),
                 (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--hypervisor", "x"),
@@ -434,6 +439,97 @@ class Balance(Case):
         self.assertIn(b"[y/N]", seen)
         self.assertIn(b"\033[31m", seen)
         self.assertIn(b"\r\033[K", seen)
+
+
+class Watch(Case):
+    def rounds(self, *args, **more):
+        return [json.loads(line) for line in self.ok("watch", "--json", *args, **more).splitlines()]
+
+    def test_balanced_in_the_first_round(self):
+        uri = f"{self.sim}?state={self.dir}/state.json"
+        first, *others = self.rounds("-c", uri, "--rounds", "4")
+        self.assertEqual((first["round"], first["decision"], first["busiest"]),
+                         (1, "migrated", "node1"))
+        self.assertEqual(first["run"]["done"], len(first["steps"]))
+        self.assertEqual([r["decision"] for r in others], ["dead-band"] * 3)
+        for before, after in zip([first] + others, others):
+            self.assertGreaterEqual(after["time_s"], before["time_s"] + 60)
+            self.assertEqual(after["steps"], [])
+        text = self.ok("watch", "-c", uri, "--rounds", "2", "--dead-band", "0")
+        line = r"busiest host node\d at \d+ %, mean \d+ %: nothing worth doing\n"
+        self.assertRegex(text, f"({line}.*){{2}}")
+        self.assertEqual(self.ok("watch", "-c", uri, "--rounds", "2", "-q"), "")
+
+    def test_one_line_for_each_round(self):
+        text = self.ok("watch", "-c", self.sim, "--rounds", "3")
+        self.assertRegex(text, r"busiest host node1 at 139 %, mean \d+ %: \d+ migrations: ")
+        self.assertRegex(text, r"\d+ done after ")
+        self.assertEqual(text.count("within the dead band\n"), 2)
+
+    def test_noise_moves_nothing_back(self):
+        for options in ((), ("--cooldown", "1s", "--dead-band", "0")):
+            hosts = {}
+            for r in self.rounds("-c", f"{self.sim}?noise=0.05&seed=7", "--rounds", "30", *options):
+                for step in r.get("run", {}).get("steps", []):
+                    been = hosts.setdefault(step["vm"], [step["from"]])
+                    self.assertNotIn(step["to"], been)
+                    been.append(step["to"])
+            self.assertGreater(len(hosts), 5)
+
+    def test_dry_run_and_budget(self):
+        for r in self.rounds("-c", self.sim, "--rounds", "2", "--dry-run"):
+            self.assertEqual(r["decision"], "dry-run")
+            self.assertGreater(len(r["steps"]), 5)
+        for r in self.rounds("-c", self.sim, "--rounds", "5", "--max-moves", "2"):
+            self.assertLessEqual(len(r["steps"]), 2)
+
+    def test_what_fails_is_left_alone_longer_and_longer(self):
+        vms = [{"id": vm, "host": "h1", "vcpus": 4, "memory_bytes": 1 << 30, "cpu_cores": 3}
+               for vm in ("a", "b")]
+        hosts = [{"id": host, "cpu_cores": 4, "memory_bytes": 8 << 30} for host in ("h1", "h2")]
+        path = self.write("two.json", {"format": "imig-cluster/1", "time_s": 0, "hosts": hosts,
+                                       "vms": vms})
+        tried = [r["round"] for r in self.rounds("-c", f"sim:{path}?fail=a:999&fail=b:999",
+                                                 "--rounds", "60", "--cooldown", "90s")
+                 if any(step["vm"] == "a" for step in r["steps"])]
+        gaps = [later - earlier for earlier, later in zip(tried, tried[1:])]
+        self.assertGreaterEqual(len(gaps), 3)
+        self.assertEqual(gaps, sorted(gaps))
+        self.assertGreaterEqual(gaps[-1], 3 * gaps[0])
+
+    def test_a_host_to_empty_is_no_matter_of_balance(self):
+        rounds = self.rounds("-c", self.sim, "--rounds", "3", "--drain", "node5",
+                             "--dead-band", "9", "--threshold", "9")
+        self.assertEqual(rounds[0]["decision"], "migrated")
+        self.assertIn("node5", [step["from"] for step in rounds[0]["steps"]])
+
+    def test_an_error_ends_a_round_only(self):
+        done = subprocess.run([FAULTY, "watch", "-c", "faulty:A:dies:100", "--rounds", "3",
+                               "--json"], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([json.loads(line)["decision"] for line in done.stdout.splitlines()],
+                         ["dead-band", "error", "error"])
+        self.assertEqual(len(done.stderr.splitlines()), 2)
+
+    def interrupt(self, after, *args):
+        """Once a line says so."""
+        with subprocess.Popen([IMIG, "watch", "-c", f"{self.sim}?pace=30", *args],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            for line in child.stdout:
+                if after in line:
+                    break
+            child.send_signal(signal.SIGINT)
+            out, err = child.communicate(timeout=60)
+        return child.returncode, out.decode(), err.decode()
+
+    def test_interrupted_with_nothing_under_way(self):
+        status, out, err = self.interrupt(b"would be made", "--dry-run")
+        self.assertEqual((status, err), (0, ""), out)
+
+    def test_interrupted_while_it_migrates(self):
+        status, out, err = self.interrupt(b" leaves ")
+        self.assertEqual((status, err), (130, ""), out)
+        self.assertIn("cancelled", out)
 
 
 class Simulate(Case):

@@ -68,7 +68,7 @@ measure(const ui_common *common, const char *text, double for_s)
         status = ui_resolve_vm(connection, text, &vm);
     if (status != UI_DONE)
         return status;
-    if (imig_connection_dirty(connection, vm, for_s, c.count, c.elapsed_s, c.dirtied, &error)
+    if (imig_connection_dirty(connection, vm, for_s, &c.count, c.elapsed_s, c.dirtied, &error)
             != IMIG_OK
         || imig_dirty_fit(c.elapsed_s, c.dirtied, c.count, &c.rate, &c.set, &c.writes, &c.residual,
                           &error) != IMIG_OK)

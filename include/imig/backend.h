@@ -185,7 +185,10 @@ typedef struct imig_backend_ops {
     /** Optional.  Begin to log dirty pages of a VM. */
     int (*dirty_start)(void *state, const char *vm, imig_error **error);
 
-    /** Required with dirty_start.  The union so far. */
+    /** Required with dirty_start.  The union so far; does not wait.  A hypervisor that estimates
+        over periods gives the newest point that is finished, which may be the same as before, and
+        `elapsed_s` 0 as long as there is none.  Estimates of different periods may fall: the
+        library drops what is not new and lets no union shrink. */
     int (*dirty_read)(void *state, const char *vm, imig_dirty_point *into, imig_error **error);
 
     /** Required with dirty_start.  End the logging. */

@@ -225,27 +225,31 @@ IMIG_EXPORT int imig_connection_result(imig_connection *connection, uint64_t job
 /**
  * Measure the dirty rate and working set of a VM, as the paper's dirty-logging tool does.
  *
- * Logs for a while, reads the growing union of dirtied pages @p points times and lends the points
- * to the caller, who fits them with imig_dirty_fit().
+ * Logs for a while, reads the growing union of dirtied pages @p count times and lends the points to
+ * the caller, who fits them with imig_dirty_fit().  A hypervisor that estimates over whole seconds
+ * has fewer points than were asked for; where it has none in the end, up to 5 seconds more are
+ * given to it for the first.
  *
  * @param connection          not NULL
  * @param vm                  id
  * @param for_s               > 0, on the connection's clock
- * @param points              readings, >= 1
- * @param[out] elapsed_s      [points] since the logging began
- * @param[out] dirtied_bytes  [points] of the union by then
+ * @param[in,out] count       readings, >= 1; then the points there are, from 1 to that
+ * @param[out] elapsed_s      [count] since the logging began, rising
+ * @param[out] dirtied_bytes  [count] of the union by then, never falling
  * @param[out] error          set on failure; may be NULL; the logging is off again then
  * @units{seconds, bytes}
  * @threads{one thread at a time}
  * @paper{section 3.1}
- * @retval IMIG_OK              the arrays are filled
+ * @retval IMIG_OK              the arrays and @p count are filled; nothing is touched otherwise
  * @retval IMIG_ERR_ARGUMENT    NULL, or a value out of range
  * @retval IMIG_ERR_NOT_FOUND   no such VM
  * @retval IMIG_ERR_BUSY        it is being migrated or measured
  * @retval IMIG_ERR_UNSUPPORTED the backend cannot log dirty pages
+ * @retval IMIG_ERR_TIMEOUT     no reading in that time, or the hypervisor did not answer in time
+ * @retval IMIG_ERR_BACKEND     the hypervisor said no
  */
 IMIG_EXPORT int imig_connection_dirty(imig_connection *connection, const char *vm, double for_s,
-                                      size_t points, double *elapsed_s, double *dirtied_bytes,
+                                      size_t *count, double *elapsed_s, double *dirtied_bytes,
                                       imig_error **error);
 
 IMIG_END_DECLS

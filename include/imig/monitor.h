@@ -21,7 +21,7 @@ typedef struct imig_monitor_options {
     double   interval_s; /**< between two samples, > 0; default 10 */
     double   dirty_for_s;/**< log dirty pages of a VM for so long, one VM of each host at a time;
                               0: do not measure; default: as long as there is time for every VM,
-                              from 1 to 10 */
+                              from 1 (3.5 where a hypervisor is seen to need it) to 10 */
     uint32_t window;     /**< samples that count, newest first, >= 2; default 60 */
     uint32_t reserved;   /**< 0 */
     const imig_cancel *cancel; /**< asked at least twice a second, lives as long as the monitor;
@@ -81,7 +81,8 @@ IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
  * dirty pages of every VM that allows it.
  *
  * One VM of each host is logged at a time; those for whom there is no time come first at the next
- * call.  A VM that cannot be logged now is passed over, with a line in the log.
+ * call.  A VM that cannot be logged now, or of which there is no reading, is passed over, with a
+ * line in the log.
  *
  * @param monitor    not NULL
  * @param for_s      > 0, on the connection's clock

@@ -101,6 +101,16 @@ int imig__connection_dirty_read(imig_connection *connection, const char *host, c
 int imig__connection_dirty_stop(imig_connection *connection, const char *host, const char *vm,
                                 imig_error **error);
 
+/* Puts a point behind those there are, as one of a union: later than they, and no less.  FALSE: it
+   is none, as where a backend has nothing new yet. */
+gboolean imig__dirty_keep(const imig_dirty_point *point, double *elapsed_s, double *dirtied_bytes,
+                          size_t *count);
+
+/* Who has no point at the end of the asked time is asked so often for so long: hypervisors that
+   estimate over whole seconds need more than they were given. */
+#define IMIG__DIRTY_AGAIN_S    0.5
+#define IMIG__DIRTY_PATIENCE_S 5.0
+
 /* When to take reading k of n: close together at first, where the curve bends. */
 double imig__dirty_reading_s(double for_s, size_t n, size_t k);
 

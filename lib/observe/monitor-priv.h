@@ -29,6 +29,8 @@ struct imig_monitor {
     imig__watched *watched; /* [watched_count] by slot */
     uint32_t watched_count;
 
+    gboolean dirty_is_slow; /* a hypervisor has shown that it estimates over whole seconds */
+
     imig_sample *latest;
     uint32_t *latest_slot;  /* [vm_count of latest] */
     double latest_s;        /* on the connection's clock */
@@ -39,6 +41,9 @@ struct imig_monitor {
    longer one is time that other VMs of the host lack. */
 #define IMIG__DIRTY_LEAST_S 1.0
 #define IMIG__DIRTY_MOST_S  10.0
+/* At least so long where a hypervisor estimates over whole seconds: three of them, and some time
+   for the answer. */
+#define IMIG__DIRTY_SLOW_S  3.5
 
 /* Waits, and takes the samples that become due meanwhile. */
 int imig__monitor_wait(imig_monitor *monitor, double until_s, imig_error **error);
