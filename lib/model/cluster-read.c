@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model/cluster-store-priv.h"
-#include "model/json-in-priv.h"
+#include "model/host-read-priv.h"
 
 #include <imig/workload.h>
 #include <string.h>
@@ -11,28 +11,15 @@
  */
 typedef struct reader {
     imig_cluster *cluster;
-    imig_host_info host;
+    imig__host_in host;
     imig_vm_info vm;
     imig__flow flow;
     imig_rule_info rule;
-    GPtrArray *labels;   /* key, value, ... */
     GArray *disk_bytes;  /* double */
     GArray *disk_shared; /* int32_t */
     GArray *indices;     /* uint32_t: the VM's allowed hosts, or the rule's VMs */
     double noise[IMIG_METRIC_COUNT];
 } reader;
-
-static int
-find_name(imig__json_in *in, const imig__path *path, json_t *value, const char *const *names,
-          int32_t n, const char *rule, int32_t *index)
-{
-    for (int32_t i = 0; json_is_string(value) && i < n; i++)
-        if (g_strcmp0(names[i], json_string_value(value)) == 0) {
-            *index = i;
-            return IMIG_OK;
-        }
-    return imig__json_refuse(in, path, value, rule);
-}
 
 static int
 find_host(imig__json_in *in, const imig__path *path, json_t *value, const reader *r,
@@ -59,69 +46,19 @@ find_vm(imig__json_in *in, const imig__path *path, json_t *value, const reader *
 
 /* ---- hosts ---- */
 
-static int
-read_state(imig__json_in *in, const imig__path *path, json_t *value, void *field)
-{
-    return find_name(in, path, value, imig__host_states, IMIG_HOST_OFFLINE + 1, "no such state",
-                     field);
-}
-
-static int
-read_labels(imig__json_in *in, const imig__path *path, json_t *value, void *field)
-{
-    reader *r = field;
-    const char *key;
-    json_t *label;
-
-    if (imig__json_want_object(in, path, value) != IMIG_OK)
-        return IMIG_ERR_INVALID;
-    json_object_foreach(value, key, label) {
-        const char *text;
-
-        if (imig__json_text(in, IMIG__KEY(path, key), label, &text) != IMIG_OK)
-            return IMIG_ERR_INVALID;
-        g_ptr_array_add(r->labels, (void *) key);
-        g_ptr_array_add(r->labels, (void *) text);
-    }
-    return IMIG_OK;
-}
-
 #define TEXT(key, field) { key, imig__json_text, offsetof(reader, field), 0, FALSE }
 #define NUMBER(key, field, bit) { key, imig__json_number, offsetof(reader, field), bit, FALSE }
 #define REQUIRED(key, read, field) { key, read, offsetof(reader, field), 0, TRUE }
 #define SPECIAL(key, read) { key, read, 0, 0, FALSE }
-
-static const imig__json_key host_keys[] = {
-    REQUIRED("id", imig__json_text, host.id),
-    TEXT("name", host.name),
-    TEXT("pool", host.pool),
-    REQUIRED("cpu_cores", imig__json_number, host.cpu_cores),
-    REQUIRED("memory_bytes", imig__json_number, host.memory_bytes),
-    NUMBER("memory_overcommit_ratio", host.memory_overcommit_ratio,
-           IMIG_HOST_HAS_MEMORY_OVERCOMMIT),
-    NUMBER("reserved_memory_bytes", host.reserved_memory_bytes, IMIG_HOST_HAS_RESERVED_MEMORY),
-    NUMBER("vm_overhead_bytes", host.vm_overhead_bytes, IMIG_HOST_HAS_VM_OVERHEAD),
-    NUMBER("disk_ops_per_s", host.disk_ops_per_s, IMIG_HOST_HAS_DISK_OPS),
-    NUMBER("net_bytes_per_s", host.net_bytes_per_s, IMIG_HOST_HAS_NET),
-    NUMBER("migration_bytes_per_s", host.migration_bytes_per_s, IMIG_HOST_HAS_MIGRATION),
-    TEXT("hypervisor", host.hypervisor),
-    { "state", read_state, offsetof(reader, host.state), 0, FALSE },
-    SPECIAL("labels", read_labels),
-};
 
 static int
 read_host(imig__json_in *in, const imig__path *path, json_t *element, void *state)
 {
     reader *r = state;
 
-    r->host = (imig_host_info) IMIG_HOST_INFO_INIT;
-    g_ptr_array_set_size(r->labels, 0);
-    if (imig__json_object(in, path, element, host_keys, G_N_ELEMENTS(host_keys), r,
-                          &r->host.present) != IMIG_OK)
+    if (imig__host_read(in, path, element, TRUE, &r->host) != IMIG_OK)
         return IMIG_ERR_INVALID;
-    r->host.labels = (const char *const *) r->labels->pdata;
-    r->host.label_count = r->labels->len / 2;
-    return imig_cluster_add_host(r->cluster, &r->host, imig__json_error(in));
+    return imig_cluster_add_host(r->cluster, &r->host.info, imig__json_error(in));
 }
 
 /* ---- VMs ---- */
@@ -204,7 +141,7 @@ read_class(imig__json_in *in, const imig__path *path, json_t *value, void *field
 static int
 read_prefer(imig__json_in *in, const imig__path *path, json_t *value, void *field)
 {
-    return find_name(in, path, value, imig__prefer_names, IMIG_PREFER_DOWNTIME + 1,
+    return imig__json_name(in, path, value, imig__prefer_names, IMIG_PREFER_DOWNTIME + 1,
                      "no such preference", field);
 }
 
@@ -321,7 +258,7 @@ read_flow(imig__json_in *in, const imig__path *path, json_t *element, void *stat
 static int
 read_kind(imig__json_in *in, const imig__path *path, json_t *value, void *field)
 {
-    return find_name(in, path, value, imig__rule_kinds, IMIG_RULE_APART + 1, "no such kind",
+    return imig__json_name(in, path, value, imig__rule_kinds, IMIG_RULE_APART + 1, "no such kind",
                      field);
 }
 
@@ -394,13 +331,13 @@ imig_cluster_from_json(const char *text, size_t length, imig_cluster **cluster,
     if (!text || !cluster)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL", text ? "cluster" : "text");
     r.cluster = imig_cluster_new(0);
-    r.labels = g_ptr_array_new();
+    r.host.labels = g_ptr_array_new();
     r.disk_bytes = g_array_sized_new(FALSE, FALSE, sizeof(double), 8);
     r.disk_shared = g_array_sized_new(FALSE, FALSE, sizeof(int32_t), 8);
     r.indices = g_array_sized_new(FALSE, FALSE, sizeof(uint32_t), 8);
     code = imig__json_read(text, length, IMIG__CLUSTER_FORMAT, members, G_N_ELEMENTS(members), &r,
                            error);
-    g_ptr_array_unref(r.labels);
+    g_ptr_array_unref(r.host.labels);
     g_array_unref(r.disk_bytes);
     g_array_unref(r.disk_shared);
     g_array_unref(r.indices);

@@ -51,6 +51,10 @@ int imig__json_text(imig__json_in *in, const imig__path *path, json_t *value, vo
 int imig__json_whole(imig__json_in *in, const imig__path *path, json_t *value, void *field);
 int imig__json_bool(imig__json_in *in, const imig__path *path, json_t *value, void *field);
 
+/* One of n names, some of which may be NULL; index becomes its place among them. */
+int imig__json_name(imig__json_in *in, const imig__path *path, json_t *value,
+                    const char *const *names, int32_t n, const char *rule, int32_t *index);
+
 /* Is it an array or object?  Otherwise refused. */
 int imig__json_want_array(imig__json_in *in, const imig__path *path, json_t *value);
 int imig__json_want_object(imig__json_in *in, const imig__path *path, json_t *value);

@@ -111,6 +111,18 @@ imig__json_bool(imig__json_in *in, const imig__path *path, json_t *value, void *
 }
 
 int
+imig__json_name(imig__json_in *in, const imig__path *path, json_t *value,
+                const char *const *names, int32_t n, const char *rule, int32_t *index)
+{
+    for (int32_t i = 0; json_is_string(value) && i < n; i++)
+        if (g_strcmp0(names[i], json_string_value(value)) == 0) {
+            *index = i;
+            return IMIG_OK;
+        }
+    return imig__json_refuse(in, path, value, rule);
+}
+
+int
 imig__json_want_array(imig__json_in *in, const imig__path *path, json_t *value)
 {
     return json_is_array(value) ? IMIG_OK
