@@ -108,6 +108,9 @@ class Usage(Case):
                 (("migrate", "-c", self.sim, "milc-a", "node1"), "milc-a is on node1 already"),
                 (("status", DEMO, "-c", self.sim), "both"),
                 (("status", DEMO, DEMO), "usage"),
+                (("status", DEMO, "--host-capacity", DEMO), "--host-capacity goes with -c"),
+                (("status", "-c", self.sim, "--host-capacity", self.dir / "no.json"), "no.json"),
+                (("status", "-c", self.sim, "--host-capacity", DEMO), "format"),
                 (("plan", self.dir / "none.json"), "none.json"),
                 (("plan", DEMO, "--goal", "win"), '"win"; there are balance'),
                 (("plan", DEMO, "--policy", "clever"), '"clever"'),
@@ -167,6 +170,7 @@ class Broken(Case):
             path = table.parent / name
             args = {"plan": ("simulate", DEMO, path),
                     "affinity": ("plan", DEMO, "--affinity", path, "-o", out),
+                    "capacity": ("plan", "-c", self.sim, "--host-capacity", path, "-o", out),
                     "cluster": ("plan", path, "-o", out)}[name.split("-")[0]]
             with self.subTest(file=name):
                 self.refused(*args, names=message)
@@ -742,6 +746,32 @@ class Predict(Case):
         self.refused("predict", "--csv", "-", data=b"memory_bytes\xff,\n", names="UTF-8")
         self.refused("predict", "--csv", self.dir / "none.csv", names="none.csv")
         self.refused("predict", "--csv", "-", "--memory", "1GiB", names="--csv")
+
+
+class Capacity(Case):
+    def capacity(self, *hosts):
+        return self.write("capacity.json", {"format": "imig-capacity/1", "hosts": list(hosts)})
+
+    def test_every_command_sees_what_is_known_better(self):
+        hosts = ({"id": "node1", "cpu_cores": 0.5, "name": "small"},
+                 {"id": "node2", "state": "maintenance"})
+        path = self.capacity(*hosts)
+        seen = json.loads(self.ok("status", "-c", self.sim, "--host-capacity", path, "--json"))
+        by_id = {host["id"]: host for host in seen["hosts"]}
+        self.assertEqual((by_id["node1"]["cpu_cores"], by_id["node1"]["name"]), (0.5, "small"))
+        self.assertEqual(by_id["node2"]["state"], "maintenance")
+        self.assertGreater(by_id["node3"]["cpu_cores"], 1)
+        seen = json.loads(self.ok("observe", "-c", self.sim, "--host-capacity", path))
+        self.assertEqual(seen["hosts"][0]["cpu_cores"], 0.5)
+        plan = json.loads(self.ok("plan", "-c", self.sim, "--host-capacity", "-", "--json",
+                                  data=path.read_bytes()))
+        self.assertTrue(any(step["from"] == "node1" for step in plan["steps"]))
+        self.assertFalse(any(step["to"] in ("node1", "node2") for step in plan["steps"]))
+
+    def test_a_host_of_nobody(self):
+        path = self.capacity({"id": "node1"}, {"id": "node99", "cpu_cores": 2})
+        self.refused("status", "-c", self.sim, "--host-capacity", path,
+                     names='host capacities: hosts[1].id: "node99": no such host')
 
 
 class Missing(Case):

@@ -62,6 +62,8 @@ ui_get_cluster(const ui_common *common, const ui_watch *watch, const char *path,
 
     if (path && common->uris)
         return ui_fail(UI_USAGE, "both a file and -c are given");
+    if (path && common->capacities)
+        return ui_fail(UI_USAGE, "--host-capacity goes with -c; the file has its own");
     if (path)
         return ui_load_cluster(path, cluster);
     if (!common->uris)

@@ -180,6 +180,21 @@ print_line(int32_t level, const char *line, void *user_data)
     say_no(level <= IMIG_LOG_WARNING ? "warning" : NULL, line);
 }
 
+static int
+set_capacities(imig_connection *connection, const char *path)
+{
+    g_autofree char *text = NULL;
+    imig_error *error = NULL;
+    size_t length;
+    int status = ui_read(path, &text, &length);
+
+    if (status != UI_DONE)
+        return status;
+    if (imig_connection_set_capacities(connection, text, length, &error) != IMIG_OK)
+        return ui_fail_error(path, error);
+    return UI_DONE;
+}
+
 int
 ui_connect(const ui_common *common, imig_connection **connection)
 {
@@ -202,7 +217,7 @@ ui_connect(const ui_common *common, imig_connection **connection)
                                   : IMIG_LOG_WARNING, print_line, NULL, NULL);
     if (imig_connect(context, (const char *const *) uris, g_strv_length((char **) uris),
                      connection, &error) == IMIG_OK)
-        return UI_DONE;
+        return common->capacities ? set_capacities(*connection, common->capacities) : UI_DONE;
     wrong_uri = imig_error_code(error) == IMIG_ERR_UNSUPPORTED;
     status = ui_fail_error(NULL, error);
     return wrong_uri ? UI_USAGE : status;

@@ -28,7 +28,7 @@ enum {
 
 /* What the options say that several subcommands have. */
 typedef struct ui_common {
-    char **uris, *output, *affinity;
+    char **uris, *capacities, *output, *affinity;
     int json, quiet, verbose;
     int64_t seed; /* -1: not given */
 } ui_common;
@@ -101,6 +101,8 @@ typedef struct ui_option {
     "a hypervisor, may be repeated: sim:FILE, or with a comma migrate=URI, id=NAME" }, \
     { "transport", 0, UI_TEXT, &ui_transport, "COMMAND", \
       "how to reach the host of xenctl+ssh://HOST (ssh -T -o BatchMode=yes %h)" }, \
+    { "host-capacity", 0, UI_TEXT, &(c)->capacities, "FILE", \
+      "imig-capacity/1: what is known better of hosts than they report" }, \
     { "verbose", 'v', UI_FLAG, &(c)->verbose, NULL, "say what is being done, on standard error" }
 #define UI_OPTION_JSON(c) { "json", 0, UI_FLAG, &(c)->json, NULL, "write JSON, for programs" }
 #define UI_OPTION_OUTPUT(c, what) { "output", 'o', UI_TEXT, &(c)->output, "FILE", what }

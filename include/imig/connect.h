@@ -93,6 +93,30 @@ IMIG_EXPORT void imig_connection_unref(imig_connection *connection);
 IMIG_EXPORT const char *imig_connection_missing(const imig_connection *connection, size_t index);
 
 /**
+ * Say what is known better of hosts than their hypervisors report: an imig-capacity/1 document.
+ *
+ * What an item states replaces, at every sample from now on, what the backend says of the host with
+ * that id (the one behind `,id=`, where that was given); whoever asks this connection sees nothing
+ * else.  A host that is missing stays #IMIG_HOST_OFFLINE.  A later call replaces all of an earlier
+ * one.  An id that no host has is refused by the first sample in which every hypervisor answers
+ * (#IMIG_ERR_INVALID).
+ *
+ * @param connection  not NULL
+ * @param text        the document, UTF-8; needs no NUL at its end
+ * @param length      bytes of @p text
+ * @param[out] error  set on failure; may be NULL
+ * @ownership{the text is copied}
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            counts from the next sample on
+ * @retval IMIG_ERR_ARGUMENT  NULL
+ * @retval IMIG_ERR_SYNTAX    not well-formed; names line and column
+ * @retval IMIG_ERR_INVALID   a rule of imig-cluster/1 for hosts is broken; names path, value and
+ *                            rule; what was said before stays
+ */
+IMIG_EXPORT int imig_connection_set_capacities(imig_connection *connection, const char *text,
+                                               size_t length, imig_error **error);
+
+/**
  * Now, on the clock of the first backend that was open when the connection was made.
  *
  * The clock goes on where that one is missing, by another one's, and never goes back.

@@ -7,6 +7,7 @@
 #include "backend/sample-priv.h"
 #include "base/base-priv.h"
 #include "context/context-priv.h"
+#include "model/capacities-priv.h"
 
 #include <imig/connect.h>
 
@@ -35,6 +36,8 @@ struct imig_connection {
     imig__member *reference; /* whose clock is the connection's; NULL: nothing is open yet */
     double clock_s;    /* as it was last read: it never goes back */
     GHashTable *hosts; /* id -> imig__host_entry, as the last sample showed them */
+    imig__capacities *capacities; /* what the caller knows better; NULL: nothing */
+    gboolean capacities_known;    /* every host that they name was there once */
     GHashTable *jobs;  /* number -> struct of connect-job.c */
     uint64_t last_job;
 };

@@ -133,7 +133,8 @@ enter_all_hosts(const imig_connection *connection, const part *parts, GHashTable
 }
 
 static int
-add_hosts(part *p, GHashTable *entries, imig_sample *into, imig_error **error)
+add_hosts(const imig_connection *connection, part *p, GHashTable *entries, imig_sample *into,
+          imig_error **error)
 {
     const imig_cluster *cluster = shown_by(p);
 
@@ -146,6 +147,8 @@ add_hosts(part *p, GHashTable *entries, imig_sample *into, imig_error **error)
         if (entry->member != p->member)
             continue;
         host.id = host_id(p, i);
+        if (connection->capacities)
+            imig__capacities_apply(connection->capacities, &host);
         if (!p->sample)
             host.state = IMIG_HOST_OFFLINE;
         code = imig_sample_add_host(into, &host, error);
@@ -292,7 +295,7 @@ merge(imig_connection *connection, part *parts, GHashTable *entries, imig_sample
     for (size_t k = 0; k < connection->member_count && code == IMIG_OK; k++) {
         if (parts[k].sample)
             parts[k].vm_index = g_new(uint32_t, parts[k].sample->cluster->vm_count);
-        code = add_hosts(&parts[k], entries, into, error);
+        code = add_hosts(connection, &parts[k], entries, into, error);
     }
     if (code == IMIG_OK)
         find_copies(connection, parts);
@@ -303,6 +306,25 @@ merge(imig_connection *connection, part *parts, GHashTable *entries, imig_sample
         if (code == IMIG_OK)
             code = add_relations(&parts[k], into, error);
     }
+    return code;
+}
+
+/* Once everybody has answered, a capacity of nobody is a slip of the pen. */
+static int
+check_capacities(imig_connection *connection, const part *parts, GHashTable *entries,
+                 imig_error **error)
+{
+    int code;
+
+    if (!connection->capacities || connection->capacities_known)
+        return IMIG_OK;
+    for (size_t k = 0; k < connection->member_count; k++)
+        if (!parts[k].sample)
+            return IMIG_OK;
+    code = imig__capacities_check(connection->capacities, entries, error);
+    if (code != IMIG_OK)
+        imig__error_prefix(error, "host capacities");
+    connection->capacities_known = code == IMIG_OK;
     return code;
 }
 
@@ -328,7 +350,9 @@ imig__connection_sample(imig_connection *connection, imig_sample **ret_sample, i
 
     if (code == IMIG_OK)
         code = enter_all_hosts(connection, parts, entries, error);
-    if (code == IMIG_OK && n == 1 && !parts[0].member->id) {
+    if (code == IMIG_OK)
+        code = check_capacities(connection, parts, entries, error);
+    if (code == IMIG_OK && n == 1 && !parts[0].member->id && !connection->capacities) {
         sample = g_steal_pointer(&parts[0].sample);
         for (size_t i = 0; i < sample->cluster->vm_count; i++)
             set_times(parts[0].member, &sample->cluster->vms[i], &sample->counters[i]);
@@ -371,4 +395,23 @@ imig__connection_find_host(imig_connection *connection, const char *id,
     imig__sample_free(sample);
     *entry = g_hash_table_lookup(connection->hosts, id);
     return *entry ? IMIG_OK : imig__fail(error, IMIG_ERR_NOT_FOUND, "no host \"%s\"", id);
+}
+
+int
+imig_connection_set_capacities(imig_connection *connection, const char *text, size_t length,
+                               imig_error **error)
+{
+    imig__capacities *capacities;
+    int code;
+
+    if (!connection || !text)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL",
+                          connection ? "text" : "connection");
+    code = imig__capacities_from_json(text, length, &capacities, error);
+    if (code != IMIG_OK)
+        return code;
+    imig__capacities_free(connection->capacities);
+    connection->capacities = capacities;
+    connection->capacities_known = FALSE;
+    return IMIG_OK;
 }

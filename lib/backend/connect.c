@@ -72,6 +72,7 @@ connection_clear(void *data)
     }
     g_free(connection->members);
     g_hash_table_unref(connection->hosts);
+    imig__capacities_free(connection->capacities);
     g_hash_table_unref(connection->jobs);
     imig_context_unref(connection->context);
 }
