@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # usage: get-qemu.sh DIR
-# Unpacks the QEMU of bookworm-backports below DIR without installing it.  The lab prefers it to
-# Debian 12's 7.2, which dies when asked for a dirty rate by bitmap and under which guests have
-# been seen to panic after a migration.  Packages come through apt, from the mirror it knows.
+# Unpacks the QEMU of bookworm-backports into DIR without installing it, for Debian 12's own, 7.2,
+# dies when asked for a dirty rate by bitmap, and guests that it emulates do not survive their
+# migrations.  Packages come through apt, from the mirror it knows.
 set -eu
 umask 022
 

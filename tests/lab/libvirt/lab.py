@@ -133,9 +133,9 @@ class Lab:
                 self._handlers[number] = signal.signal(number, leave)
 
     def _up(self):
+        _, qemu_version = machine.qemu()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
         self._open(f"{PREFIX}{os.getpid()}-{self.dir.name[len(PREFIX):]}", machine.Cgroups())
-        qemu_dir, qemu_version = machine.qemu()
         self.covered = machine.covered(self.cgroups, qemu_version)
         # What is about to be made is recorded before it is made.
         self._record.update(

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import platform
+import re
 import shutil
 import subprocess
 import time
@@ -133,21 +134,24 @@ def build_initramfs(into):
 
 
 def qemu():
-    """(directory, version) of the private QEMU, or (None, version) of the installed one.
+    """(directory, version) of a QEMU that is good enough; directory None: the one installed.
 
-    IMIG_LAB_QEMU=system asks for the installed one.
+    Under emulation QEMU 7.2 lost guests that write memory in 3 of 6 migrations, 10.0 in none;
+    so an old one is covered, inside the hosts only, by a newer one that is kept in a cache.
+    IMIG_LAB_QEMU=system asks for the installed one all the same.
     """
+    installed = run("qemu-system-x86_64", "--version").splitlines()[0]
+    major = int(re.search(r"version (\d+)", installed)[1])
+    if major >= 9 or os.environ.get("IMIG_LAB_QEMU") == "system":
+        return None, installed
     private = CACHE / "qemu"
-    why = "as asked for"
-    if os.environ.get("IMIG_LAB_QEMU") != "system":
-        if not (private / "version").exists():
-            try:
-                run(HERE / "get-qemu.sh", private)
-            except RuntimeError as error:
-                why = f"nothing newer to be had: {str(error).splitlines()[-1]}"
-        if (private / "version").exists():
-            return private, (private / "version").read_text().splitlines()[0]
-    return None, run("qemu-system-x86_64", "--version").splitlines()[0] + f" ({why})"
+    if not (private / "version").exists():
+        try:
+            run(HERE / "get-qemu.sh", private)
+        except RuntimeError as error:
+            raise LabUnavailable(f"{installed} loses guests, and no newer one to be had: "
+                                 f"{str(error).splitlines()[-1]}") from None
+    return private, (private / "version").read_text().splitlines()[0]
 
 
 # ---- cgroups ----
