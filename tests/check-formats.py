@@ -17,11 +17,14 @@ import tempfile
 
 # The tables of the readers, and the section of the page that describes their keys.
 PAGES = {
-    "doc/imig-cluster.5.scd": ("lib/model/cluster-read.c", {
+    "doc/imig-capacity.5.scd": ("lib/model/capacities.c lib/model/host-read.c", {
+        "members": "DOCUMENT", "host_keys": "HOSTS",
+    }),
+    "doc/imig-cluster.5.scd": ("lib/model/cluster-read.c lib/model/host-read.c", {
         "members": "DOCUMENT", "host_keys": "HOSTS", "vm_keys": "VMS", "disk_keys": "DISKS",
         "flow_keys": "FLOWS", "rule_keys": "RULES",
     }),
-    "doc/imig-plan.5.scd": ("lib/plan/plan-read.c", {
+    "doc/imig-plan.5.scd": ("lib/plan/plan-read.c lib/plan/plan-data-priv.h", {
         "members": "DOCUMENT", "cluster_keys": "CLUSTER", "step_keys": "STEPS",
         "kept_keys": "KEPT", "reason_keys": "REASON", "totals_keys": "TOTALS",
     }),
@@ -78,8 +81,8 @@ def tables(source):
 def check_keys(top):
     for page, (reader, places) in PAGES.items():
         text = sections((top / page).read_text(encoding="utf-8"))
-        known = tables((top / reader).read_text(encoding="utf-8")
-                       + (top / "lib/plan/plan-data-priv.h").read_text(encoding="utf-8"))
+        known = tables("".join((top / file).read_text(encoding="utf-8")
+                               for file in reader.split()))
         check(set(known) - WITHIN == set(places), f"{reader}: tables {sorted(known)}")
         for table, section in places.items():
             want = known.get(table, set()) | (EVERYWHERE if table == "members" else set())
@@ -161,6 +164,10 @@ def main(imig, folder):
     cluster, = examples(page_text("doc/imig-cluster.5.scd"))
     check_example(cluster, "doc/imig-cluster.5.scd", accepts("status", file))
     cluster_file.write_text(cluster, encoding="utf-8")
+
+    capacities, = examples(page_text("doc/imig-capacity.5.scd"))
+    check_example(capacities, "doc/imig-capacity.5.scd",
+                  accepts("status", "-c", f"sim:{cluster_file}", "--host-capacity", file))
 
     plan, *by_hand = examples(page_text("doc/imig-plan.5.scd"))
     check_example(plan, "doc/imig-plan.5.scd", accepts("simulate", cluster_file, file))

@@ -23,6 +23,7 @@ typedef struct fake_vm {
     const char *id, *host;
     const char *to;   /* being migrated there */
     double until_s;
+    double cpu_s;     /* counted on its host, besides 7 */
 } fake_vm;
 
 static struct world {
@@ -30,7 +31,14 @@ static struct world {
     fake_vm vms[VMS];
     int logging;      /* dirty_start less dirty_stop */
     int fail_read;    /* the n-th reading fails */
+    double period_s;  /* dirty pages are estimated over such periods; 0: exactly, at any time */
+    const double *estimates; /* at the end of each */
+    double logging_s; /* the last one began then */
     const char *down; /* this host does not answer */
+    const char *shut; /* this one cannot be opened, "*" none can */
+    int down_code;    /* what both return, if not IMIG_ERR_BACKEND */
+    int opened;       /* how often one was */
+    double ahead_s;   /* clocks of hosts that are opened from now on */
     int strange_code; /* what locate returns, if not 0 */
     char asked[1024]; /* the last migration, as it arrived */
     uint64_t last_job;
@@ -49,15 +57,24 @@ fake_probe(const char *uri)
 }
 
 static int
+is_down(const char *host, imig_error **error)
+{
+    return imig_error_set(error, world.down_code ? world.down_code : IMIG_ERR_BACKEND, 38,
+                          strcmp(host, "A") == 0 ? "A is down" : "host is down");
+}
+
+static int
 fake_open(const char *uri, void **ret_state, imig_error **error)
 {
     fake *f = g_new0(fake, 1);
 
-    (void) error;
     f->host = g_strdup(uri + strlen("fake:"));
-    f->offset_s = f->host[0] == 'B' ? 1000 : 0;
-    f->many = strcmp(f->host, "many") == 0;
     *ret_state = f;
+    if (world.shut && (*world.shut == '*' || strcmp(world.shut, f->host) == 0))
+        return is_down(f->host, error);
+    world.opened++;
+    f->offset_s = (f->host[0] == 'B' ? 1000 : 0) + world.ahead_s;
+    f->many = strcmp(f->host, "many") == 0;
     return IMIG_OK;
 }
 
@@ -107,7 +124,7 @@ add_vm(const fake *f, const fake_vm *v, imig_sample *into, imig_error **error)
     }
     counters.present = IMIG_COUNTER_HAS_CPU;
     counters.time_s = world.clock_s + f->offset_s;
-    counters.cpu_s = strcmp(v->host, f->host) == 0 ? 7 : 0;
+    counters.cpu_s = strcmp(v->host, f->host) == 0 ? 7 + v->cpu_s : 0;
     return imig_sample_add_vm(into, &vm, &counters, error);
 }
 
@@ -121,7 +138,7 @@ fake_sample(void *state, imig_sample *into, imig_error **error)
     int code;
 
     if (world.down && strcmp(world.down, f->host) == 0)
-        return imig_error_set(error, IMIG_ERR_BACKEND, 38, "host is down");
+        return is_down(f->host, error);
     host.id = strncmp(f->host, "twin", 4) == 0 ? "twin" : f->host;
     host.cpu_cores = 8;
     host.memory_bytes = 16e9;
@@ -156,7 +173,7 @@ fake_locate(void *state, const char *vm, imig_location *into, imig_error **error
     if (world.strange_code)
         return world.strange_code;
     if (world.down && strcmp(world.down, f->host) == 0)
-        return imig_error_set(error, IMIG_ERR_BACKEND, 38, "host is down");
+        return is_down(f->host, error);
     if (!v)
         return IMIG_OK;
     if (strcmp(v->host, f->host) == 0)
@@ -176,7 +193,8 @@ fake_wait(void *state, double deadline_s, imig_error **error)
     double until_s = deadline_s - f->offset_s;
     fake_vm *next = NULL;
 
-    (void) error;
+    if (world.down && strcmp(world.down, f->host) == 0)
+        return is_down(f->host, error);
     for (int i = 0; i < VMS; i++) { /* only its own jobs wake a connection */
         fake_vm *v = &world.vms[i];
 
@@ -256,6 +274,7 @@ fake_dirty_start(void *state, const char *vm, imig_error **error)
     if (strcmp(vm, "shy") == 0)
         return imig_error_set(error, IMIG_ERR_UNSUPPORTED, 95, "no dirty log");
     world.logging++;
+    world.logging_s = world.clock_s;
     return IMIG_OK;
 }
 
@@ -266,6 +285,13 @@ fake_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error 
     (void) vm;
     if (world.fail_read > 0 && --world.fail_read == 0)
         return imig_error_set(error, IMIG_ERR_BACKEND, 0, "the log is gone");
+    if (world.period_s > 0) {
+        int finished = (int) ((world.clock_s - world.logging_s) / world.period_s + 1e-9);
+
+        into->elapsed_s = finished * world.period_s;
+        into->dirtied_bytes = world.estimates[finished];
+        return IMIG_OK;
+    }
     into->elapsed_s = world.clock_s;
     into->dirtied_bytes = 100 * world.clock_s;
     return IMIG_OK;
@@ -308,20 +334,27 @@ static const imig_backend_ops plain_ops = {
     .wait = fake_wait,
 };
 
-static inline int
-connect_to(const char *const *uris, size_t n, imig_connection **connection, imig_error **error)
+/* The world as it begins, and a context that knows of it. */
+static inline imig_context *
+begin_world(void)
 {
     imig_context *context = imig_context_new();
-    int code;
 
     world = (struct world) {
         .clock_s = 0,
-        .vms = { { "v1", "A", NULL, 0 }, { "pinned2", "B", NULL, 0 }, { "v3", "B", NULL, 0 },
-                 { "shy", "C", NULL, 0 } },
+        .vms = { { "v1", "A", NULL, 0, 0 }, { "pinned2", "B", NULL, 0, 0 },
+                 { "v3", "B", NULL, 0, 0 }, { "shy", "C", NULL, 0, 0 } },
     };
     assert_int_equal(imig_context_register_backend(context, &fake_ops, NULL), IMIG_OK);
     assert_int_equal(imig_context_register_backend(context, &plain_ops, NULL), IMIG_OK);
-    code = imig_connect(context, uris, n, connection, error);
+    return context;
+}
+
+static inline int
+connect_to(const char *const *uris, size_t n, imig_connection **connection, imig_error **error)
+{
+    imig_context *context = begin_world();
+    int code = imig_connect(context, uris, n, connection, error);
     imig_context_unref(context);
     return code;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Any bytes at all, as a cluster and as a plan: refused with one line, or read and then written
- * stably.  Begin with `fuzz-json CORPUS tests/data/good tests/data/broken`.
+ * Any bytes at all, as a cluster, as a plan and as capacities: refused with one line, or read and,
+ * where there is a writer, written stably.  Begin with
+ * `fuzz-json CORPUS tests/data/good tests/data/broken`.
  */
+
+#include "model/capacities-priv.h"
 
 #include <glib.h>
 #include <imig/model.h>
@@ -71,11 +74,30 @@ try_plan(const char *text, size_t length)
     imig_free(twice);
 }
 
+static void
+try_capacities(const char *text, size_t length)
+{
+    imig__capacities *capacities = NULL;
+    imig_host_info host = IMIG_HOST_INFO_INIT;
+    imig_error *error = NULL;
+    int code = imig__capacities_from_json(text, length, &capacities, &error);
+
+    if (code != IMIG_OK) {
+        check_refusal(code, error);
+        imig_error_free(error);
+        return;
+    }
+    host.id = "h1";
+    imig__capacities_apply(capacities, &host);
+    imig__capacities_free(capacities);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* Not NUL-ended, as the caller promises nothing of the kind. */
     try_cluster((const char *) data, size);
     try_plan((const char *) data, size);
+    try_capacities((const char *) data, size);
     return 0;
 }

@@ -24,7 +24,7 @@ full_reply(void)
             .size = sizeof(imig_job), .state = IMIG_JOB_FAILED, .error_code = IMIG_ERR_TIMEOUT,
             .present = IMIG_JOB_HAS_DOWNTIME | IMIG_JOB_HAS_ROUNDS | IMIG_JOB_HAS_REMAINING,
             .started_s = 1, .ended_s = 2, .downtime_s = 0.25, .rounds = 5, .remaining_bytes = 0,
-            .message = "too slow",
+            .message = "too slow", .backend_code = -38,
         },
     };
 }

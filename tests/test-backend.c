@@ -6,6 +6,7 @@
  *     test-backend [URI]...        or  IMIG_TEST_URIS="URI URI" test-backend
  *
  * IMIG_TEST_AGENT is the `imig` that serves agent:URI; without it, the one in PATH.
+ * IMIG_TEST_BACKENDS is where the modules are; without it, where they are installed.
  *
  * All URIs make one connection.  Without one, a simulated cluster.  On real hypervisors a VM that
  * can be migrated there and back is needed for the second half; where there is none, it is skipped.
@@ -40,6 +41,8 @@ connect_all(void **state)
     int code;
 
     (void) state;
+    if (g_getenv("IMIG_TEST_BACKENDS"))
+        imig_context_set_module_directory(context, g_getenv("IMIG_TEST_BACKENDS"), NULL);
     agent.command = command[0] ? command : NULL;
     assert_int_equal(imig_context_set_agent(context, &agent, NULL), IMIG_OK);
     code = imig_connect(context, (const char *const *) uris, g_strv_length(uris), &connection,
@@ -217,6 +220,7 @@ what_is_not_known_is_not_found(void **state)
     imig_migration m = IMIG_MIGRATION_INIT;
     imig_job job = { .size = sizeof job };
     double elapsed_s, dirtied;
+    size_t one = 1;
     uint64_t number = 0;
 
     (void) state;
@@ -224,7 +228,7 @@ what_is_not_known_is_not_found(void **state)
     m.to = sample->cluster->hosts[0].id;
     assert_int_equal(imig_connection_migrate(connection, &m, &number, NULL), IMIG_ERR_NOT_FOUND);
     assert_int_equal(imig_connection_check(connection, m.vm, m.to, NULL), IMIG_ERR_NOT_FOUND);
-    assert_int_equal(imig_connection_dirty(connection, m.vm, 1, 1, &elapsed_s, &dirtied, NULL),
+    assert_int_equal(imig_connection_dirty(connection, m.vm, 1, &one, &elapsed_s, &dirtied, NULL),
                      IMIG_ERR_NOT_FOUND);
     if (sample->cluster->vm_count > 0)
         assert_int_equal(imig_connection_check(connection, sample->cluster->vms[0].id,
@@ -247,8 +251,9 @@ a_dirty_log_grows_and_stays_below_the_memory(void **state)
     for (size_t i = 0; i < sample->cluster->vm_count; i++) {
         const imig_vm_info *vm = &sample->cluster->vms[i];
         double elapsed_s[4], dirtied[4];
+        size_t count = 4;
         imig_error *error = NULL;
-        int code = imig_connection_dirty(connection, vm->id, 1, 4, elapsed_s, dirtied, &error);
+        int code = imig_connection_dirty(connection, vm->id, 1, &count, elapsed_s, dirtied, &error);
 
         if (code == IMIG_ERR_UNSUPPORTED) {
             imig_error_free(error);
@@ -256,7 +261,11 @@ a_dirty_log_grows_and_stays_below_the_memory(void **state)
         }
         assert_ok(code, error);
         any = TRUE;
-        for (int k = 0; k < 4; k++) {
+        /* Who estimates over whole seconds has fewer. */
+        assert_true(count >= 1 && count <= 4);
+        if (g_str_has_prefix(uris[0], "sim:"))
+            assert_int_equal(count, 4);
+        for (size_t k = 0; k < count; k++) {
             assert_true(elapsed_s[k] > (k > 0 ? elapsed_s[k - 1] : 0));
             assert_true(dirtied[k] >= (k > 0 ? dirtied[k - 1] : 0));
             assert_true(dirtied[k] <= vm->memory_bytes);
@@ -400,6 +409,7 @@ measuring_and_migrating_exclude_each_other(void **state)
     imig_migration m = IMIG_MIGRATION_INIT;
     imig_error *error = NULL;
     double elapsed_s, dirtied;
+    size_t one = 1;
     uint64_t number;
     int code;
 
@@ -420,7 +430,7 @@ measuring_and_migrating_exclude_each_other(void **state)
     assert_int_equal(code, IMIG_OK);
 
     number = begin(mobile.to, 2e6);
-    code = imig_connection_dirty(connection, mobile.vm, 0.1, 1, &elapsed_s, &dirtied, NULL);
+    code = imig_connection_dirty(connection, mobile.vm, 0.1, &one, &elapsed_s, &dirtied, NULL);
     assert_int_equal(code, IMIG_ERR_BUSY);
     assert_int_equal(imig_connection_cancel(connection, number, NULL), IMIG_OK);
     if (end(number).state == IMIG_JOB_DONE)

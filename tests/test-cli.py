@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The imig command as its users see it: what it prints, writes, and ends with.
 
-usage: test-cli.py IMIG TOP
+usage: test-cli.py IMIG TOP FAULTY
+FAULTY is the same command, and knows hosts that fail: see faulty-context.c.
 Prints TAP.  Needs nothing but the standard library.
 """
 
@@ -19,7 +20,7 @@ import tempfile
 import time
 import unittest
 
-IMIG = TOP = DEMO = None
+IMIG = TOP = DEMO = FAULTY = None
 
 
 def imig(*args, text=None, data=None, cwd=None):
@@ -62,7 +63,7 @@ class Case(unittest.TestCase):
 
 class Usage(Case):
     commands = ("observe", "status", "plan", "run", "balance", "simulate", "migrate", "predict",
-                "dirty", "agent")
+                "dirty", "watch", "agent")
 
     def test_help_lists_every_command(self):
         text = self.ok("--help")
@@ -86,7 +87,8 @@ class Usage(Case):
 
     def test_man_page_names_every_option(self):
         page = (TOP / "doc/imig.1.scd").read_text()
-        for command in ("plan", "balance", "simulate", "observe"):
+        for command in ("plan", "balance", "simulate", "observe", "run", "migrate",
+                        "watch"):
             for line in self.ok(command, "--help").splitlines():
                 word = line.strip().split(", ")[-1].split("=")[0].split(" ")[0]
                 if word.startswith("--"):
@@ -106,6 +108,9 @@ class Usage(Case):
                 (("migrate", "-c", self.sim, "milc-a", "node1"), "milc-a is on node1 already"),
                 (("status", DEMO, "-c", self.sim), "both"),
                 (("status", DEMO, DEMO), "usage"),
+                (("status", DEMO, "--host-capacity", DEMO), "--host-capacity goes with -c"),
+                (("status", "-c", self.sim, "--host-capacity", self.dir / "no.json"), "no.json"),
+                (("status", "-c", self.sim, "--host-capacity", DEMO), "format"),
                 (("plan", self.dir / "none.json"), "none.json"),
                 (("plan", DEMO, "--goal", "win"), '"win"; there are balance'),
                 (("plan", DEMO, "--policy", "clever"), '"clever"'),
@@ -130,6 +135,17 @@ class Usage(Case):
                 (("simulate", DEMO, DEMO, "--compare"), "--compare"),
                 (("migrate", "-c", self.sim, "nobody", "node2"), '"nobody"'),
                 (("migrate", "-c", self.sim, "milc-a", "nowhere"), '"nowhere"'),
+                (("migrate", "-c", self.sim, "milc-a", "node5", "--on-stall", "pray"),
+                 '"pray"; there are abort'),
+                (("balance", "-c", self.sim, "--max-downtime", "2s"),
+                 "--on-stall raise-downtime"),
+                (("run", DEMO, "-c", self.sim, "--on-stall", "raise-downtime", "--max-downtime",
+                  "1s", "--downtime-limit", "2s"), "--max-downtime is below"),
+                (("run", DEMO, "-c", self.sim, "--retries", "-1"), "--retries"),
+                (("watch",), "-c"),
+                (("watch", "-c", self.sim, "--rounds", "0"), "--rounds"),
+                (("watch", "-c", self.sim, "--dead-band", "-1"), "--dead-band"),
+                (("watch", "-c", self.sim, "--goal", "win"), '"win"'),
                 (("dirty", "-c", self.sim, "nobody"), '"nobody"'),
                 (("predict", "--memory", "4GiB"), "--bandwidth"),
                 (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--hypervisor", "x"),
@@ -214,6 +230,7 @@ class Broken(Case):
             path = table.parent / name
             args = {"plan": ("simulate", DEMO, path),
                     "affinity": ("plan", DEMO, "--affinity", path, "-o", out),
+                    "capacity": ("plan", "-c", self.sim, "--host-capacity", path, "-o", out),
                     "cluster": ("plan", path, "-o", out)}[name.split("-")[0]]
             with self.subTest(file=name):
                 self.refused(*args, names=message)
@@ -461,7 +478,7 @@ class Balance(Case):
 
     def test_json_holds_the_whole_story(self):
         document = json.loads(self.ok("balance", "-c", self.sim, "--yes", "--json"))
-        self.assertEqual(sorted(document), ["after", "before", "plan", "run"])
+        self.assertEqual(sorted(document), ["after", "before", "missing", "plan", "run"])
         self.assertEqual(document["run"]["done"], len(document["plan"]["steps"]))
 
     def test_asks_only_on_a_terminal(self):
@@ -486,6 +503,97 @@ class Balance(Case):
         self.assertIn(b"[y/N]", seen)
         self.assertIn(b"\033[31m", seen)
         self.assertIn(b"\r\033[K", seen)
+
+
+class Watch(Case):
+    def rounds(self, *args, **more):
+        return [json.loads(line) for line in self.ok("watch", "--json", *args, **more).splitlines()]
+
+    def test_balanced_in_the_first_round(self):
+        uri = f"{self.sim}?state={self.dir}/state.json"
+        first, *others = self.rounds("-c", uri, "--rounds", "4")
+        self.assertEqual((first["round"], first["decision"], first["busiest"]),
+                         (1, "migrated", "node1"))
+        self.assertEqual(first["run"]["done"], len(first["steps"]))
+        self.assertEqual([r["decision"] for r in others], ["dead-band"] * 3)
+        for before, after in zip([first] + others, others):
+            self.assertGreaterEqual(after["time_s"], before["time_s"] + 60)
+            self.assertEqual(after["steps"], [])
+        text = self.ok("watch", "-c", uri, "--rounds", "2", "--dead-band", "0")
+        line = r"busiest host node\d at \d+ %, mean \d+ %: nothing worth doing\n"
+        self.assertRegex(text, f"({line}.*){{2}}")
+        self.assertEqual(self.ok("watch", "-c", uri, "--rounds", "2", "-q"), "")
+
+    def test_one_line_for_each_round(self):
+        text = self.ok("watch", "-c", self.sim, "--rounds", "3")
+        self.assertRegex(text, r"busiest host node1 at 139 %, mean \d+ %: \d+ migrations: ")
+        self.assertRegex(text, r"\d+ done after ")
+        self.assertEqual(text.count("within the dead band\n"), 2)
+
+    def test_noise_moves_nothing_back(self):
+        for options in ((), ("--cooldown", "1s", "--dead-band", "0")):
+            hosts = {}
+            for r in self.rounds("-c", f"{self.sim}?noise=0.05&seed=7", "--rounds", "30", *options):
+                for step in r.get("run", {}).get("steps", []):
+                    been = hosts.setdefault(step["vm"], [step["from"]])
+                    self.assertNotIn(step["to"], been)
+                    been.append(step["to"])
+            self.assertGreater(len(hosts), 5)
+
+    def test_dry_run_and_budget(self):
+        for r in self.rounds("-c", self.sim, "--rounds", "2", "--dry-run"):
+            self.assertEqual(r["decision"], "dry-run")
+            self.assertGreater(len(r["steps"]), 5)
+        for r in self.rounds("-c", self.sim, "--rounds", "5", "--max-moves", "2"):
+            self.assertLessEqual(len(r["steps"]), 2)
+
+    def test_what_fails_is_left_alone_longer_and_longer(self):
+        vms = [{"id": vm, "host": "h1", "vcpus": 4, "memory_bytes": 1 << 30, "cpu_cores": 3}
+               for vm in ("a", "b")]
+        hosts = [{"id": host, "cpu_cores": 4, "memory_bytes": 8 << 30} for host in ("h1", "h2")]
+        path = self.write("two.json", {"format": "imig-cluster/1", "time_s": 0, "hosts": hosts,
+                                       "vms": vms})
+        tried = [r["round"] for r in self.rounds("-c", f"sim:{path}?fail=a:999&fail=b:999",
+                                                 "--rounds", "60", "--cooldown", "90s")
+                 if any(step["vm"] == "a" for step in r["steps"])]
+        gaps = [later - earlier for earlier, later in zip(tried, tried[1:])]
+        self.assertGreaterEqual(len(gaps), 3)
+        self.assertEqual(gaps, sorted(gaps))
+        self.assertGreaterEqual(gaps[-1], 3 * gaps[0])
+
+    def test_a_host_to_empty_is_no_matter_of_balance(self):
+        rounds = self.rounds("-c", self.sim, "--rounds", "3", "--drain", "node5",
+                             "--dead-band", "9", "--threshold", "9")
+        self.assertEqual(rounds[0]["decision"], "migrated")
+        self.assertIn("node5", [step["from"] for step in rounds[0]["steps"]])
+
+    def test_an_error_ends_a_round_only(self):
+        done = subprocess.run([FAULTY, "watch", "-c", "faulty:A:dies:100", "--rounds", "3",
+                               "--json"], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([json.loads(line)["decision"] for line in done.stdout.splitlines()],
+                         ["dead-band", "error", "error"])
+        self.assertEqual(len(done.stderr.splitlines()), 2)
+
+    def interrupt(self, after, *args):
+        """Once a line says so."""
+        with subprocess.Popen([IMIG, "watch", "-c", f"{self.sim}?pace=30", *args],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            for line in child.stdout:
+                if after in line:
+                    break
+            child.send_signal(signal.SIGINT)
+            out, err = child.communicate(timeout=60)
+        return child.returncode, out.decode(), err.decode()
+
+    def test_interrupted_with_nothing_under_way(self):
+        status, out, err = self.interrupt(b"would be made", "--dry-run")
+        self.assertEqual((status, err), (0, ""), out)
+
+    def test_interrupted_while_it_migrates(self):
+        status, out, err = self.interrupt(b" leaves ")
+        self.assertEqual((status, err), (130, ""), out)
+        self.assertIn("cancelled", out)
 
 
 class Simulate(Case):
@@ -545,6 +653,68 @@ class Migrate(Case):
 
     def test_a_failure(self):
         self.ok("migrate", "-c", f"{self.sim}?fail=milc-a:5", "milc-a", "node5", status=1)
+
+    def test_retries(self):
+        for retries, attempts, status in ((0, 1, 1), (2, 3, 1), (5, 6, 0)):
+            run = json.loads(self.ok("migrate", "-c", f"{self.sim}?fail=milc-a:5", "milc-a",
+                                     "node5", "--retries", retries, "--json", status=status))
+            self.assertEqual(run["steps"][0]["attempts"], attempts)
+
+    def never_ending(self):
+        """A VM that dirties its memory four times as fast as the link carries it."""
+        cluster = json.loads(DEMO.read_text())
+        vm = next(vm for vm in cluster["vms"] if vm["id"] == "oltp-b")
+        vm["dirty_bytes_per_s"], vm["working_set_bytes"] = 5e8, vm["memory_bytes"]
+        return f"sim:{self.write('busy.json', cluster)}"
+
+    def test_what_would_never_end_is_refused(self):
+        args = ("migrate", "-c", self.never_ending(), "--for", "60s", "oltp-b", "node5")
+        self.refused(*args, status=1, names="--on-stall")
+        self.refused(*args, "--on-stall", "abort", status=1, names="--on-stall")
+        for allowed in (("--force",), ("--on-stall", "continue")):
+            done = imig(*args, *allowed, "--timeout", "100s", "--retries", "0")
+            self.assertEqual((done.returncode, done.stderr), (1, b""))
+            self.assertIn("oltp-b failed", done.stdout.decode())
+        for allowed in (("--post-copy",), ("--on-stall", "post-copy"),
+                        ("--on-stall", "throttle", "--timeout", "1h")):
+            self.assertIn("oltp-b runs on node5", self.ok(*args, *allowed))
+
+
+class Disks(Case):
+    def setUp(self):
+        super().setUp()
+        cluster = json.loads(DEMO.read_text())
+        for vm in cluster["vms"]:
+            if vm["id"] == "milc-a":
+                vm["disks"] = [{"bytes": 2e9, "shared": False}]
+        self.file = self.write("local.json", cluster)
+        self.uri = f"sim:{self.file}"
+
+    def test_a_local_disk_keeps_a_vm(self):
+        plan = json.loads(self.ok("plan", self.file, "--json", "--explain"))
+        kept = {kept["vm"]: kept["reason"]["code"] for kept in plan["kept"]}
+        self.assertEqual(kept["milc-a"], "local-disk")
+        self.assertIn("--copy-disks copies it", self.ok("plan", self.file, "--explain"))
+        self.refused("migrate", "-c", self.uri, "milc-a", "node5", status=1, names="--copy-disks")
+
+    def test_what_the_plan_was_made_with_carries_it_out(self):
+        plan = self.dir / "plan.json"
+        for option in ("--copy-disks", "--unsafe"):
+            self.ok("plan", self.file, "--drain", "node1", option, "-q", "-o", plan, status=3)
+            self.assertIn("milc-a", [s["vm"] for s in json.loads(plan.read_text())["steps"]])
+            for args in (("run", plan, "-c", self.uri, "--yes"), ("simulate", self.file, plan)):
+                run = json.loads(self.ok(*args, "--json"))
+                self.assertEqual(run["done"], len(run["steps"]))
+
+    def test_copied_or_taken_for_shared(self):
+        sent = {}
+        for option in ("--copy-disks", "--unsafe"):
+            run = json.loads(self.ok("migrate", "-c", self.uri, "milc-a", "node5", option,
+                                     "--json"))
+            sent[option] = run["transferred_bytes"]
+        for key in ("predicted", "measured"):
+            self.assertAlmostEqual(sent["--copy-disks"][key] - sent["--unsafe"][key], 2e9,
+                                   delta=1e8)
 
 
 class Dirty(Case):
@@ -638,6 +808,94 @@ class Predict(Case):
         self.refused("predict", "--csv", "-", "--memory", "1GiB", names="--csv")
 
 
+class Capacity(Case):
+    def capacity(self, *hosts):
+        return self.write("capacity.json", {"format": "imig-capacity/1", "hosts": list(hosts)})
+
+    def test_every_command_sees_what_is_known_better(self):
+        hosts = ({"id": "node1", "cpu_cores": 0.5, "name": "small"},
+                 {"id": "node2", "state": "maintenance"})
+        path = self.capacity(*hosts)
+        seen = json.loads(self.ok("status", "-c", self.sim, "--host-capacity", path, "--json"))
+        by_id = {host["id"]: host for host in seen["hosts"]}
+        self.assertEqual((by_id["node1"]["cpu_cores"], by_id["node1"]["name"]), (0.5, "small"))
+        self.assertEqual(by_id["node2"]["state"], "maintenance")
+        self.assertGreater(by_id["node3"]["cpu_cores"], 1)
+        seen = json.loads(self.ok("observe", "-c", self.sim, "--host-capacity", path))
+        self.assertEqual(seen["hosts"][0]["cpu_cores"], 0.5)
+        plan = json.loads(self.ok("plan", "-c", self.sim, "--host-capacity", "-", "--json",
+                                  data=path.read_bytes()))
+        self.assertTrue(any(step["from"] == "node1" for step in plan["steps"]))
+        self.assertFalse(any(step["to"] in ("node1", "node2") for step in plan["steps"]))
+
+    def test_a_host_of_nobody(self):
+        path = self.capacity({"id": "node1"}, {"id": "node99", "cpu_cores": 2})
+        self.refused("status", "-c", self.sim, "--host-capacity", path,
+                     names='host capacities: hosts[1].id: "node99": no such host')
+
+
+class Missing(Case):
+    """One host that cannot be reached, or dies after 20 s, beside one that answers."""
+    dies = ("-c", "faulty:A", "-c", "faulty:B:dies:20")
+    closed = ("-c", "faulty:A", "-c", "faulty:u:secret@B:closed")
+
+    def run_on(self, *args, status=0):
+        done = subprocess.run([FAULTY, *args], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=100, check=False)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertNotIn("secret", done.stderr + done.stdout)
+        return done.stdout, done.stderr.splitlines()
+
+    def test_the_row_is_offline_and_one_line_warns(self):
+        text, warnings = self.run_on("status", *self.dies)
+        self.assertRegex(text, r"(?m)^A  +active ")
+        self.assertRegex(text, r"(?m)^B  +offline ")
+        self.assertIn("A-vm", text)
+        self.assertNotIn("B-vm", text)
+        self.assertNotIn("\033", text)
+        self.assertEqual(warnings, ["imig: warning: faulty:B:dies:20: cannot reach "
+                                    "faulty:B:dies:20; the rest goes on without it"])
+
+    def test_what_cannot_be_opened_has_no_row(self):
+        text, warnings = self.run_on("status", *self.closed)
+        self.assertNotRegex(text, r"(?m)^B ")
+        self.assertEqual(warnings, ["imig: warning: faulty:u:***@B:closed: cannot reach "
+                                    "faulty:u:***@B:closed; the rest goes on without it"])
+
+    def test_documents_of_the_tool_name_it(self):
+        line = "faulty:u:***@B:closed: cannot reach faulty:u:***@B:closed"
+        for args in (("status",), ("balance", "--dry-run")):
+            document = json.loads(self.run_on(*args, "--json", *self.closed)[0])
+            self.assertEqual(document["missing"], [line], args)
+        self.assertEqual(json.loads(self.run_on("status", "--json", "-c", "faulty:A")[0])
+                         ["missing"], [])
+        self.assertEqual(json.loads(self.ok("status", "--json", DEMO))["missing"], [])
+
+    def test_every_command_goes_on_with_the_rest(self):
+        seen = json.loads(self.run_on("observe", *self.dies)[0])
+        self.assertEqual([host.get("state", "active") for host in seen["hosts"]],
+                         ["active", "offline"])
+        self.assertEqual([vm["id"] for vm in seen["vms"]], ["A-vm"])
+        for args in (("plan",), ("plan", "--json"), ("balance", "--yes")):
+            _, warnings = self.run_on(*args, *self.closed)
+            self.assertEqual(len(warnings), 1, args)
+
+    def test_quiet_and_verbose(self):
+        self.assertEqual(self.run_on("plan", "-q", *self.closed), ("", []))
+        self.assertEqual(len(self.run_on("status", "-v", *self.closed)[1]), 1)
+
+    def test_nobody_calls_a_vm_absent(self):
+        _, lines = self.run_on("dirty", *self.closed, "B-vm", status=1)
+        self.assertEqual(lines[1], "imig: B-vm: faulty:u:***@B:closed: cannot reach "
+                                   "faulty:u:***@B:closed")
+
+    def test_where_nobody_answers_it_fails(self):
+        text, lines = self.run_on("status", "-c", "faulty:A:closed", "-c", "faulty:B:closed",
+                                  status=1)
+        self.assertEqual((text, lines), ("", ["imig: faulty:A:closed: cannot reach "
+                                              "faulty:A:closed"]))
+
+
 class Tap(unittest.TestResult):
     """One line a test, as the Test Anything Protocol wants it; what went wrong behind it."""
 
@@ -667,13 +925,13 @@ class Tap(unittest.TestResult):
 
 
 def main():
-    global IMIG, TOP, DEMO
-    IMIG, TOP = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+    global IMIG, TOP, DEMO, FAULTY
+    IMIG, TOP, FAULTY = sys.argv[1], pathlib.Path(sys.argv[2]).resolve(), sys.argv[3]
     DEMO = TOP / "tools/demo-cluster.json"
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    if len(sys.argv) > 3:
+    if len(sys.argv) > 4:
         suite = unittest.TestSuite(t for group in suite for t in group
-                                   if any(word in t.id() for word in sys.argv[3:]))
+                                   if any(word in t.id() for word in sys.argv[4:]))
     print(f"1..{suite.countTestCases()}")
     result = Tap()
     suite.run(result)
@@ -681,6 +939,6 @@ def main():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
     sys.exit(main())

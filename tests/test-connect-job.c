@@ -156,6 +156,7 @@ what_a_backend_lacks_is_unsupported(void **state)
     imig_migration m = IMIG_MIGRATION_INIT;
     imig_error *error = NULL;
     double elapsed_s, dirtied;
+    size_t one = 1;
     uint64_t job;
 
     (void) state;
@@ -165,7 +166,7 @@ what_a_backend_lacks_is_unsupported(void **state)
     assert_int_equal(imig_connection_migrate(connection, &m, &job, &error), IMIG_ERR_UNSUPPORTED);
     assert_string_equal(imig_error_message(error), "plain:A: backend plain cannot migrate");
     imig_error_free(error);
-    assert_int_equal(imig_connection_dirty(connection, "v1", 1, 1, &elapsed_s, &dirtied, NULL),
+    assert_int_equal(imig_connection_dirty(connection, "v1", 1, &one, &elapsed_s, &dirtied, NULL),
                      IMIG_ERR_UNSUPPORTED);
     assert_int_equal(imig_connection_check(connection, "v1", "B", NULL), IMIG_OK);
     imig_connection_unref(connection);
@@ -195,10 +196,12 @@ dirty_readings_are_close_together_at_first(void **state)
     static const double want[] = { 1, 2, 4, 8, 16, 32 };
     imig_connection *connection = connect_abc();
     double elapsed_s[6], dirtied[6];
+    size_t count = 6;
 
     (void) state;
-    assert_int_equal(imig_connection_dirty(connection, "v3", 32, 6, elapsed_s, dirtied, NULL),
+    assert_int_equal(imig_connection_dirty(connection, "v3", 32, &count, elapsed_s, dirtied, NULL),
                      IMIG_OK);
+    assert_int_equal(count, 6);
     for (int k = 0; k < 6; k++) {
         assert_true(fabs(elapsed_s[k] - want[k]) < 1e-9);
         assert_true(fabs(dirtied[k] - 100 * want[k]) < 1e-6);
@@ -212,14 +215,16 @@ dirty_logging_ends_on_every_path(void **state)
 {
     imig_connection *connection = connect_abc();
     double elapsed_s[3] = { -1, -1, -1 }, dirtied[3] = { -1, -1, -1 };
+    size_t count = 3;
     imig_error *error = NULL;
 
     (void) state;
     world.fail_read = 2;
-    assert_int_equal(imig_connection_dirty(connection, "v1", 1, 3, elapsed_s, dirtied, &error),
+    assert_int_equal(imig_connection_dirty(connection, "v1", 1, &count, elapsed_s, dirtied, &error),
                      IMIG_ERR_BACKEND);
     assert_string_equal(imig_error_message(error), "the log is gone");
     assert_int_equal(world.logging, 0);
+    assert_int_equal(count, 3);
     assert_true(elapsed_s[0] == -1 && dirtied[0] == -1); /* nothing of what had been read */
     imig_error_free(error);
     imig_connection_unref(connection);
@@ -246,11 +251,92 @@ dirty_logging_that_cannot_be_is_refused(void **state)
     const struct dirty_case *c = *state;
     imig_connection *connection = connect_abc();
     double elapsed_s, dirtied;
+    size_t count = c->points;
 
-    assert_int_equal(imig_connection_dirty(connection, c->vm, c->for_s, c->points, &elapsed_s,
+    assert_int_equal(imig_connection_dirty(connection, c->vm, c->for_s, &count, &elapsed_s,
                                            &dirtied, NULL), c->code);
     assert_int_equal(world.logging, 0);
     imig_connection_unref(connection);
+}
+
+/* Of a hypervisor that estimates over periods: point k stands at k periods and says so many bytes,
+   which fall at the fourth. */
+static const double estimates[] = { 0, 100, 220, 300, 250, 500, 600, 700, 800 };
+
+static const struct period_case {
+    const char *name;
+    double period_s, for_s;
+    size_t asked, count;
+    double elapsed_s[4], dirtied[4];
+    double until_s; /* on the clock at the end */
+} period_cases[] = {
+    { "what is not new is dropped", 1, 2, 8, 2, { 1, 2 }, { 100, 220 }, 2 },
+    { "one point may be all there is", 1, 4, 2, 1, { 4 }, { 250 }, 4 },
+    { "an estimate that falls is no union: it is made level", 2, 8, 33, 4, { 2, 4, 6, 8 },
+      { 100, 220, 300, 300 }, 8 },
+    { "a first point that comes late is waited for", 3, 1, 5, 1, { 3 }, { 100 }, 3 },
+    { "as long as it takes, and no longer", 5.5, 1, 5, 1, { 5.5 }, { 100 }, 5.5 },
+    { "none in all that time", 60, 1, 5, 0, { 0 }, { 0 }, 6 },
+};
+
+static void
+a_dirty_log_yields_what_it_can(void **state)
+{
+    const struct period_case *c = *state;
+    imig_connection *connection = connect_abc();
+    double elapsed_s[40], dirtied[40];
+    size_t count = c->asked;
+    imig_error *error = NULL;
+    int code;
+
+    world.period_s = c->period_s;
+    world.estimates = estimates;
+    code = imig_connection_dirty(connection, "v3", c->for_s, &count, elapsed_s, dirtied, &error);
+    assert_int_equal(world.logging, 0);
+    assert_true(fabs(world.clock_s - c->until_s) < 1e-9);
+    if (c->count == 0) {
+        assert_int_equal(code, IMIG_ERR_TIMEOUT);
+        assert_string_equal(imig_error_message(error), "VM v3: no reading within 6 s");
+        assert_int_equal(count, c->asked);
+        imig_error_free(error);
+    } else {
+        assert_int_equal(code, IMIG_OK);
+        assert_int_equal(count, c->count);
+        for (size_t k = 0; k < count; k++)
+            assert_true(elapsed_s[k] == c->elapsed_s[k] && dirtied[k] == c->dirtied[k]);
+    }
+    imig_connection_unref(connection);
+}
+
+static const struct point_case {
+    const char *name;
+    double elapsed_s, dirtied;
+    int kept;
+    double as;
+} point_cases[] = {
+    { "a point that is new", 2, 200, 1, 200 },
+    { "one that has shrunk", 2, 50, 1, 100 },
+    { "the same once more", 1, 100, 0, 0 },
+    { "an older one", 0.5, 50, 0, 0 },
+    { "none yet", 0, 0, 0, 0 },
+    { "one that is no number", NAN, 200, 0, 0 },
+    { "bytes that are none", 2, NAN, 0, 0 },
+    { "no end of bytes", 2, INFINITY, 0, 0 },
+    { "fewer than none", 2, -1, 0, 0 },
+};
+
+static void
+only_a_point_that_is_new_is_kept(void **state)
+{
+    const struct point_case *c = *state;
+    imig_dirty_point point = { sizeof point, c->elapsed_s, c->dirtied };
+    double elapsed_s[2] = { 1 }, dirtied[2] = { 100 };
+    size_t count = 1;
+
+    assert_int_equal(imig__dirty_keep(&point, elapsed_s, dirtied, &count), c->kept);
+    assert_int_equal(count, 1 + c->kept);
+    if (c->kept)
+        assert_true(elapsed_s[1] == c->elapsed_s && dirtied[1] == c->as);
 }
 
 static void
@@ -258,11 +344,12 @@ a_vm_on_the_way_is_not_logged(void **state)
 {
     imig_connection *connection = connect_abc();
     double elapsed_s, dirtied;
+    size_t one = 1;
 
     (void) state;
     world.vms[0].to = "B";
     world.vms[0].until_s = 9;
-    assert_int_equal(imig_connection_dirty(connection, "v1", 1, 1, &elapsed_s, &dirtied, NULL),
+    assert_int_equal(imig_connection_dirty(connection, "v1", 1, &one, &elapsed_s, &dirtied, NULL),
                      IMIG_ERR_BUSY);
     imig_connection_unref(connection);
 }
@@ -282,7 +369,8 @@ main(void)
         cmocka_unit_test(a_vm_on_the_way_is_not_logged),
     };
     enum { SINGLE = sizeof single / sizeof *single };
-    struct CMUnitTest tests[SINGLE + G_N_ELEMENTS(migrate_cases) + G_N_ELEMENTS(dirty_cases)];
+    struct CMUnitTest tests[SINGLE + G_N_ELEMENTS(migrate_cases) + G_N_ELEMENTS(dirty_cases)
+                            + G_N_ELEMENTS(period_cases) + G_N_ELEMENTS(point_cases)];
     size_t n = SINGLE;
 
 #define ROWS(table, function) \
@@ -292,5 +380,7 @@ main(void)
     memcpy(tests, single, sizeof single);
     ROWS(migrate_cases, a_migration_that_cannot_be_is_refused)
     ROWS(dirty_cases, dirty_logging_that_cannot_be_is_refused)
+    ROWS(period_cases, a_dirty_log_yields_what_it_can)
+    ROWS(point_cases, only_a_point_that_is_new_is_kept)
     return cmocka_run_group_tests_name("connect-job", tests, NULL, NULL);
 }

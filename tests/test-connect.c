@@ -230,6 +230,7 @@ null_is_an_argument_error(void **state)
     imig_migration m = IMIG_MIGRATION_INIT;
     uint64_t number;
     double d;
+    size_t one = 1, none = 0;
 
     (void) state;
     assert_int_equal(imig_connect(NULL, abc, 3, &connection, NULL), IMIG_ERR_ARGUMENT);
@@ -251,9 +252,13 @@ null_is_an_argument_error(void **state)
     assert_int_equal(imig_connection_poll(NULL, 1, &job, NULL), IMIG_ERR_ARGUMENT);
     assert_int_equal(imig_connection_result(NULL, 1, &job, NULL), IMIG_ERR_ARGUMENT);
     assert_int_equal(imig_connection_cancel(NULL, 1, NULL), IMIG_ERR_ARGUMENT);
-    assert_int_equal(imig_connection_dirty(connection, "v1", 1, 1, NULL, &d, NULL),
+    assert_int_equal(imig_connection_dirty(connection, "v1", 1, &one, NULL, &d, NULL),
                      IMIG_ERR_ARGUMENT);
-    assert_int_equal(imig_connection_dirty(connection, "v1", 1, 1, &d, NULL, NULL),
+    assert_int_equal(imig_connection_dirty(connection, "v1", 1, &one, &d, NULL, NULL),
+                     IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_connection_dirty(connection, "v1", 1, NULL, &d, &d, NULL),
+                     IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_connection_dirty(connection, "v1", 1, &none, &d, &d, NULL),
                      IMIG_ERR_ARGUMENT);
     assert_null(imig_connection_ref(NULL));
     imig_connection_unref(NULL);

@@ -158,6 +158,20 @@ def test_draining_a_host_empties_it():
     assert sorted(step.vm for step in plan.steps) == [f"v{i}" for i in range(6)]
 
 
+def test_disks_that_are_not_shared():
+    cluster = small_cluster(cpu_cores=0.5)
+    for vm in cluster["vms"]:
+        vm["disks"] = [{"bytes": 4 * GIB, "shared": False}]
+    cluster = imig.Cluster.from_json(cluster)
+    plan = imig.plan(cluster, goal="drain", drain=["h1"])
+    assert not plan.steps and {code for _, code, _ in plan.kept} == {"local-disk"}
+    plan = imig.plan(cluster, goal="drain", drain=["h1"], migrate_flags=imig.COPY_DISKS)
+    assert len(plan.steps) == 6 and all(s.transferred_bytes > 4 * GIB for s in plan.steps)
+    whole, = imig.predict_sequence(cluster, [("v0", "h2")])
+    memory, = imig.predict_sequence(cluster, [("v0", "h2")], migrate_flags=imig.UNSAFE)
+    assert abs(whole.transferred_bytes - memory.transferred_bytes - 4 * GIB) < 1e6
+
+
 def test_predict_grows_with_memory_and_dirty_rate():
     link = 1.25e8
     idle = imig.predict(GIB, link)

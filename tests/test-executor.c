@@ -222,7 +222,8 @@ static const imig_backend_ops mock_ops = {
 
 /*
  * A row is a plan, what the hypervisors do, and what must be told: "+a" VM a begins, then the state
- * in which it ended: "a" done, "-a" failed, "~a" skipped, "/a" cancelled.
+ * in which it ended: "a" done, "-a" failed, "~a" skipped, "/a" cancelled; "?a" is in doubt
+ * before.
  */
 static const struct run_case {
     const char *name;
@@ -237,23 +238,24 @@ static const struct run_case {
 } cases[] = {
     { "steps run in the plan's order", "a01,0 b01,10 c23,0", "", "+a+ca+bcb", NULL },
     { "a failed step is tried again", "a01,0", "a:fd", "+a+aa", NULL },
-    { "and then given up", "a01,0", "a:ff", "+a+a-a", "it broke" },
+    { "and then given up", "a01,0", "a:ff", "+a+a-a", "it broke; the VM is running on h0" },
     { "a refusal may pass", "a01,0", "a:rd", "+aa", NULL },
-    { "a refusal for good is not repeated", "a01,0", "a:u", "-a", "the CPU is too old" },
+    { "a refusal for good is not repeated", "a01,0", "a:u", "-a",
+      "the CPU is too old; the VM is running on h0" },
     { "a failure that is none: the VM is on the destination", "a01,0", "a:l", "+aa", NULL },
-    { "a VM that stands still is not touched again", "a01,0", "a:p", "+a-a",
+    { "a VM that stands still is not touched again", "a01,0", "a:p", "+a?a-a",
       "it broke; the VM is paused on h0" },
-    { "a VM that is nowhere", "a01,0", "a:a", "+a-a", "it broke; the VM is on no host" },
+    { "a VM that is nowhere", "a01,0", "a:a", "+a?a-a", "it broke; the VM is on no host" },
     { "a VM that is elsewhere", "a01,0", "a:e", "+a-a", "it broke; the VM is running on h3" },
-    { "the rest goes on after a failure", "a01,0 b23,10", "a:p", "+a+b-ab",
+    { "the rest goes on after a failure", "a01,0 b23,10", "a:p", "+a+b?ab-a",
       "it broke; the VM is paused on h0" },
-    { "later steps of the VM are skipped", "a01,0 a12,10 b03,10", "a:p", "+a-a~a+bb",
+    { "later steps of the VM are skipped", "a01,0 a12,10 b03,10", "a:p", "+a?a-a~a+bb",
       "it broke; the VM is paused on h0" },
-    { "the group is skipped", "a01,0=5 b02,10=5 c03,20=6", "a:p", "+a-a~b+cc",
+    { "the group is skipped", "a01,0=5 b02,10=5 c03,20=6", "a:p", "+a?a-a~b+cc",
       "it broke; the VM is paused on h0" },
-    { "memory that did not become free", "a12,0 b01,10", "a:p", "+a-a~b",
+    { "memory that did not become free", "a12,0 b01,10", "a:p", "+a?a-a~b",
       "it broke; the VM is paused on h1", 0, 0, 1 },
-    { "memory that is there all the same", "a12,0 b01,10", "a:p", "+a-a+bb",
+    { "memory that is there all the same", "a12,0 b01,10", "a:p", "+a?a-a+bb",
       "it broke; the VM is paused on h1", 0, 0, 2 },
     { "cancel: pre-copy stops, nothing begins", "a01,0 b01,10 c23,0", "", "+a+c/b/a/c",
       "", 1 },
@@ -274,6 +276,7 @@ note_event(const imig_step_report *report, double clock_s, void *user_data)
     static const char *const marks[] = {
         [IMIG_STEP_RUNNING] = "+", [IMIG_STEP_DONE] = "", [IMIG_STEP_FAILED] = "-",
         [IMIG_STEP_SKIPPED] = "~", [IMIG_STEP_CANCELLED] = "/",
+        [IMIG_STEP_IN_DOUBT] = "?",
     };
     struct session *s = user_data;
 

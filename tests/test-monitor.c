@@ -227,6 +227,7 @@ static struct {
     double clock_s;
     uint32_t there; /* bit i: VM i is */
     int fails;
+    double cooldown_s; /* of every VM; 0: none */
 } crowd;
 
 static int
@@ -276,6 +277,9 @@ crowd_sample(void *state, imig_sample *into, imig_error **error)
             continue;
         g_snprintf(id, sizeof id, "c%u", i);
         vm.id = id;
+        vm.cooldown_until_s = crowd.cooldown_s;
+        if (crowd.cooldown_s != 0)
+            vm.present |= IMIG_VM_HAS_COOLDOWN;
         counters.present = IMIG_COUNTER_HAS_CPU;
         counters.time_s = crowd.clock_s;
         counters.cpu_s = (0.1 + i) * crowd.clock_s;
@@ -394,6 +398,58 @@ a_sample_that_fails_keeps_the_earlier_ones(void **state)
     imig_connection_unref(connection);
 }
 
+/* A sample every 10 s: what the snapshot at `at_s` says of c0 and c1; 0: no cool-down. */
+static const struct cooldown_case {
+    const char *name;
+    double until_s[2];  /* of two calls for c0 */
+    double stated_s;    /* by the backend, for every VM; 0: none */
+    uint32_t there_first;
+    double want[3];     /* at 20, 30 and 40 s */
+} cooldown_cases[] = {
+    { "until its time has come", { 30, 30 }, 0, 3, { 30, 0, 0 } },
+    { "a VM that has not been seen yet", { 35, 35 }, 0, 2, { 35, 35, 0 } },
+    { "the last word counts, though it is the shorter", { 90, 35 }, 0, 3, { 35, 35, 0 } },
+    { "a time that has passed ends it", { 90, 5 }, 0, 3, { 0, 0, 0 } },
+    { "below 0, as a clock may begin", { -5, -5 }, 0, 3, { 0, 0, 0 } },
+    { "what the backend states stays where it is later", { 35, 35 }, 50, 3, { 50, 50, 50 } },
+    { "and goes where it is earlier", { 35, 35 }, 25, 3, { 35, 35, 25 } },
+};
+
+static void
+a_vm_that_rests_says_so(void **state)
+{
+    const struct cooldown_case *c = *state;
+    imig_monitor_options o = options(10, 0, 4);
+    imig_connection *connection = connect_crowd();
+    imig_monitor *monitor;
+
+    crowd.there = c->there_first;
+    crowd.cooldown_s = c->stated_s;
+    crowd.clock_s = 10;
+    assert_int_equal(imig_monitor_new(connection, &o, &monitor, NULL), IMIG_OK);
+    assert_int_equal(imig_monitor_sample(monitor, NULL), IMIG_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(imig_monitor_set_cooldown(monitor, "c0", c->until_s[i], NULL), IMIG_OK);
+    crowd.there = 3;
+    for (int i = 0; i < 3; i++) {
+        imig_cluster *cluster;
+        imig_vm_info vm;
+
+        crowd.clock_s += 10;
+        assert_int_equal(imig_monitor_sample(monitor, NULL), IMIG_OK);
+        assert_int_equal(imig_monitor_snapshot(monitor, &cluster, NULL), IMIG_OK);
+        vm = vm_of(cluster, "c0");
+        assert_int_equal((vm.present & IMIG_VM_HAS_COOLDOWN) != 0, c->want[i] != 0);
+        if (c->want[i] != 0)
+            assert_true(vm.cooldown_until_s == c->want[i]);
+        vm = vm_of(cluster, "c1"); /* nobody else's */
+        assert_int_equal((vm.present & IMIG_VM_HAS_COOLDOWN) != 0, c->stated_s != 0);
+        imig_cluster_unref(cluster);
+    }
+    imig_monitor_free(monitor);
+    imig_connection_unref(connection);
+}
+
 static const struct bad_option {
     const char *name;
     imig_monitor_options o;
@@ -441,6 +497,11 @@ null_is_an_argument_error(void **state)
     assert_int_equal(imig_observe(connection, INFINITY, NULL, &cluster, NULL), IMIG_ERR_ARGUMENT);
     assert_int_equal(imig_monitor_new(connection, NULL, &monitor, NULL), IMIG_OK);
     assert_int_equal(imig_monitor_snapshot(monitor, NULL, NULL), IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_monitor_set_cooldown(NULL, "c0", 1, NULL), IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_monitor_set_cooldown(monitor, NULL, 1, NULL), IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_monitor_set_cooldown(monitor, "", 1, NULL), IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_monitor_set_cooldown(monitor, "c0", NAN, NULL), IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_monitor_set_cooldown(monitor, "c0", INFINITY, NULL), IMIG_ERR_ARGUMENT);
     imig_monitor_free(monitor);
     imig_monitor_free(NULL);
     imig_connection_unref(connection);
@@ -460,14 +521,15 @@ main(void)
         cmocka_unit_test(null_is_an_argument_error),
     };
     enum { SINGLE = sizeof single / sizeof *single };
-    struct CMUnitTest tests[SINGLE + G_N_ELEMENTS(bad_options)];
+    struct CMUnitTest tests[SINGLE + G_N_ELEMENTS(cooldown_cases) + G_N_ELEMENTS(bad_options)];
     size_t n = SINGLE;
 
+#define ROWS(table, function) \
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) \
+        tests[n++] = (struct CMUnitTest) { .name = table[i].name, .test_func = function, \
+                                           .initial_state = (void *) &table[i] };
     memcpy(tests, single, sizeof single);
-    for (size_t i = 0; i < G_N_ELEMENTS(bad_options); i++)
-        tests[n++] = (struct CMUnitTest) {
-            .name = bad_options[i].name, .test_func = options_out_of_range_are_refused,
-            .initial_state = (void *) &bad_options[i],
-        };
+    ROWS(cooldown_cases, a_vm_that_rests_says_so)
+    ROWS(bad_options, options_out_of_range_are_refused)
     return cmocka_run_group_tests_name("monitor", tests, NULL, NULL);
 }

@@ -179,6 +179,9 @@ wrong_arguments_begin_nothing(void **state)
         { .size = sizeof *wrong, .set = IMIG_EXECUTE_HAS_TIMEOUT, .timeout_s = 0.0 / 0.0 },
         { .size = sizeof *wrong, .set = IMIG_EXECUTE_HAS_CONCURRENCY, .concurrency = 0 },
         { .size = sizeof *wrong, .set = IMIG_EXECUTE_HAS_MAX_PARALLEL, .max_parallel = 0 },
+        { .size = sizeof *wrong, .set = IMIG_EXECUTE_HAS_MAX_DOWNTIME },
+        { .size = sizeof *wrong, .set = IMIG_EXECUTE_HAS_DOUBT, .doubt_s = -1 },
+        { .size = sizeof *wrong, .on_stall = 99 },
         { .size = sizeof *wrong, .set = UINT64_C(1) << 63 },
         { .size = sizeof *wrong, .flags = UINT64_C(1) << 63 },
     };

@@ -68,13 +68,14 @@ a_vm_is_migrated_or_measured_not_both(void **state)
     lab l = lab_with("qemu", dirtying_vm(1e6, 100 * MIB));
     imig_migration m = move("v", "b");
     double elapsed_s, dirtied;
+    size_t one = 1;
     uint64_t job;
 
     (void) state;
     lab_open(&l, "");
     begin(&l, m);
     assert_int_equal(imig_connection_migrate(l.connection, &m, &job, NULL), IMIG_ERR_BUSY);
-    assert_int_equal(imig_connection_dirty(l.connection, "v", 1, 1, &elapsed_s, &dirtied, NULL),
+    assert_int_equal(imig_connection_dirty(l.connection, "v", 1, &one, &elapsed_s, &dirtied, NULL),
                      IMIG_ERR_BUSY);
     assert_int_equal(imig_connection_result(l.connection, 1, &(imig_job) {
         .size = sizeof(imig_job) }, NULL), IMIG_ERR_BUSY);

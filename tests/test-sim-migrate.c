@@ -194,24 +194,46 @@ xen_makes_five_live_rounds_or_ends_with_one_below_fifty_pages(void **state)
     }
 }
 
+static const struct disk_case {
+    const char *name;
+    uint64_t flags;
+    double bytes; /* of the disks that are sent; negative: refused */
+} disk_cases[] = {
+    { "disks that are not shared are copied first", IMIG_MIGRATE_COPY_DISKS, 3e9 },
+    { "also beside the flag that takes them for shared",
+      IMIG_MIGRATE_COPY_DISKS | IMIG_MIGRATE_UNSAFE, 3e9 },
+    { "disks that are taken for shared are not copied", IMIG_MIGRATE_UNSAFE, 0 },
+    { "a disk on its host only keeps a VM there", 0, -1 },
+};
+
 static void
-disks_that_are_not_shared_are_copied_first(void **state)
+disks_go_as_the_flags_say(void **state)
 {
     static const double bytes[] = { 1e9, 5e9, 2e9 };
     static const int32_t shared[] = { 0, 1, 0 };
+    const struct disk_case *c = *state;
     imig_vm_info vm = idle_vm("v", 0);
+    imig_migration m = move("v", "b");
+    uint64_t number;
     imig_job job;
     lab l;
 
-    (void) state;
     vm.disk_bytes = bytes;
     vm.disk_shared = shared;
     vm.disk_count = 3;
     l = lab_with("xen", vm);
     lab_open(&l, "");
-    job = run(&l, move("v", "b"));
-    assert_near(job.transferred_bytes, 3e9 + (1024 * MIB + XEN_SUSPEND) * PAGE + XEN_STREAM, 1e-9,
-                "bytes");
+    m.flags = c->flags;
+    if (c->bytes < 0) {
+        assert_int_equal(imig_connection_migrate(l.connection, &m, &number, &l.error),
+                         IMIG_ERR_UNSUPPORTED);
+        assert_string_equal(imig_error_message(l.error), "VM v has a disk on its host only; "
+                            "IMIG_MIGRATE_COPY_DISKS copies it");
+    } else {
+        job = run(&l, m);
+        assert_near(job.transferred_bytes,
+                    c->bytes + (1024 * MIB + XEN_SUSPEND) * PAGE + XEN_STREAM, 1e-9, "bytes");
+    }
     lab_close(&l);
 }
 
@@ -436,7 +458,6 @@ main(void)
         cmocka_unit_test(auto_converge_throttles_until_it_fits),
         cmocka_unit_test(post_copy_ends_what_would_not),
         cmocka_unit_test(xen_makes_five_live_rounds_or_ends_with_one_below_fifty_pages),
-        cmocka_unit_test(disks_that_are_not_shared_are_copied_first),
         cmocka_unit_test(a_host_that_states_no_network_has_a_gigabit),
         cmocka_unit_test(flows_on_one_host_do_not_use_the_network),
         cmocka_unit_test(a_vm_s_own_traffic_counts_until_it_stands_still),
@@ -444,7 +465,7 @@ main(void)
         cmocka_unit_test(rates_change_when_others_come_and_go),
     };
     enum { SINGLE = sizeof single / sizeof *single };
-    struct CMUnitTest tests[SINGLE + G_N_ELEMENTS(link_cases)];
+    struct CMUnitTest tests[SINGLE + G_N_ELEMENTS(link_cases) + G_N_ELEMENTS(disk_cases)];
     size_t n = SINGLE;
 
     memcpy(tests, single, sizeof single);
@@ -452,6 +473,11 @@ main(void)
         tests[n++] = (struct CMUnitTest) {
             .name = link_cases[i].name, .test_func = a_migration_gets_what_is_left_of_the_network,
             .initial_state = (void *) &link_cases[i],
+        };
+    for (size_t i = 0; i < G_N_ELEMENTS(disk_cases); i++)
+        tests[n++] = (struct CMUnitTest) {
+            .name = disk_cases[i].name, .test_func = disks_go_as_the_flags_say,
+            .initial_state = (void *) &disk_cases[i],
         };
     return cmocka_run_group_tests_name("sim-migrate", tests, NULL, NULL);
 }

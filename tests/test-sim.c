@@ -142,6 +142,7 @@ what_a_document_says_of_dirtying_holds_where_the_vm_is(void **state)
     lab l = lab_new();
     imig_vm_info vm = idle_vm("d", 0);
     double elapsed_s, dirtied, factor;
+    size_t one = 1;
 
     (void) state;
     add_host(&l, plain_host("a", NULL));
@@ -155,12 +156,12 @@ what_a_document_says_of_dirtying_holds_where_the_vm_is(void **state)
     lab_open(&l, "");
     /* W (1 - exp(-D t / W)) with the whole memory as W, which it does not state. */
     factor = -expm1(-1e6 * 10 / (1024 * MIB)) * 1024 * MIB;
-    assert_int_equal(imig_connection_dirty(l.connection, "d", 10, 1, &elapsed_s, &dirtied, NULL),
+    assert_int_equal(imig_connection_dirty(l.connection, "d", 10, &one, &elapsed_s, &dirtied, NULL),
                      IMIG_OK);
     assert_near(dirtied, factor, 1e-9, "half the CPU, as the document saw it");
     run(&l, move("other", "b"));
     factor = -expm1(-2e6 * 10 / (1024 * MIB)) * 1024 * MIB;
-    assert_int_equal(imig_connection_dirty(l.connection, "d", 10, 1, &elapsed_s, &dirtied, NULL),
+    assert_int_equal(imig_connection_dirty(l.connection, "d", 10, &one, &elapsed_s, &dirtied, NULL),
                      IMIG_OK);
     assert_near(dirtied, factor, 1e-9, "all the CPU it wants: twice as fast");
     lab_close(&l);
@@ -215,6 +216,7 @@ what_is_absent_stays_absent(void **state)
     imig_vm_info vm = idle_vm("blind", 0);
     imig_vm_counters c;
     double elapsed_s, dirtied;
+    size_t one = 1;
 
     (void) state;
     add_host(&l, plain_host("a", NULL));
@@ -229,8 +231,8 @@ what_is_absent_stays_absent(void **state)
     assert_true(c.present == 0);
     c = counters_of(&l, "cpu"); /* used and waiting are accounted together */
     assert_true(c.present == (IMIG_COUNTER_HAS_CPU | IMIG_COUNTER_HAS_CPU_WAIT));
-    assert_int_equal(imig_connection_dirty(l.connection, "blind", 1, 1, &elapsed_s, &dirtied, NULL),
-                     IMIG_ERR_UNSUPPORTED);
+    assert_int_equal(imig_connection_dirty(l.connection, "blind", 1, &one, &elapsed_s, &dirtied,
+                                           NULL), IMIG_ERR_UNSUPPORTED);
     lab_close(&l);
 }
 

@@ -49,7 +49,7 @@ carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
     imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
     int status;
 
-    ui_execute_options(&b->planner, &options);
+    ui_execute_options(&b->planner.migration, &options);
     if (b->human)
         printf("\n%sMigrating%s\n\n", ui_colour_on(UI_BOLD), ui_colour_off());
     status = ui_execute(connection, plan, before, &options, b->human, &run);
@@ -82,7 +82,7 @@ balance_hosts(const balance *b)
     g_autoptr(imig_cluster) before = NULL;
     g_autoptr(imig_plan) plan = NULL;
     g_autoptr(json_t) document = json_object();
-    int status = ui_connect(b->common.uris, &connection), written;
+    int status = ui_connect(&b->common, &connection), written;
 
     if (status == UI_DONE)
         status = ui_observe(connection, &b->watch, &before);
@@ -106,6 +106,7 @@ balance_hosts(const balance *b)
         written = ui_write_cluster(b->after, before);
         status = written == UI_DONE ? status : written;
     }
+    json_object_set_new(document, "missing", ui_missing(connection));
     if (b->common.json && (status == UI_DONE || status == UI_PARTIAL || status == UI_INTERRUPTED)) {
         written = ui_write_json("-", document);
         status = written == UI_DONE ? status : written;
@@ -136,11 +137,11 @@ cmd_balance(int argc, char **argv)
     };
     int status;
 
-    ui_planner_init(&b.planner);
+    ui_planner_init(&b.planner, UI_DECIDES | UI_CARRIES_OUT);
     status = ui_parse(&command, options, b.planner.table, &argc, argv);
     if (status == UI_GO_ON) {
         b.human = !b.common.json && !b.common.quiet;
-        status = ui_planner_drain(&b.planner, 0, NULL);
+        status = ui_planner_read(&b.planner, 0, NULL);
         if (status == UI_DONE)
             status = balance_hosts(&b);
     }

@@ -12,38 +12,45 @@ static const char *const curve_names[] = {
     [IMIG_WRITES_CYCLIC] = "cyclic",
 };
 
+/* What was seen, and the curve through it. */
+typedef struct curve {
+    double elapsed_s[POINTS], dirtied[POINTS];
+    size_t count;
+    double rate, set, residual;
+    int32_t writes;
+} curve;
+
 static int
-write_json(const char *vm, const double *elapsed_s, const double *dirtied, double rate, double set,
-           int32_t writes, double residual)
+write_json(const imig_connection *connection, const char *vm, const curve *c)
 {
     g_autoptr(json_t) document = NULL;
     json_t *points = json_array();
 
-    for (int i = 0; i < POINTS; i++)
-        json_array_append_new(points, json_pack("{s:f, s:f}", "elapsed_s", elapsed_s[i],
-                                                "dirtied_bytes", dirtied[i]));
-    document = json_pack("{s:s, s:f, s:o, s:s, s:f, s:o}", "vm", vm, "dirty_bytes_per_s", rate,
-                         "working_set_bytes", isnan(set) ? json_null() : json_real(set),
-                         "writes", curve_names[writes], "residual_bytes", residual,
-                         "points", points);
+    for (size_t i = 0; i < c->count; i++)
+        json_array_append_new(points, json_pack("{s:f, s:f}", "elapsed_s", c->elapsed_s[i],
+                                                "dirtied_bytes", c->dirtied[i]));
+    document = json_pack("{s:s, s:f, s:o, s:s, s:f, s:o, s:o}", "vm", vm, "dirty_bytes_per_s",
+                         c->rate, "working_set_bytes",
+                         isnan(c->set) ? json_null() : json_real(c->set),
+                         "writes", curve_names[c->writes], "residual_bytes", c->residual,
+                         "points", points, "missing", ui_missing(connection));
     return ui_write_json("-", document);
 }
 
 static void
-print_curve(const char *vm, const double *elapsed_s, const double *dirtied, double rate,
-            double set, int32_t writes, double residual)
+print_curve(const char *vm, const curve *c)
 {
     static const char *const headings[] = { ">after", ">dirtied", "", NULL };
     ui_table *table = ui_table_new(headings);
+    double most = c->dirtied[c->count - 1];
 
     printf("%s dirties %s at first, working set %s, %s writes, fitted within %s\n\n", vm,
-           ui_rate(rate), isnan(set) ? "larger than was seen" : ui_bytes(set),
-           curve_names[writes], ui_bytes(residual));
-    for (int i = 0; i < POINTS; i++) {
-        ui_table_add(table, ui_time(elapsed_s[i]));
-        ui_table_add(table, ui_bytes(dirtied[i]));
-        ui_table_add(table, ui_bar(dirtied[POINTS - 1] > 0 ? dirtied[i] / dirtied[POINTS - 1] : 0,
-                                   40));
+           ui_rate(c->rate), isnan(c->set) ? "larger than was seen" : ui_bytes(c->set),
+           curve_names[c->writes], ui_bytes(c->residual));
+    for (size_t i = 0; i < c->count; i++) {
+        ui_table_add(table, ui_time(c->elapsed_s[i]));
+        ui_table_add(table, ui_bytes(c->dirtied[i]));
+        ui_table_add(table, ui_bar(most > 0 ? c->dirtied[i] / most : 0, 40));
     }
     ui_table_print(table);
 }
@@ -52,23 +59,23 @@ static int
 measure(const ui_common *common, const char *text, double for_s)
 {
     g_autoptr(imig_connection) connection = NULL;
-    double elapsed_s[POINTS], dirtied[POINTS], rate, set, residual;
+    curve c = { .count = POINTS };
     g_autofree char *vm = NULL;
     imig_error *error = NULL;
-    int32_t writes;
-    int status = ui_connect(common->uris, &connection);
+    int status = ui_connect(common, &connection);
 
     if (status == UI_DONE)
         status = ui_resolve_vm(connection, text, &vm);
     if (status != UI_DONE)
         return status;
-    if (imig_connection_dirty(connection, vm, for_s, POINTS, elapsed_s, dirtied, &error) != IMIG_OK
-        || imig_dirty_fit(elapsed_s, dirtied, POINTS, &rate, &set, &writes, &residual, &error)
-               != IMIG_OK)
+    if (imig_connection_dirty(connection, vm, for_s, &c.count, c.elapsed_s, c.dirtied, &error)
+            != IMIG_OK
+        || imig_dirty_fit(c.elapsed_s, c.dirtied, c.count, &c.rate, &c.set, &c.writes, &c.residual,
+                          &error) != IMIG_OK)
         return ui_fail_error(text, error);
     if (common->json)
-        return write_json(vm, elapsed_s, dirtied, rate, set, writes, residual);
-    print_curve(text, elapsed_s, dirtied, rate, set, writes, residual);
+        return write_json(connection, vm, &c);
+    print_curve(text, &c);
     return ui_flush();
 }
 

@@ -19,10 +19,19 @@ fail_step(imig_error *error)
     return status;
 }
 
+static gboolean
+has_local_disk(const imig_vm_info *vm)
+{
+    for (uint32_t i = 0; i < vm->disk_count; i++)
+        if (!vm->disk_shared[i])
+            return TRUE;
+    return FALSE;
+}
+
 /* One migration is a plan of one step: what carries plans out carries this out, too. */
 static int
 make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
-          const ui_planner *limits, imig_plan **plan)
+          const ui_migration *limits, imig_plan **plan)
 {
     imig_predict_options options = IMIG_PREDICT_OPTIONS_INIT;
     imig_vm_info vm = IMIG_VM_INFO_INIT;
@@ -34,6 +43,11 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
     char *text;
     int code;
 
+    imig_cluster_get_vm(cluster, vm_index, &vm, NULL);
+    if (has_local_disk(&vm) && !(limits->flags & (IMIG_MIGRATE_COPY_DISKS | IMIG_MIGRATE_UNSAFE)))
+        return ui_fail(UI_FAILED, "%s has a disk on its host only; --copy-disks copies it, "
+                       "--unsafe takes it for shared", vm.id);
+    options.migrate_flags = limits->flags;
     if (!isnan(limits->bandwidth)) {
         options.bandwidth_bytes_per_s = limits->bandwidth;
         options.set |= IMIG_PREDICT_HAS_BANDWIDTH;
@@ -45,7 +59,6 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
     if (imig_predict_sequence(cluster, NULL, &vm_index, &to_index, 1, &options, &time_s,
                               &downtime_s, &bytes, &slowdown, &converges, &error) != IMIG_OK)
         return fail_step(error);
-    imig_cluster_get_vm(cluster, vm_index, &vm, NULL);
     imig_cluster_get_host(cluster, vm.host, &from, NULL);
     imig_cluster_get_host(cluster, to_index, &to, NULL);
     document = json_pack(
@@ -62,23 +75,25 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
         code = imig_plan_check(*plan, cluster, &error);
     if (code != IMIG_OK)
         return fail_step(error);
-    if (!converges)
-        fprintf(stderr, "imig: warning: %s dirties its memory faster than the link carries; "
-                "without --auto-converge or --post-copy this will not end\n", vm.id);
+    if (!converges && !ui_migration_ends(limits) && !limits->force)
+        return ui_fail(UI_FAILED, "%s dirties its memory faster than the link carries, so that "
+                       "its migration would never end; allow it an end by --on-stall throttle, "
+                       "post-copy or raise-downtime, or say --force", vm.id);
     return UI_DONE;
 }
 
 static int
-migrate(const ui_common *common, const ui_watch *watch, const ui_planner *limits,
-        imig_execute_options *options, const char *vm_text, const char *host_text)
+migrate(const ui_common *common, const ui_watch *watch, const ui_migration *limits,
+        const char *vm_text, const char *host_text)
 {
+    imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
     g_autoptr(imig_connection) connection = NULL;
     g_autoptr(imig_cluster) cluster = NULL;
     g_autoptr(imig_plan) plan = NULL;
     g_autoptr(imig_run) run = NULL;
     imig_vm_info info = IMIG_VM_INFO_INIT;
     uint32_t vm, host;
-    int status = ui_connect(common->uris, &connection);
+    int status = ui_connect(common, &connection);
 
     if (status == UI_DONE)
         status = ui_observe(connection, watch, &cluster);
@@ -96,13 +111,15 @@ migrate(const ui_common *common, const ui_watch *watch, const ui_planner *limits
     status = make_plan(cluster, vm, host, limits, &plan);
     if (status != UI_DONE)
         return status;
-    ui_execute_options(limits, options);
-    status = ui_execute(connection, plan, cluster, options, !common->json && !common->quiet, &run);
+    ui_execute_options(limits, &options);
+    status = ui_execute(connection, plan, cluster, &options, !common->json && !common->quiet,
+                        &run);
     if (status != UI_DONE)
         return status;
     if (common->json) {
         g_autoptr(json_t) figures = ui_run_figures(run, plan);
 
+        json_object_set_new(figures, "missing", ui_missing(connection));
         status = ui_write_json("-", figures);
     } else if (!common->quiet) {
         putchar('\n');
@@ -125,33 +142,25 @@ cmd_migrate(int argc, char **argv)
     };
     ui_common common = UI_COMMON_INIT;
     ui_watch watch = { 10, NAN, 0 };
-    ui_planner limits;
-    imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
-    int converge = 0, post_copy = 0, disks = 0, status;
+    ui_migration migration;
+    int status;
 
-    ui_planner_init(&limits);
+    ui_migration_init(&migration, UI_MIGRATES);
     const ui_option table[] = {
         UI_OPTION_CONNECT(&common),
         { "for", 0, UI_SECONDS, &watch.for_s, "TIME",
           "watch for so long before, for the prediction (10s)" },
-        { "bandwidth", 0, UI_RATE, &limits.bandwidth, "RATE", "cap" },
-        { "downtime-limit", 0, UI_SECONDS, &limits.downtime_limit_s, "TIME",
-          "let the VM stand still so long at most" },
-        { "auto-converge", 0, UI_FLAG, &converge, NULL, "throttle the VM until it converges" },
-        { "post-copy", 0, UI_FLAG, &post_copy, NULL, "switch to post-copy where it does not" },
-        { "copy-disks", 0, UI_FLAG, &disks, NULL, "copy disks that are not shared" },
         UI_OPTION_JSON(&common),
         UI_OPTION_QUIET(&common),
         UI_OPTION_END,
     };
-    status = ui_parse(&command, table, NULL, &argc, argv);
+    status = ui_parse(&command, table, migration.table, &argc, argv);
     if (status == UI_GO_ON) {
-        options.flags = (converge ? IMIG_MIGRATE_AUTO_CONVERGE : 0)
-                        | (post_copy ? IMIG_MIGRATE_POST_COPY : 0)
-                        | (disks ? IMIG_MIGRATE_COPY_DISKS : 0);
-        status = migrate(&common, &watch, &limits, &options, argv[1], argv[2]);
+        status = ui_migration_read(&migration);
+        if (status == UI_DONE)
+            status = migrate(&common, &watch, &migration, argv[1], argv[2]);
     }
     ui_clear(table);
-    ui_planner_clear(&limits);
+    ui_migration_clear(&migration);
     return status;
 }

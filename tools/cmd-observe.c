@@ -11,7 +11,7 @@ observe(const ui_common *common, const ui_watch *watch)
     g_autoptr(imig_connection) connection = NULL;
     g_autoptr(imig_cluster) cluster = NULL;
     const char *path = common->output ? common->output : "-";
-    int status = ui_connect(common->uris, &connection);
+    int status = ui_connect(common, &connection);
 
     if (status == UI_DONE)
         status = ui_observe(connection, watch, &cluster);

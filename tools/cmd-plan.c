@@ -69,7 +69,7 @@ cmd_plan(int argc, char **argv)
     };
     int status;
 
-    ui_planner_init(&planner);
+    ui_planner_init(&planner, UI_DECIDES);
     status = ui_parse(&command, options, planner.table, &argc, argv);
     if (status == UI_GO_ON) {
         int first_host = common.uris ? 1 : MIN(2, argc);
@@ -77,7 +77,7 @@ cmd_plan(int argc, char **argv)
         if (common.uris && argc > 1 && g_str_has_suffix(argv[1], ".json"))
             status = ui_fail(UI_USAGE, "both a file and -c are given");
         else
-            status = ui_planner_drain(&planner, argc - first_host, argv + first_host);
+            status = ui_planner_read(&planner, argc - first_host, argv + first_host);
         if (status == UI_DONE)
             status = plan_cluster(&common, &watch, &planner,
                                   first_host > 1 ? argv[1] : NULL);

@@ -21,18 +21,19 @@ check_plan(imig_connection *connection, const imig_plan *plan, const ui_watch *w
 }
 
 static int
-run_plan(const ui_common *common, const ui_watch *watch, ui_planner *limits,
-         imig_execute_options *options, const char *path, gboolean yes)
+run_plan(const ui_common *common, const ui_watch *watch, ui_migration *migration, const char *path,
+         gboolean yes)
 {
+    imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
     g_autoptr(imig_connection) connection = NULL;
     g_autoptr(imig_cluster) cluster = NULL;
     g_autoptr(imig_plan) plan = NULL;
     g_autoptr(imig_run) run = NULL;
     gboolean human = !common->json && !common->quiet;
-    int status = ui_load_plan(path, limits, &plan);
+    int status = ui_load_plan(path, migration, &plan);
 
     if (status == UI_DONE)
-        status = ui_connect(common->uris, &connection);
+        status = ui_connect(common, &connection);
     if (status == UI_DONE)
         status = check_plan(connection, plan, watch, &cluster);
     if (status != UI_DONE)
@@ -42,13 +43,14 @@ run_plan(const ui_common *common, const ui_watch *watch, ui_planner *limits,
         if (status != UI_DONE)
             return status;
     }
-    ui_execute_options(limits, options);
-    status = ui_execute(connection, plan, cluster, options, human, &run);
+    ui_execute_options(migration, &options);
+    status = ui_execute(connection, plan, cluster, &options, human, &run);
     if (status != UI_DONE)
         return status;
     if (common->json) {
         g_autoptr(json_t) figures = ui_run_figures(run, plan);
 
+        json_object_set_new(figures, "missing", ui_missing(connection));
         status = ui_write_json("-", figures);
     } else if (imig_plan_step_count(plan) == 0) {
         printf("The plan has no steps: nothing to do.\n");
@@ -72,29 +74,26 @@ cmd_run(int argc, char **argv)
     };
     ui_common common = UI_COMMON_INIT;
     ui_watch watch = { 10, NAN, 1 };
-    ui_planner limits;
-    imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
+    ui_migration migration;
     int yes = 0, status;
 
-    ui_planner_init(&limits);
+    ui_migration_init(&migration, UI_CARRIES_OUT);
     const ui_option table[] = {
         UI_OPTION_CONNECT(&common),
         { "yes", 'y', UI_FLAG, &yes, NULL, "do not ask" },
         { "for", 0, UI_SECONDS, &watch.for_s, "TIME",
           "watch for so long before, to check the plan (10s)" },
-        { "concurrency", 0, UI_COUNT, &limits.concurrency, "N",
-          "migrations out of and into each host at a time (1)" },
-        { "max-parallel", 0, UI_COUNT, &limits.max_parallel, "N", "migrations in all at a time" },
-        { "bandwidth", 0, UI_RATE, &limits.bandwidth, "RATE", "cap of each migration" },
-        { "downtime-limit", 0, UI_SECONDS, &limits.downtime_limit_s, "TIME", "of each migration" },
         UI_OPTION_JSON(&common),
         UI_OPTION_QUIET(&common),
         UI_OPTION_END,
     };
-    status = ui_parse(&command, table, NULL, &argc, argv);
-    if (status == UI_GO_ON)
-        status = run_plan(&common, &watch, &limits, &options, argv[1], yes);
+    status = ui_parse(&command, table, migration.table, &argc, argv);
+    if (status == UI_GO_ON) {
+        status = ui_migration_read(&migration);
+        if (status == UI_DONE)
+            status = run_plan(&common, &watch, &migration, argv[1], yes);
+    }
     ui_clear(table);
-    ui_planner_clear(&limits);
+    ui_migration_clear(&migration);
     return status;
 }

@@ -48,11 +48,14 @@ simulate_replay(const simulation *s, const imig_plan *plan, gboolean progress, i
     g_autoptr(imig_connection) connection = NULL;
     imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
     char *uris[] = { s->uri, NULL };
-    int status = ui_connect(uris, &connection);
+    ui_common common = s->common;
+    int status;
 
+    common.uris = uris;
+    status = ui_connect(&common, &connection);
     if (status != UI_DONE)
         return status;
-    ui_execute_options(&s->planner, &options);
+    ui_execute_options(&s->planner.migration, &options);
     return ui_execute(connection, plan, s->cluster, &options, progress, run);
 }
 
@@ -89,7 +92,7 @@ simulate_one(simulation *s, const char *plan_path)
     g_autoptr(imig_run) run = NULL;
     gboolean human = !s->common.json && !s->common.quiet;
     imig_error *error = NULL;
-    int status = plan_path ? ui_load_plan(plan_path, &s->planner, &plan)
+    int status = plan_path ? ui_load_plan(plan_path, &s->planner.migration, &plan)
                            : ui_make_plan(&s->planner, &s->common, s->cluster, NULL, &plan);
 
     if (status != UI_DONE)
@@ -158,10 +161,10 @@ cmd_simulate(int argc, char **argv)
     };
     int status;
 
-    ui_planner_init(&s.planner);
+    ui_planner_init(&s.planner, UI_DECIDES | UI_CARRIES_OUT);
     status = ui_parse(&command, options, s.planner.table, &argc, argv);
     if (status == UI_GO_ON) {
-        status = ui_planner_drain(&s.planner, 0, NULL);
+        status = ui_planner_read(&s.planner, 0, NULL);
         if (status == UI_DONE)
             status = simulate(&s, argv[1], argc > 2 ? argv[2] : NULL);
     }

@@ -20,6 +20,7 @@ show_status(const ui_common *common, const ui_watch *watch, const char *path, gb
 
         if (hosts != vms)
             json_object_del(figures, hosts ? "vms" : "hosts");
+        json_object_set_new(figures, "missing", ui_missing(connection));
         return ui_write_json("-", figures);
     }
     if (hosts || !vms)

@@ -14,6 +14,7 @@ static const struct {
     { "plan", "decide which VMs move, where, and in which sequence", cmd_plan },
     { "run", "carry a plan out, predicted beside measured", cmd_run },
     { "balance", "observe, plan and run", cmd_balance },
+    { "watch", "the same, continuously", cmd_watch },
     { "simulate", "replay a plan in the simulator, or compare all policies", cmd_simulate },
     { "migrate", "one migration, predicted and measured", cmd_migrate },
     { "predict", "what a migration will cost", cmd_predict },

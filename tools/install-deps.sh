@@ -1,16 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Installs what is missing on Debian 12: install-deps.sh build | test
+# Installs what is missing on Debian 12: install-deps.sh build | test | lab
 set -eu
 
-build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev'
+build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev libvirt-dev
+       libxml2-dev'
 test="$build clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
       abigail-tools python3"
+# tests/lab/libvirt: hosts, guests, the kernel of the guests
+lab="$build libvirt-dev libvirt-daemon-system libvirt-clients qemu-system-x86 python3
+     python3-libvirt linux-image-cloud-amd64 kmod iproute2 mount util-linux gnutls-bin"
 
 case "${1-}" in
 build) wanted=$build ;;
 test) wanted=$test ;;
-*) echo "usage: $0 build | test" >&2; exit 2 ;;
+lab) wanted=$lab ;;
+*) echo "usage: $0 build | test | lab" >&2; exit 2 ;;
 esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

@@ -62,15 +62,18 @@ ui_get_cluster(const ui_common *common, const ui_watch *watch, const char *path,
 
     if (path && common->uris)
         return ui_fail(UI_USAGE, "both a file and -c are given");
+    if (path && common->capacities)
+        return ui_fail(UI_USAGE, "--host-capacity goes with -c; the file has its own");
     if (path)
         return ui_load_cluster(path, cluster);
     if (!common->uris)
         return ui_fail(UI_USAGE, "neither a file nor -c is given");
-    status = ui_connect(common->uris, connection);
+    status = ui_connect(common, connection);
     return status == UI_DONE ? ui_observe(*connection, watch, cluster) : status;
 }
 
-/* An id needs one question, a name a look at everything. */
+/* An id needs one question, a name a look at everything.  While a host is missing nobody can say
+   that there is no such id. */
 int
 ui_resolve_vm(imig_connection *connection, const char *text, char **id)
 {
@@ -78,22 +81,24 @@ ui_resolve_vm(imig_connection *connection, const char *text, char **id)
     imig_location at = { .size = sizeof at };
     imig_vm_info vm = IMIG_VM_INFO_INIT;
     ui_watch watch = { 1, NAN, 1 };
-    imig_error *error = NULL;
+    imig_error *doubt = NULL;
     uint32_t index;
     int status;
 
-    if (imig_connection_locate(connection, text, &at, &error) != IMIG_OK)
-        return ui_fail_error(text, error);
-    if (at.state != IMIG_VM_ABSENT) {
+    if (imig_connection_locate(connection, text, &at, &doubt) == IMIG_OK
+        && at.state != IMIG_VM_ABSENT) {
         *id = g_strdup(text);
         return UI_DONE;
     }
     status = ui_observe(connection, &watch, &cluster);
-    if (status != UI_DONE)
-        return status;
-    index = imig_cluster_find_vm(cluster, text);
-    if (index == IMIG_NO_INDEX)
-        return ui_fail_vm(cluster, text);
+    index = status == UI_DONE ? imig_cluster_find_vm(cluster, text) : IMIG_NO_INDEX;
+    if (index == IMIG_NO_INDEX) {
+        if (status == UI_DONE && doubt)
+            return ui_fail_error(text, doubt);
+        imig_error_free(doubt);
+        return status == UI_DONE ? ui_fail_vm(cluster, text) : status;
+    }
+    imig_error_free(doubt);
     imig_cluster_get_vm(cluster, index, &vm, NULL);
     *id = g_strdup(vm.id);
     return UI_DONE;
@@ -280,7 +285,8 @@ ui_print_hosts(const imig_cluster *cluster)
         cpu = load->cpu_cores / host.cpu_cores;
         memory = load->memory_bytes / ui_host_memory(&host);
         ui_table_add(table, host.name);
-        ui_table_add(table, state_names[host.state]);
+        ui_table_add_coloured(table, host.state == IMIG_HOST_OFFLINE ? UI_YELLOW : UI_PLAIN,
+                              state_names[host.state]);
         ui_table_add(table, ui_text("%g", host.cpu_cores));
         ui_table_add_coloured(table, colour_of_use(cpu), ui_percent(cpu));
         ui_table_add_coloured(table, colour_of_use(cpu), ui_bar(cpu, 20));

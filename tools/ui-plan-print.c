@@ -84,6 +84,14 @@ print_steps(const imig_plan *plan, const imig_cluster *cluster)
     puts("\ngain: lost cores more without this step, all others being done; gains do not add up.");
 }
 
+/* What the library says in its own words has its name on the command line, too. */
+static const char *
+kept_text(const char *code, const char *text)
+{
+    return g_str_equal(code, "local-disk") ? "its disk is on its host only; --copy-disks copies it"
+                                           : text;
+}
+
 static void
 print_kept(const imig_plan *plan, const imig_cluster *cluster)
 {
@@ -91,11 +99,11 @@ print_kept(const imig_plan *plan, const imig_cluster *cluster)
     ui_table *table = ui_table_new(headings);
 
     for (size_t i = 0; i < imig_plan_kept_count(plan); i++) {
-        const char *vm, *text;
+        const char *vm, *code, *text;
 
-        imig_plan_get_kept(plan, i, &vm, NULL, &text, NULL);
+        imig_plan_get_kept(plan, i, &vm, &code, &text, NULL);
         ui_table_add(table, ui_vm_name(cluster, vm));
-        ui_table_add(table, text);
+        ui_table_add(table, kept_text(code, text));
     }
     ui_table_print(table);
 }

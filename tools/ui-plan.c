@@ -40,12 +40,13 @@ order_by_name(uint32_t index)
 }
 
 void
-ui_planner_init(ui_planner *p)
+ui_planner_init(ui_planner *p, unsigned int takes)
 {
+    size_t n = 0;
+
     memset(p, 0, sizeof *p);
-    p->threshold = p->horizon_s = p->gain_ratio = p->noise_ratio = NAN;
-    p->bandwidth = p->downtime_limit_s = p->max_bytes = NAN;
-    p->max_moves = p->concurrency = p->max_parallel = p->spare_hosts = -1;
+    p->threshold = p->horizon_s = p->gain_ratio = p->noise_ratio = p->max_bytes = NAN;
+    p->max_moves = p->spare_hosts = -1;
     p->goal_help = list_names(imig_plan_goal_name, "");
     p->policy_help = list_names(imig_plan_policy_name, "");
     p->order_policy_help = list_names(imig_order_policy_name, "of the sequence alone: ");
@@ -68,18 +69,16 @@ ui_planner_init(ui_planner *p)
           "and over the standard error of its measurements (2)" },
         { "max-moves", 0, UI_COUNT, &p->max_moves, "N", "no more migrations than this" },
         { "max-bytes", 0, UI_BYTES, &p->max_bytes, "BYTES", "no more memory moved than this" },
-        { "bandwidth", 0, UI_RATE, &p->bandwidth, "RATE", "cap of each migration" },
-        { "downtime-limit", 0, UI_SECONDS, &p->downtime_limit_s, "TIME",
-          "of each migration (300ms)" },
-        { "concurrency", 0, UI_COUNT1, &p->concurrency, "N",
-          "migrations out of and into each host at a time (1)" },
-        { "max-parallel", 0, UI_COUNT1, &p->max_parallel, "N", "migrations in all at a time" },
         { "explain", 0, UI_FLAG, &p->explain, NULL, "a reason for every VM that stays, too" },
         UI_OPTION_END,
     };
 
-    G_STATIC_ASSERT(G_N_ELEMENTS(table) <= G_N_ELEMENTS(p->table));
-    memcpy(p->table, table, sizeof table);
+    G_STATIC_ASSERT(G_N_ELEMENTS(table) + G_N_ELEMENTS(p->migration.table)
+                    <= G_N_ELEMENTS(p->table));
+    ui_migration_init(&p->migration, takes);
+    for (const ui_option *o = table; o->name; o++)
+        p->table[n++] = *o;
+    memcpy(&p->table[n], p->migration.table, sizeof p->migration.table);
 }
 
 void
@@ -92,9 +91,13 @@ ui_planner_clear(ui_planner *p)
 }
 
 int
-ui_planner_drain(ui_planner *p, int n, char *const *hosts)
+ui_planner_read(ui_planner *p, int n, char *const *hosts)
 {
     g_autoptr(GPtrArray) all = g_ptr_array_new();
+    int status = ui_migration_read(&p->migration);
+
+    if (status != UI_DONE)
+        return status;
 
     for (char **host = p->drain; host && *host; host++)
         g_ptr_array_add(all, *host);
@@ -133,18 +136,21 @@ set_count(imig_plan_options *o, uint64_t bit, uint32_t *field, int64_t value)
 static void
 read_numbers(const ui_planner *p, imig_plan_options *o)
 {
+    const ui_migration *m = &p->migration;
+
     set_number(o, IMIG_PLAN_HAS_THRESHOLD, &o->threshold, p->threshold);
     set_number(o, IMIG_PLAN_HAS_HORIZON, &o->horizon_s, p->horizon_s);
     set_number(o, IMIG_PLAN_HAS_GAIN_RATIO, &o->gain_ratio, p->gain_ratio);
     set_number(o, IMIG_PLAN_HAS_NOISE_RATIO, &o->noise_ratio, p->noise_ratio);
-    set_number(o, IMIG_PLAN_HAS_BANDWIDTH, &o->bandwidth_bytes_per_s, p->bandwidth);
-    set_number(o, IMIG_PLAN_HAS_DOWNTIME_LIMIT, &o->downtime_limit_s, p->downtime_limit_s);
+    set_number(o, IMIG_PLAN_HAS_BANDWIDTH, &o->bandwidth_bytes_per_s, m->bandwidth);
+    set_number(o, IMIG_PLAN_HAS_DOWNTIME_LIMIT, &o->downtime_limit_s, m->downtime_limit_s);
     set_number(o, IMIG_PLAN_HAS_MAX_BYTES, &o->max_bytes, p->max_bytes);
     set_count(o, IMIG_PLAN_HAS_MAX_MOVES, &o->max_moves, p->max_moves);
-    set_count(o, IMIG_PLAN_HAS_CONCURRENCY, &o->concurrency, p->concurrency);
-    set_count(o, IMIG_PLAN_HAS_MAX_PARALLEL, &o->max_parallel, p->max_parallel);
+    set_count(o, IMIG_PLAN_HAS_CONCURRENCY, &o->concurrency, m->concurrency);
+    set_count(o, IMIG_PLAN_HAS_MAX_PARALLEL, &o->max_parallel, m->max_parallel);
     set_count(o, 0, &o->spare_hosts, p->spare_hosts);
     o->explain = p->explain;
+    o->migrate_flags = m->flags;
 }
 
 static int
@@ -219,7 +225,7 @@ ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *c
 
 /* What the plan was made for is how it is carried out, unless the user says otherwise. */
 static void
-take_limits(const char *text, size_t length, ui_planner *limits)
+take_limits(const char *text, size_t length, ui_migration *limits)
 {
     g_autoptr(json_t) document = json_loadb(text, length, 0, NULL);
     const json_t *options = json_object_get(document, "options");
@@ -227,11 +233,14 @@ take_limits(const char *text, size_t length, ui_planner *limits)
         const char *key;
         int64_t *count;
         double *number;
+        uint64_t flag;
     } known[] = {
-        { "concurrency", &limits->concurrency, NULL },
-        { "max_parallel", &limits->max_parallel, NULL },
-        { "bandwidth_bytes_per_s", NULL, &limits->bandwidth },
-        { "downtime_limit_s", NULL, &limits->downtime_limit_s },
+        { "concurrency", &limits->concurrency, NULL, 0 },
+        { "max_parallel", &limits->max_parallel, NULL, 0 },
+        { "bandwidth_bytes_per_s", NULL, &limits->bandwidth, 0 },
+        { "downtime_limit_s", NULL, &limits->downtime_limit_s, 0 },
+        { "copy_disks", NULL, NULL, IMIG_MIGRATE_COPY_DISKS },
+        { "unsafe", NULL, NULL, IMIG_MIGRATE_UNSAFE },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
@@ -241,11 +250,13 @@ take_limits(const char *text, size_t length, ui_planner *limits)
             *known[i].count = json_integer_value(value);
         else if (known[i].number && isnan(*known[i].number) && json_is_number(value))
             *known[i].number = json_number_value(value);
+        else if (known[i].flag && json_number_value(value) > 0)
+            limits->flags |= known[i].flag;
     }
 }
 
 int
-ui_load_plan(const char *path, ui_planner *limits, imig_plan **plan)
+ui_load_plan(const char *path, ui_migration *migration, imig_plan **plan)
 {
     g_autofree char *text = NULL;
     imig_error *error = NULL;
@@ -256,7 +267,7 @@ ui_load_plan(const char *path, ui_planner *limits, imig_plan **plan)
         return status;
     if (imig_plan_from_json(text, length, plan, &error) != IMIG_OK)
         return ui_fail_error(path, error);
-    take_limits(text, length, limits);
+    take_limits(text, length, migration);
     return UI_DONE;
 }
 

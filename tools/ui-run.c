@@ -11,27 +11,6 @@ struct progress {
     gboolean terminal, line_shown;
 };
 
-void
-ui_execute_options(const ui_planner *p, imig_execute_options *options)
-{
-    if (!isnan(p->bandwidth)) {
-        options->bandwidth_bytes_per_s = p->bandwidth;
-        options->set |= IMIG_EXECUTE_HAS_BANDWIDTH;
-    }
-    if (!isnan(p->downtime_limit_s)) {
-        options->downtime_limit_s = p->downtime_limit_s;
-        options->set |= IMIG_EXECUTE_HAS_DOWNTIME_LIMIT;
-    }
-    if (p->concurrency >= 0) {
-        options->concurrency = (uint32_t) MIN(p->concurrency, UINT32_MAX);
-        options->set |= IMIG_EXECUTE_HAS_CONCURRENCY;
-    }
-    if (p->max_parallel >= 0) {
-        options->max_parallel = (uint32_t) MIN(p->max_parallel, UINT32_MAX);
-        options->set |= IMIG_EXECUTE_HAS_MAX_PARALLEL;
-    }
-}
-
 /* The line at the bottom of a terminal, drawn again and again. */
 static void
 draw_line(struct progress *p, const imig_step_report *report)
@@ -79,7 +58,8 @@ show_event(const imig_step_report *report, double clock_s, void *user_data)
 {
     struct progress *p = user_data;
     gboolean begins = report->state == IMIG_STEP_RUNNING && report->measured_bytes == 0;
-    gboolean ends = report->state != IMIG_STEP_RUNNING;
+    gboolean doubted = report->state == IMIG_STEP_IN_DOUBT;
+    gboolean ends = report->state != IMIG_STEP_RUNNING && !doubted;
 
     if (p->line_shown)
         printf("\r\033[K");
@@ -89,6 +69,10 @@ show_event(const imig_step_report *report, double clock_s, void *user_data)
         printf("[%8.1f s] %s leaves %s for %s%s\n", clock_s, ui_vm_name(p->cluster, report->vm),
                ui_host_name(p->cluster, report->from), ui_host_name(p->cluster, report->to),
                report->attempts > 1 ? ", another attempt" : "");
+    } else if (doubted) {
+        printf("[%8.1f s] %s%s in doubt%s: %s; asking where it is\n", clock_s,
+               ui_colour_on(UI_YELLOW), ui_vm_name(p->cluster, report->vm), ui_colour_off(),
+               report->message[0] ? report->message : "it cannot be begun now");
     } else if (ends) {
         p->running -= report->attempts > 0 && p->running > 0;
         p->ended++;
@@ -148,6 +132,7 @@ static const char *const state_names[] = {
     [IMIG_STEP_WAITING] = "waiting",     [IMIG_STEP_RUNNING] = "under way",
     [IMIG_STEP_DONE] = "done",           [IMIG_STEP_FAILED] = "failed",
     [IMIG_STEP_SKIPPED] = "skipped",     [IMIG_STEP_CANCELLED] = "cancelled",
+    [IMIG_STEP_IN_DOUBT] = "in doubt",
 };
 
 /* How far the prediction was off, as a share of what was measured. */
@@ -232,10 +217,11 @@ ui_run_figures(const imig_run *run, const imig_plan *plan)
         if (!ui_is_predicted(r.predicted_s))
             r.predicted_s = r.predicted_downtime_s = r.predicted_bytes = NAN;
         json_array_append_new(steps, json_pack(
-            "{s:s, s:s, s:s, s:s, s:s, s:f, s:i, s:i, s:o, s:o, s:o}",
+            "{s:s, s:s, s:s, s:s, s:s, s:I, s:f, s:i, s:i, s:o, s:o, s:o}",
             "vm", r.vm, "from", r.from, "to", r.to, "state", state_names[r.state], "message",
-            r.message, "start_s", r.start_s, "attempts", (int) r.attempts, "rounds",
-            (int) r.rounds, "duration_s", compared(r.predicted_s, r.measured_s, done),
+            r.message, "backend_code", (json_int_t) r.backend_code, "start_s", r.start_s,
+            "attempts", (int) r.attempts, "rounds", (int) r.rounds, "duration_s",
+            compared(r.predicted_s, r.measured_s, done),
             "downtime_s", compared(r.predicted_downtime_s, r.measured_downtime_s,
                                    done && r.present & IMIG_JOB_HAS_DOWNTIME),
             "transferred_bytes", compared(r.predicted_bytes, r.measured_bytes,
@@ -257,7 +243,8 @@ ui_run_figures(const imig_run *run, const imig_plan *plan)
 int
 ui_run_status(const imig_run *run, const imig_plan *plan)
 {
-    if (imig_run_count(run, IMIG_STEP_CANCELLED) + imig_run_count(run, IMIG_STEP_RUNNING) > 0)
+    if (imig_run_count(run, IMIG_STEP_CANCELLED) + imig_run_count(run, IMIG_STEP_RUNNING)
+            + imig_run_count(run, IMIG_STEP_IN_DOUBT) > 0)
         return UI_INTERRUPTED;
     return imig_run_count(run, IMIG_STEP_DONE) == imig_plan_step_count(plan) ? UI_DONE
                                                                              : UI_PARTIAL;

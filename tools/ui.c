@@ -146,6 +146,14 @@ ui_write_json(const char *path, json_t *document)
 
 char *ui_transport;
 
+/* May come from a backend's own thread: one call, one line. */
+static void
+print_line(int32_t level, const char *line, void *user_data)
+{
+    (void) user_data;
+    say_no(level <= IMIG_LOG_WARNING ? "warning" : NULL, line);
+}
+
 int
 ui_make_context(imig_context **ret_context)
 {
@@ -166,14 +174,33 @@ ui_make_context(imig_context **ret_context)
     agent.transport = (const char *const *) transport;
     if (imig_context_set_agent(context, &agent, &error) != IMIG_OK)
         return ui_fail_error("--transport", error);
+    /* What hypervisor libraries would print is reported anyway. */
+    imig_context_set_process(context, IMIG_PROCESS_QUIET, NULL);
+    imig_context_set_log(context, IMIG_LOG_WARNING, print_line, NULL, NULL);
     *ret_context = g_steal_pointer(&context);
     return UI_DONE;
 }
 
+static int
+set_capacities(imig_connection *connection, const char *path)
+{
+    g_autofree char *text = NULL;
+    imig_error *error = NULL;
+    size_t length;
+    int status = ui_read(path, &text, &length);
+
+    if (status != UI_DONE)
+        return status;
+    if (imig_connection_set_capacities(connection, text, length, &error) != IMIG_OK)
+        return ui_fail_error(path, error);
+    return UI_DONE;
+}
+
 int
-ui_connect(char *const *uris, imig_connection **connection)
+ui_connect(const ui_common *common, imig_connection **connection)
 {
     g_autoptr(imig_context) context = NULL;
+    char *const *uris = common->uris;
     imig_error *error = NULL;
     gboolean wrong_uri;
     int status;
@@ -187,12 +214,25 @@ ui_connect(char *const *uris, imig_connection **connection)
     status = ui_make_context(&context);
     if (status != UI_DONE)
         return status;
+    imig_context_set_log(context, common->verbose ? IMIG_LOG_INFO : common->quiet ? IMIG_LOG_ERROR
+                                  : IMIG_LOG_WARNING, print_line, NULL, NULL);
     if (imig_connect(context, (const char *const *) uris, g_strv_length((char **) uris),
                      connection, &error) == IMIG_OK)
-        return UI_DONE;
+        return common->capacities ? set_capacities(*connection, common->capacities) : UI_DONE;
     wrong_uri = imig_error_code(error) == IMIG_ERR_UNSUPPORTED;
     status = ui_fail_error(NULL, error);
     return wrong_uri ? UI_USAGE : status;
+}
+
+json_t *
+ui_missing(const imig_connection *connection)
+{
+    json_t *missing = json_array();
+    const char *line;
+
+    for (size_t i = 0; (line = imig_connection_missing(connection, i)); i++)
+        json_array_append_new(missing, json_string(line));
+    return missing;
 }
 
 int

@@ -26,6 +26,13 @@ enum {
     UI_INTERRUPTED = 130,
 };
 
+/* What the options say that several subcommands have. */
+typedef struct ui_common {
+    char **uris, *capacities, *output, *affinity;
+    int json, quiet, verbose;
+    int64_t seed; /* -1: not given */
+} ui_common;
+
 /* ---- ui.c: saying no, files, connections ---- */
 
 /* "imig: ..." on stderr, in one line; returns status. */
@@ -50,10 +57,14 @@ int ui_flush(void);
 /* With --transport, for all connections of the process; NULL: the library's. */
 extern char *ui_transport;
 
-/* A context whose agents are this very program. */
+/* A context whose agents are this very program, and whose warnings go to stderr. */
 int ui_make_context(imig_context **context);
 
-int ui_connect(char *const *uris, imig_connection **connection);
+/* Warnings go to stderr, one line each; with --verbose what is being done, too. */
+int ui_connect(const ui_common *common, imig_connection **connection);
+
+/* The hypervisors that do not answer, as an array of texts; empty where there is no connection. */
+json_t *ui_missing(const imig_connection *connection);
 
 /* Reads "yes" from the terminal; without one it refuses, naming --yes. */
 int ui_confirm(const char *question);
@@ -85,17 +96,14 @@ typedef struct ui_option {
     const char *argument, *help;
 } ui_option;
 
-typedef struct ui_common {
-    char **uris, *output, *affinity;
-    int json, quiet;
-    int64_t seed; /* -1: not given */
-} ui_common;
-
-#define UI_COMMON_INIT { NULL, NULL, NULL, 0, 0, -1 }
+#define UI_COMMON_INIT { .seed = -1 }
 #define UI_OPTION_CONNECT(c) { "connect", 'c', UI_TEXTS, &(c)->uris, "URI", \
     "a hypervisor, may be repeated: sim:FILE, agent:URI; with a comma migrate=URI, id=NAME" }, \
     { "transport", 0, UI_TEXT, &ui_transport, "COMMAND", \
-      "how to reach the host of xenctl+ssh://HOST (ssh -T -o BatchMode=yes %h)" }
+      "how to reach the host of xenctl+ssh://HOST (ssh -T -o BatchMode=yes %h)" }, \
+    { "host-capacity", 0, UI_TEXT, &(c)->capacities, "FILE", \
+      "imig-capacity/1: what is known better of hosts than they report" }, \
+    { "verbose", 'v', UI_FLAG, &(c)->verbose, NULL, "say what is being done, on standard error" }
 #define UI_OPTION_JSON(c) { "json", 0, UI_FLAG, &(c)->json, NULL, "write JSON, for programs" }
 #define UI_OPTION_OUTPUT(c, what) { "output", 'o', UI_TEXT, &(c)->output, "FILE", what }
 #define UI_OPTION_SEED(c) { "seed", 0, UI_COUNT, &(c)->seed, "N", "seed of all that is random (0)" }
@@ -206,29 +214,58 @@ void ui_print_hosts(const imig_cluster *cluster);
 void ui_print_vms(const imig_cluster *cluster);
 json_t *ui_cluster_figures(const imig_cluster *cluster);
 
+/* ---- ui-migration.c: how migrations are done ---- */
+
+/* Which of the options a command takes: it decides, carries out, or does a single one. */
+enum { UI_DECIDES = 1, UI_CARRIES_OUT = 2, UI_MIGRATES = 4 };
+
+typedef struct ui_migration {
+    ui_option table[16];
+    double bandwidth, downtime_limit_s, timeout_s, max_downtime_s; /* NaN: not given */
+    int64_t concurrency, max_parallel, retries;                    /* -1: not given */
+    int copy_disks, unsafe, encrypt, auto_converge, post_copy, force;
+    char *on_stall;
+    uint64_t flags;    /* IMIG_MIGRATE_*, and what follows: of ui_migration_read() */
+    int32_t stall;     /* an imig_stall_action */
+} ui_migration;
+
+/* takes: UI_DECIDES | ... */
+void ui_migration_init(ui_migration *migration, unsigned int takes);
+void ui_migration_clear(ui_migration *migration);
+
+/* After ui_parse(): do the options go together, and what do they say? */
+int ui_migration_read(ui_migration *migration);
+
+/* Is anything allowed that ends a migration whose rounds do not shrink? */
+gboolean ui_migration_ends(const ui_migration *migration);
+
+void ui_execute_options(const ui_migration *migration, imig_execute_options *options);
+
 /* ---- ui-plan.c: the planner's options, and plans ---- */
 
 typedef struct ui_planner {
-    ui_option table[24];
+    ui_option table[40]; /* those of `migration` are among them */
+    ui_migration migration;
     char *goal, *policy, *order_policy, *order_by, **drain;
-    double threshold, horizon_s, gain_ratio, noise_ratio, bandwidth, downtime_limit_s, max_bytes;
-    int64_t max_moves, concurrency, max_parallel, spare_hosts;
+    double threshold, horizon_s, gain_ratio, noise_ratio, max_bytes;
+    int64_t max_moves, spare_hosts;
     int explain;
     char *goal_help, *policy_help, *order_policy_help;
 } ui_planner;
 
-void ui_planner_init(ui_planner *planner);
+/* takes: UI_DECIDES | ... */
+void ui_planner_init(ui_planner *planner, unsigned int takes);
 void ui_planner_clear(ui_planner *planner);
 
-/* Hosts named as arguments are drained, too. */
-int ui_planner_drain(ui_planner *planner, int n, char *const *hosts);
+/* After ui_parse(): do the options go together?  Hosts named as arguments are drained, too. */
+int ui_planner_read(ui_planner *planner, int n, char *const *hosts);
 
 /* policy: NULL for the one asked for. */
 int ui_make_plan(const ui_planner *planner, const ui_common *common, const imig_cluster *cluster,
                  const char *policy, imig_plan **plan);
 
-/* limits: those that were not given become the plan's own. */
-int ui_load_plan(const char *path, ui_planner *limits, imig_plan **plan);
+/* migration: what was not given becomes the plan's own. */
+int ui_load_plan(const char *path, ui_migration *migration, imig_plan **plan);
 
 /* cluster: NULL, or the one the plan was made from.  planner: what was asked for. */
 void ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_planner *planner);
@@ -247,8 +284,6 @@ typedef struct ui_measured {
     double time_s, downtime_s, worst_downtime_s, bytes;             /* measured */
     double predicted_s, predicted_downtime_s, predicted_bytes; /* NaN: not of all of them */
 } ui_measured;
-
-void ui_execute_options(const ui_planner *planner, imig_execute_options *options);
 
 /* progress: show how it goes. */
 int ui_execute(imig_connection *connection, const imig_plan *plan, const imig_cluster *cluster,

@@ -98,12 +98,6 @@ typedef struct imig_migration {
     int32_t     reserved;       /**< 0 */
 } imig_migration;
 
-#define IMIG_MIGRATE_COPY_DISKS    (UINT64_C(1) << 0) /**< copy disks that are not shared */
-#define IMIG_MIGRATE_UNSAFE        (UINT64_C(1) << 1) /**< even where it is called unsafe */
-#define IMIG_MIGRATE_AUTO_CONVERGE (UINT64_C(1) << 2) /**< throttle the VM until it converges */
-#define IMIG_MIGRATE_POST_COPY     (UINT64_C(1) << 3) /**< switch to post-copy where it does not */
-#define IMIG_MIGRATE_ENCRYPT       (UINT64_C(1) << 4) /**< TLS for the memory and the disks, too */
-
 /** Nothing set. */
 #define IMIG_MIGRATION_INIT { sizeof(imig_migration), 0, NULL, NULL, NULL, NULL, NULL, \
     0.0, 0.0, 0.0, 0.0, 0, 0 }
@@ -132,6 +126,7 @@ typedef struct imig_job {
     int32_t     error_code;        /**< an #imig_errcode where it failed */
     int32_t     reserved;          /**< 0 */
     char        message[256];      /**< why it failed; "" otherwise */
+    int64_t     backend_code;      /**< the hypervisor's own code where it failed; 0: none */
 } imig_job;
 
 #define IMIG_JOB_HAS_DOWNTIME    (UINT64_C(1) << 0) /**< `downtime_s` */
@@ -161,7 +156,9 @@ typedef struct imig_backend_ops {
     /** Mandatory.  1 where this URI is ours; does not connect. */
     int (*probe)(const char *uri);
 
-    /** Mandatory.  Connect; leave the backend's own state in *ret_state. */
+    /** Mandatory.  Connect; leave the backend's own state in *ret_state.  Is called again for the
+        same URI where it failed, and where a state has stopped to answer: that one is closed once
+        the new one is open. */
     int (*open)(const char *uri, void **ret_state, imig_error **error);
 
     /** Mandatory.  Disconnect and free; running jobs are cancelled first; NULL is allowed. */
@@ -170,7 +167,9 @@ typedef struct imig_backend_ops {
     /** Mandatory.  Now, on the backend's clock. */
     double (*clock)(void *state);
 
-    /** Mandatory.  Every host and VM with its counters; never half a host. */
+    /** Mandatory.  Every host and VM with its counters; never half a host.  #IMIG_ERR_BACKEND and
+        #IMIG_ERR_TIMEOUT say that the hypervisor does not answer: other URIs of the connection go
+        on without it, and it is asked again at the next sample. */
     int (*sample)(void *state, imig_sample *into, imig_error **error);
 
     /** Mandatory.  Where is this VM, and in which state?  Absent is an answer, not an error. */
@@ -186,7 +185,10 @@ typedef struct imig_backend_ops {
     /** Optional.  Begin to log dirty pages of a VM. */
     int (*dirty_start)(void *state, const char *vm, imig_error **error);
 
-    /** Required with dirty_start.  The union so far. */
+    /** Required with dirty_start.  The union so far; does not wait.  A hypervisor that estimates
+        over periods gives the newest point that is finished, which may be the same as before, and
+        `elapsed_s` 0 as long as there is none.  Estimates of different periods may fall: the
+        library drops what is not new and lets no union shrink. */
     int (*dirty_read)(void *state, const char *vm, imig_dirty_point *into, imig_error **error);
 
     /** Required with dirty_start.  End the logging. */

@@ -99,7 +99,8 @@ typedef struct imig_agent_options {
  *
  * Commands are started as they are, never through a shell on this machine (ssh hands its words to
  * the shell of the other one), in a session of their own, with the environment and the standard
- * error of this process, and without its other descriptors.
+ * error of this process, and without its other descriptors.  The URI, with what is secret in it, is
+ * a word of the command, which other users of the machine may see.
  *
  * @param context    not NULL
  * @param options    NULL for the defaults

@@ -90,13 +90,16 @@ typedef struct imig_predict_options {
     uint64_t set;                   /**< IMIG_PREDICT_HAS_* */
     double   bandwidth_bytes_per_s; /**< cap of each migration, > 0; default none */
     double   downtime_limit_s;      /**< > 0; default 0.3 */
+    uint64_t migrate_flags;         /**< IMIG_MIGRATE_*; disks that are not shared are copied,
+                                         unless #IMIG_MIGRATE_UNSAFE stands without
+                                         #IMIG_MIGRATE_COPY_DISKS */
 } imig_predict_options;
 
 #define IMIG_PREDICT_HAS_BANDWIDTH      (UINT64_C(1) << 0) /**< `bandwidth_bytes_per_s` */
 #define IMIG_PREDICT_HAS_DOWNTIME_LIMIT (UINT64_C(1) << 1) /**< `downtime_limit_s` */
 
 /** All defaults. */
-#define IMIG_PREDICT_OPTIONS_INIT { sizeof(imig_predict_options), 0, 0.0, 0.0 }
+#define IMIG_PREDICT_OPTIONS_INIT { sizeof(imig_predict_options), 0, 0.0, 0.0, 0 }
 
 /**
  * Predict migrations that run one after the other, each meeting the cluster as the ones before

@@ -20,7 +20,9 @@ typedef enum imig_step_state {
     IMIG_STEP_DONE = 2,      /**< the VM runs on its destination */
     IMIG_STEP_FAILED = 3,    /**< tried, and once again where that was right; see the message */
     IMIG_STEP_SKIPPED = 4,   /**< not begun because it was no longer right; see the message */
-    IMIG_STEP_CANCELLED = 5  /**< stopped or not begun on request */
+    IMIG_STEP_CANCELLED = 5, /**< stopped or not begun on request */
+    IMIG_STEP_IN_DOUBT = 6   /**< an attempt failed, and where the VM is has not been found out yet;
+                                  at the end of a run: nobody waited for it any more */
 } imig_step_state;
 
 /** Predicted beside measured, for one step. */
@@ -30,7 +32,8 @@ typedef struct imig_step_report {
     const char *vm;      /**< id */
     const char *from;    /**< id of the host before */
     const char *to;      /**< id of the host after */
-    const char *message; /**< why it failed or was skipped; "" otherwise */
+    const char *message; /**< why it failed or was skipped, and where the VM is; in doubt, what the
+                              hypervisor said; "" otherwise */
     double      predicted_s;          /**< duration */
     double      predicted_downtime_s; /**< downtime */
     double      predicted_bytes;      /**< transferred */
@@ -43,11 +46,12 @@ typedef struct imig_step_report {
     uint32_t    rounds;               /**< measured */
     uint32_t    attempts;             /**< how often it was begun */
     int32_t     state;                /**< an #imig_step_state */
+    int64_t     backend_code;         /**< the hypervisor's own code where it failed; 0: none */
 } imig_step_report;
 
 /** An empty report to be filled. */
 #define IMIG_STEP_REPORT_INIT { sizeof(imig_step_report), 0, NULL, NULL, NULL, NULL, \
-    0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0 }
+    0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0 }
 
 /**
  * Called when a step begins, advances or ends.
@@ -78,6 +82,8 @@ typedef struct imig_execute_options {
     uint32_t retries;        /**< further attempts at a step that failed; default 1 */
     int32_t  on_stall;       /**< an #imig_stall_action, where rounds no longer shrink */
     double   max_downtime_s; /**< of #IMIG_STALL_RAISE_DOWNTIME, > 0; default 10 */
+    double   doubt_s;        /**< a VM that cannot be found is asked for so long, >= 0; default
+                                  60 */
 } imig_execute_options;
 
 #define IMIG_EXECUTE_HAS_POLL           (UINT64_C(1) << 0) /**< `poll_s` */
@@ -88,10 +94,11 @@ typedef struct imig_execute_options {
 #define IMIG_EXECUTE_HAS_MAX_PARALLEL   (UINT64_C(1) << 5) /**< `max_parallel` */
 #define IMIG_EXECUTE_HAS_RETRIES        (UINT64_C(1) << 6) /**< `retries` */
 #define IMIG_EXECUTE_HAS_MAX_DOWNTIME   (UINT64_C(1) << 7) /**< `max_downtime_s` */
+#define IMIG_EXECUTE_HAS_DOUBT          (UINT64_C(1) << 8) /**< `doubt_s` */
 
 /** All defaults. */
 #define IMIG_EXECUTE_OPTIONS_INIT { sizeof(imig_execute_options), 0, 0, NULL, NULL, NULL, \
-    0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0.0 }
+    0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0.0, 0.0 }
 
 /** What became of a plan; opaque. */
 typedef struct imig_run imig_run;
@@ -102,9 +109,14 @@ typedef struct imig_run imig_run;
  * A step begins as soon as its hosts have a free place, the memory it needs is free and the steps
  * that must come before it have ended: a sliding window, no batches.  Steps that share a source or
  * a destination begin in the plan's order.  A step that fails is tried again, then given up; what
- * no longer fits after that is skipped, the rest goes on.  After every failure the hypervisors are
- * asked where the VM is.  On the first cancel nothing new begins and running pre-copy is cancelled;
- * a hand-over is waited for.
+ * no longer fits after that is skipped, the rest goes on.  On the first cancel nothing new begins
+ * and running pre-copy is cancelled; a hand-over is waited for.
+ *
+ * After every failure the hypervisors are asked where the VM is.  Where that cannot be said at
+ * once the step is in doubt: it is asked again, with growing pauses, for up to `doubt_s`, and keeps
+ * the places on its hosts, while the others go on.  A VM that stands still, or is on no host or on
+ * two, is looked at again before that counts.  One that is no longer where its step takes it from,
+ * or does not run there, has its step skipped.
  *
  * @param connection  not NULL
  * @param plan        not NULL

@@ -19,6 +19,13 @@
 
 IMIG_BEGIN_DECLS
 
+/* How VMs may be migrated: what a plan may count on, and what a backend is asked for. */
+#define IMIG_MIGRATE_COPY_DISKS    (UINT64_C(1) << 0) /**< copy disks that are not shared */
+#define IMIG_MIGRATE_UNSAFE        (UINT64_C(1) << 1) /**< even where it is called unsafe */
+#define IMIG_MIGRATE_AUTO_CONVERGE (UINT64_C(1) << 2) /**< throttle the VM until it converges */
+#define IMIG_MIGRATE_POST_COPY     (UINT64_C(1) << 3) /**< switch to post-copy where it does not */
+#define IMIG_MIGRATE_ENCRYPT       (UINT64_C(1) << 4) /**< TLS for the memory and the disks, too */
+
 /** What a VM does; the classes of the paper's section 3.3.  Travels as `int32_t`. */
 typedef enum imig_workload {
     IMIG_WORKLOAD_UNKNOWN = -1,    /**< not stated: classify from measurements */

@@ -21,7 +21,7 @@ typedef struct imig_monitor_options {
     double   interval_s; /**< between two samples, > 0; default 10 */
     double   dirty_for_s;/**< log dirty pages of a VM for so long, one VM of each host at a time;
                               0: do not measure; default: as long as there is time for every VM,
-                              from 1 to 10 */
+                              from 1 (3.5 where a hypervisor is seen to need it) to 10 */
     uint32_t window;     /**< samples that count, newest first, >= 2; default 60 */
     uint32_t reserved;   /**< 0 */
     const imig_cancel *cancel; /**< asked at least twice a second, lives as long as the monitor;
@@ -70,7 +70,8 @@ IMIG_EXPORT void imig_monitor_free(imig_monitor *monitor);
  * @threads{one thread at a time}
  * @retval IMIG_OK            taken
  * @retval IMIG_ERR_ARGUMENT  NULL
- * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_BACKEND   no hypervisor answered; see imig_connection_missing() about some
+ * @retval IMIG_ERR_TIMEOUT   none answered in time
  * @retval IMIG_ERR_INVALID   it reported something that breaks a rule of the model
  */
 IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
@@ -80,7 +81,8 @@ IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
  * dirty pages of every VM that allows it.
  *
  * One VM of each host is logged at a time; those for whom there is no time come first at the next
- * call.  A VM that cannot be logged now is passed over, with a line in the log.
+ * call.  A VM that cannot be logged now, or of which there is no reading, is passed over, with a
+ * line in the log.
  *
  * @param monitor    not NULL
  * @param for_s      > 0, on the connection's clock
@@ -89,7 +91,8 @@ IMIG_EXPORT int imig_monitor_sample(imig_monitor *monitor, imig_error **error);
  * @paper{section 3.1, dirty rate and dirty size by dirty logging}
  * @retval IMIG_OK            watched
  * @retval IMIG_ERR_ARGUMENT  NULL, or a time that is not finite and > 0
- * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_BACKEND   no hypervisor answered; see imig_connection_missing() about some
+ * @retval IMIG_ERR_TIMEOUT   none answered in time
  * @retval IMIG_ERR_INVALID   it reported something that breaks a rule of the model
  * @retval IMIG_ERR_CANCELLED stopped on request; no logging is left on
  */
@@ -98,6 +101,9 @@ IMIG_EXPORT int imig_monitor_watch(imig_monitor *monitor, double for_s, imig_err
 /**
  * The cluster as the samples in the window show it: rates from counters, with their standard
  * error, robust against counters that restart and VMs that come, go and move.
+ *
+ * The rates of a VM that has moved are those of its new host as soon as it has been seen there
+ * twice, until then those of the old one.
  *
  * The class of a VM is the one its backend states, as a rule #IMIG_WORKLOAD_UNKNOWN: what was
  * measured is turned into classes by imig_classify().
@@ -115,6 +121,26 @@ IMIG_EXPORT int imig_monitor_snapshot(imig_monitor *monitor, imig_cluster **clus
                                       imig_error **error);
 
 /**
+ * Let a VM rest: snapshots carry `cooldown_until_s` for it until that time has passed, so that no
+ * plan moves it before.
+ *
+ * A later call for the same VM replaces an earlier one; a time that has passed ends the rest.  A
+ * VM that has not been seen is remembered for when it is, as one that is between two hosts is not
+ * seen for a moment.  Where the backend states a cool-down, too, the later of the two counts.
+ *
+ * @param monitor    not NULL
+ * @param vm_id      id of the VM
+ * @param until_s    finite, on the connection's clock, which is the snapshot's
+ * @param[out] error set on failure; may be NULL
+ * @ownership{the id is copied}
+ * @threads{one thread at a time}
+ * @retval IMIG_OK            counts for snapshots from now on
+ * @retval IMIG_ERR_ARGUMENT  NULL, an empty id, or a time that is not finite
+ */
+IMIG_EXPORT int imig_monitor_set_cooldown(imig_monitor *monitor, const char *vm_id, double until_s,
+                                          imig_error **error);
+
+/**
  * Observe for a while and make a snapshot: imig_monitor_watch() and imig_monitor_snapshot() in one.
  *
  * @param connection    not NULL
@@ -128,7 +154,8 @@ IMIG_EXPORT int imig_monitor_snapshot(imig_monitor *monitor, imig_cluster **clus
  * @retval IMIG_OK            @p cluster is set
  * @retval IMIG_ERR_ARGUMENT  NULL, or a value out of range
  * @retval IMIG_ERR_ABI       `options->size` is not known
- * @retval IMIG_ERR_BACKEND   a hypervisor did not answer
+ * @retval IMIG_ERR_BACKEND   no hypervisor answered; see imig_connection_missing() about some
+ * @retval IMIG_ERR_TIMEOUT   none answered in time
  * @retval IMIG_ERR_CANCELLED stopped on request
  */
 IMIG_EXPORT int imig_observe(imig_connection *connection, double for_s,

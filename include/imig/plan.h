@@ -45,6 +45,10 @@ typedef struct imig_plan_options {
     uint32_t    spare_hosts;  /**< may fail without another getting overloaded; default 0 */
     int32_t     order_by;     /**< an #imig_order_by */
     int32_t     explain;      /**< 1: a reason for every VM that stays */
+    uint64_t    migrate_flags; /**< IMIG_MIGRATE_*, as in imig_execute_options; those about disks
+                                    count: a VM with a disk that is not shared only moves with
+                                    #IMIG_MIGRATE_COPY_DISKS, or with #IMIG_MIGRATE_UNSAFE as if the
+                                    disk were shared */
 } imig_plan_options;
 
 #define IMIG_PLAN_HAS_THRESHOLD           (UINT64_C(1) << 0)  /**< `threshold` */
@@ -63,7 +67,7 @@ typedef struct imig_plan_options {
 
 /** All defaults. */
 #define IMIG_PLAN_OPTIONS_INIT { sizeof(imig_plan_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, \
-    0, NULL, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0 }
+    0, NULL, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** One migration of a plan. */
 typedef struct imig_plan_step {

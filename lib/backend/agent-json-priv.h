@@ -12,10 +12,14 @@ void imig__agent_put_text(imig__json_out *out, const char *key, const char *text
 
 /* Jobs have 64 bits, and so are texts. */
 void imig__agent_put_job(imig__json_out *out, uint64_t job);
+/* A code that is 0, or that no hypervisor has, is left out. */
+void imig__agent_put_backend_code(imig__json_out *out, int64_t backend_code);
 void imig__agent_put_failure(imig__json_out *out, const imig__agent_failure *failure);
 
-/* Readers for keys; the field is a uint64_t, an imig__agent_failure. */
+/* Readers for keys; the field is a uint64_t, an int64_t, an imig__agent_failure. */
 int imig__agent_read_job(imig__json_in *in, const imig__path *path, json_t *value, void *field);
+int imig__agent_read_backend_code(imig__json_in *in, const imig__path *path, json_t *value,
+                                  void *field);
 int imig__agent_read_failure(imig__json_in *in, const imig__path *path, json_t *value,
                              void *field);
 

@@ -74,17 +74,6 @@ imig__agent_read_job(imig__json_in *in, const imig__path *path, json_t *value, v
     return IMIG_OK;
 }
 
-void
-imig__agent_put_failure(imig__json_out *out, const imig__agent_failure *failure)
-{
-    imig__json_put_object(out, "error");
-    imig__json_put_text(out, "code", imig_errcode_name(failure->code));
-    if (failure->backend_code != 0 && fabs((double) failure->backend_code) <= WHOLE_MAX)
-        imig__json_put_number(out, "backend_code", (double) failure->backend_code);
-    imig__agent_put_text(out, "message", failure->message, IMIG__REASON_MAX);
-    imig__json_put_end(out);
-}
-
 int
 imig__agent_read_code(imig__json_in *in, const imig__path *path, json_t *value, void *field)
 {
@@ -98,15 +87,47 @@ imig__agent_read_code(imig__json_in *in, const imig__path *path, json_t *value, 
     return imig__json_refuse(in, path, value, "no such code");
 }
 
+int
+imig__agent_read_backend_code(imig__json_in *in, const imig__path *path, json_t *value,
+                              void *field)
+{
+    double number;
+
+    if (imig__json_number(in, path, value, &number) != IMIG_OK)
+        return IMIG_ERR_INVALID;
+    if (number != trunc(number) || fabs(number) > WHOLE_MAX)
+        return imig__json_refuse(in, path, value, "must be a whole number");
+    *(int64_t *) field = (int64_t) number;
+    return IMIG_OK;
+}
+
+void
+imig__agent_put_backend_code(imig__json_out *out, int64_t backend_code)
+{
+    if (backend_code != 0 && fabs((double) backend_code) <= WHOLE_MAX)
+        imig__json_put_number(out, "backend_code", (double) backend_code);
+}
+
+void
+imig__agent_put_failure(imig__json_out *out, const imig__agent_failure *failure)
+{
+    imig__json_put_object(out, "error");
+    imig__json_put_text(out, "code", imig_errcode_name(failure->code));
+    imig__agent_put_backend_code(out, failure->backend_code);
+    imig__agent_put_text(out, "message", failure->message, IMIG__REASON_MAX);
+    imig__json_put_end(out);
+}
+
 typedef struct failure_keys {
     int32_t code;
-    double backend_code;
+    int64_t backend_code;
     const char *message;
 } failure_keys;
 
 static const imig__json_key failure_table[] = {
     { "code", imig__agent_read_code, offsetof(failure_keys, code), 0, TRUE },
-    { "backend_code", imig__json_number, offsetof(failure_keys, backend_code), 0, FALSE },
+    { "backend_code", imig__agent_read_backend_code, offsetof(failure_keys, backend_code), 0,
+      FALSE },
     { "message", imig__json_text, offsetof(failure_keys, message), 0, TRUE },
 };
 
@@ -120,11 +141,8 @@ imig__agent_read_failure(imig__json_in *in, const imig__path *path, json_t *valu
 
     if (code != IMIG_OK)
         return code;
-    if (keys.backend_code != trunc(keys.backend_code) || fabs(keys.backend_code) > WHOLE_MAX)
-        return imig__refuse_number(IMIG__KEY(path, "backend_code"), keys.backend_code,
-                                   "must be a whole number", imig__json_error(in));
     *failure = (imig__agent_failure) {
-        .code = keys.code, .backend_code = (int64_t) keys.backend_code,
+        .code = keys.code, .backend_code = keys.backend_code,
         .message = g_strdup(keys.message),
     };
     return IMIG_OK;

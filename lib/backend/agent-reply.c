@@ -73,6 +73,7 @@ static const imig__json_key report_keys[] = {
     REPORT(dirty_bytes_per_s, IMIG_JOB_HAS_DIRTY),
     { "rounds", imig__json_whole, offsetof(imig_job, rounds), IMIG_JOB_HAS_ROUNDS, FALSE },
     { "error", imig__agent_read_code, offsetof(imig_job, error_code), 0, FALSE },
+    { "backend_code", imig__agent_read_backend_code, offsetof(imig_job, backend_code), 0, FALSE },
     { "message", read_job_message, offsetof(imig_job, message), 0, FALSE },
 };
 
@@ -116,6 +117,7 @@ put_report(imig__json_out *out, const imig_job *job)
         imig__json_put_number(out, "rounds", job->rounds);
     if (job->error_code != IMIG_OK)
         imig__json_put_text(out, "error", imig_errcode_name(job->error_code));
+    imig__agent_put_backend_code(out, job->backend_code);
     if (job->message[0])
         imig__agent_put_text(out, "message", job->message, sizeof job->message - 1);
 }

@@ -11,6 +11,7 @@
 enum { LOOK_MS = 500, TICKS = 20, TICK_US = 1000 };
 
 typedef struct server {
+    imig_context *context;
     const imig_backend_ops *ops;
     void *state;
     int fd_in, fd_out;
@@ -204,9 +205,9 @@ look_at_clock(server *s)
     return s->clock_s;
 }
 
-/* A failure always has a code and words. */
+/* A failure always has a code and words, and no secrets. */
 static imig__agent_failure
-failure_of(int code, const imig_error *error, const char *what)
+failure_of(const server *s, int code, const imig_error *error, const char *what)
 {
     imig__agent_failure failure = { .code = code };
 
@@ -215,7 +216,7 @@ failure_of(int code, const imig_error *error, const char *what)
     if (code > 0 || code < IMIG_ERR_IO)
         failure.code = IMIG_ERR_BACKEND;
     failure.backend_code = imig_error_backend_code(error);
-    failure.message = error ? g_strdup(imig_error_message(error))
+    failure.message = error ? imig__context_hide(s->context, imig_error_message(error))
                             : g_strdup_printf("%s failed without a reason", what);
     return failure;
 }
@@ -233,7 +234,7 @@ answer(server *s, size_t length)
         reply.sample = imig__sample_new(s->clock_s);
         code = operate(s, &request, &reply, &error);
     }
-    reply.failure = failure_of(code, error, imig__agent_op_names[request.op]);
+    reply.failure = failure_of(s, code, error, imig__agent_op_names[request.op]);
     reply.id = request.id;
     reply.clock_s = look_at_clock(s);
     imig__agent_put_reply(s->output, request.op, &reply);
@@ -272,7 +273,7 @@ greet(server *s, imig_error **error)
 static int
 refuse(server *s, int code, const imig_error *why, imig_error **error)
 {
-    imig__agent_greeting greeting = { .failure = failure_of(code, why, "open") };
+    imig__agent_greeting greeting = { .failure = failure_of(s, code, why, "open") };
 
     imig__agent_put_greeting(s->output, NULL, &greeting);
     write_output(s, NULL);
@@ -287,7 +288,7 @@ static void
 take_leave(server *s, int code, const imig_error *why)
 {
     imig__agent_reply reply = {
-        .failure = failure_of(code, why, "reading"), .clock_s = look_at_clock(s),
+        .failure = failure_of(s, code, why, "reading"), .clock_s = look_at_clock(s),
     };
 
     imig__agent_put_reply(s->output, IMIG__AGENT_CLOCK, &reply);
@@ -323,7 +324,7 @@ int
 imig_agent_serve(imig_context *context, const char *uri, int fd_in, int fd_out,
                  const imig_cancel *cancel, imig_error **error)
 {
-    server s = { .fd_in = fd_in, .fd_out = fd_out, .cancel = cancel };
+    server s = { .context = context, .fd_in = fd_in, .fd_out = fd_out, .cancel = cancel };
     imig_error *why = NULL;
     int code;
 
@@ -333,6 +334,7 @@ imig_agent_serve(imig_context *context, const char *uri, int fd_in, int fd_out,
         return imig__fail(error, IMIG_ERR_ARGUMENT, "a descriptor is below 0");
     s.input = g_string_new(NULL);
     s.output = g_string_new(NULL);
+    imig__context_keep_secret(context, uri);
     code = imig__context_find_backend(context, uri, &s.ops, &why);
     if (code == IMIG_OK)
         code = imig__context_open(context, s.ops, uri, &s.state, &why);

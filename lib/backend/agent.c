@@ -15,7 +15,7 @@ static const double LONGEST_S = 1e9;
 
 typedef struct agent {
     imig_context *context;   /* lent; NULL: none */
-    char *uri, **argv;
+    char *shown, **argv;     /* the URI without its secrets; what serves it */
     double timeout_s;
     double patience_s;       /* with the answer that is waited for */
     imig__agent_child child; /* started anew by whoever needs it */
@@ -69,7 +69,7 @@ name_operation(const agent *a, const char *what, imig_error **error)
 {
     imig__error_prefix(error, "%s", what);
     if (strcmp(what, "open") != 0 && strcmp(what, "sample") != 0)
-        imig__error_prefix(error, "%s", a->uri);
+        imig__error_prefix(error, "%s", a->shown);
 }
 
 /*
@@ -84,7 +84,7 @@ lose(agent *a, const char *what, int code, const char *reason, imig_error **erro
 
     if (g_hash_table_size(a->jobs) > 0 && a->context)
         imig__context_log(a->context, IMIG_LOG_WARNING, "%s: what becomes of %u jobs is not known",
-                          a->uri, g_hash_table_size(a->jobs));
+                          a->shown, g_hash_table_size(a->jobs));
     g_hash_table_remove_all(a->jobs);
     if (code == IMIG_ERR_TIMEOUT)
         imig__fail(error, code, "no answer from the agent within %g s, %s", a->patience_s, end);
@@ -163,7 +163,7 @@ start(agent *a, imig_error **error)
     if (code == IMIG_OK)
         code = take_greeting(a, error);
     if (code == IMIG_OK && a->context)
-        imig__context_log(a->context, IMIG_LOG_INFO, "%s: an agent has been started", a->uri);
+        imig__context_log(a->context, IMIG_LOG_INFO, "%s: an agent has been started", a->shown);
     return code;
 }
 
@@ -269,7 +269,7 @@ agent_close(void *state)
     imig__agent_child_clear(&a->child);
     g_hash_table_unref(a->jobs);
     g_strfreev(a->argv);
-    g_free(a->uri);
+    g_free(a->shown);
     g_free(a);
 }
 
@@ -285,7 +285,7 @@ open_with(imig_context *context, const imig__agent_settings *settings, const cha
         return code;
     a = g_new0(agent, 1);
     a->context = context;
-    a->uri = g_strdup(uri);
+    a->shown = imig__uri_shown(uri);
     a->argv = argv;
     a->timeout_s = settings->timeout_s;
     a->told_s = -INFINITY;
@@ -414,7 +414,7 @@ ask_about_job(agent *a, int32_t op, uint64_t job, imig__agent_reply *reply, imig
 
     if (!own)
         return imig__fail(error, IMIG_ERR_BACKEND, "%s: %s: the agent was restarted, and what "
-                          "became of this job is not known", a->uri, imig__agent_op_names[op]);
+                          "became of this job is not known", a->shown, imig__agent_op_names[op]);
     request.job = *own;
     return ask(a, &request, 0, reply, error);
 }

@@ -116,6 +116,7 @@ imig_connection_migrate(imig_connection *connection, const imig_migration *migra
     if (code != IMIG_OK)
         return imig__member_answer(member, "migrate", code, error);
     member->running++;
+    member->jobs++;
     j = g_new(job, 1);
     *j = (job) {
         .number = (int64_t) ++connection->last_job, .member = member, .own_number = own_number,
@@ -173,13 +174,18 @@ imig__connection_job_ended(imig_connection *connection)
     return ended;
 }
 
-/* Times on the connection's clock, into the caller's struct. */
+/* Times on the connection's clock, into the caller's struct; the reason without secrets. */
 static int
 give_job(const job *j, imig_job *job_info, imig_job *into, imig_error **error)
 {
+    char *clean;
+
     job_info->started_s -= j->member->clock_offset_s;
     job_info->ended_s -= j->member->clock_offset_s;
     job_info->message[sizeof job_info->message - 1] = '\0';
+    clean = imig__context_hide(j->member->context, job_info->message);
+    g_strlcpy(job_info->message, clean, sizeof job_info->message);
+    g_free(clean);
     return imig__fill_struct(into, job_info, sizeof *job_info, IMIG__END_OF(imig_job, message),
                              error);
 }
@@ -249,6 +255,7 @@ imig_connection_result(imig_connection *connection, uint64_t number, imig_job *i
         return imig__fail(error, IMIG_ERR_BUSY, "job %" G_GUINT64_FORMAT " has not ended", number);
     }
     code = give_job(j, &state, into, error);
+    j->member->jobs--;
     g_hash_table_remove(connection->jobs, &j->number);
     return code;
 }

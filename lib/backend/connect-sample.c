@@ -1,28 +1,37 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backend/connect-priv.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Hosts of all members get indices in one sample; of a VM that two of them show, one copy stays. */
 typedef struct part {
     imig__member *member;
-    imig_sample *sample;
-    uint32_t *vm_index; /* [vm_count] in the merged sample; IMIG_NO_INDEX: another copy stays */
+    imig_sample *sample;   /* NULL: the member does not answer */
+    imig_error *error;     /* why */
+    uint32_t first_host;   /* in the merged sample */
+    uint32_t *vm_index;    /* [vm_count] in the merged sample; IMIG_NO_INDEX: it is left out */
 } part;
 
 static int
-sample_member(imig__member *member, double time_s, imig_sample **ret_sample, imig_error **error)
+sample_member(imig_connection *connection, imig__member *member, double time_s,
+              imig_sample **ret_sample, imig_error **error)
 {
-    imig_sample *sample = imig__sample_new(time_s);
-    int code = member->ops->sample(member->state, sample, error);
+    imig_sample *sample;
+    int code = IMIG_OK;
 
+    /* Who was silent the last time may be so because the line is dead; not at the price of jobs. */
+    if (!member->is_open || (member->silent && member->jobs == 0))
+        code = imig__member_open(connection, member, error);
+    if (code != IMIG_OK)
+        return code;
+    sample = imig__sample_new(time_s);
+    code = member->ops->sample(member->state, sample, error);
     code = imig__member_answer(member, "sample", code, error);
     if (code == IMIG_OK && member->id && sample->cluster->host_count != 1)
         code = imig__fail(error, IMIG_ERR_INVALID, "id=%s stands for one host, but here are %zu",
                           member->id, sample->cluster->host_count);
     if (code != IMIG_OK) {
-        imig__error_prefix(error, "%s", member->uri);
+        imig__member_prefix(member, error);
         imig__sample_free(sample);
         return code;
     }
@@ -30,29 +39,118 @@ sample_member(imig__member *member, double time_s, imig_sample **ret_sample, imi
     return IMIG_OK;
 }
 
+/* Takes the error of a part. */
+static int
+fail_with(part *p, imig_error **error)
+{
+    int code = imig_error_code(p->error);
+
+    if (error && !*error)
+        *error = g_steal_pointer(&p->error);
+    return code;
+}
+
+/* Asks everybody.  Nobody is called missing or back before it is sure that there is a sample. */
+static int
+sample_members(imig_connection *connection, part *parts, double time_s, imig_error **error)
+{
+    part *first = NULL;
+    size_t answered = 0;
+
+    for (size_t k = 0; k < connection->member_count; k++) {
+        part *p = &parts[k];
+        int code;
+
+        p->member = &connection->members[k];
+        code = sample_member(connection, p->member, time_s, &p->sample, &p->error);
+        p->member->silent = imig__is_silence(code);
+        if (code == IMIG_OK)
+            answered++;
+        else if (!imig__is_silence(code))
+            return fail_with(p, error);
+        else if (!first)
+            first = p;
+    }
+    if (answered == 0)
+        return fail_with(first, error);
+    for (size_t k = 0; k < connection->member_count; k++) {
+        if (parts[k].sample)
+            imig__member_back(parts[k].member);
+        else
+            imig__member_lost(parts[k].member, parts[k].error);
+    }
+    return IMIG_OK;
+}
+
+/* What the member shows, or has last shown; NULL: it never has. */
+static const imig_cluster *
+shown_by(const part *p)
+{
+    return p->sample ? p->sample->cluster : p->member->last;
+}
+
 static const char *
 host_id(const part *p, size_t host)
 {
-    return p->member->id ? p->member->id : p->sample->cluster->hosts[host].id;
+    return p->member->id ? p->member->id : shown_by(p)->hosts[host].id;
+}
+
+/* Whose host is it?  Of one that is missing only what nobody else shows. */
+static int
+enter_hosts(const part *p, GHashTable *entries, imig_error **error)
+{
+    const imig_cluster *cluster = shown_by(p);
+
+    for (size_t i = 0; cluster && i < cluster->host_count; i++) {
+        imig__host_entry *entry = g_hash_table_lookup(entries, host_id(p, i));
+
+        if (entry && p->sample)
+            return imig__fail(error, IMIG_ERR_INVALID, "%s and %s both show a host \"%s\"",
+                              entry->member->shown, p->member->shown, host_id(p, i));
+        if (entry)
+            continue;
+        entry = g_new(imig__host_entry, 1);
+        *entry = (imig__host_entry) {
+            .member = p->member, .own_id = g_strdup(cluster->hosts[i].id),
+        };
+        g_hash_table_insert(entries, g_strdup(host_id(p, i)), entry);
+    }
+    return IMIG_OK;
+}
+
+/* Those that answer come first: where a host has changed hands, they are right. */
+static int
+enter_all_hosts(const imig_connection *connection, const part *parts, GHashTable *entries,
+                imig_error **error)
+{
+    int code = IMIG_OK;
+
+    for (int missing = 0; missing < 2; missing++)
+        for (size_t k = 0; k < connection->member_count && code == IMIG_OK; k++)
+            if ((parts[k].sample == NULL) == missing)
+                code = enter_hosts(&parts[k], entries, error);
+    return code;
 }
 
 static int
-add_hosts(const part *p, imig_sample *into, GHashTable *entries, imig_error **error)
+add_hosts(const imig_connection *connection, part *p, GHashTable *entries, imig_sample *into,
+          imig_error **error)
 {
-    for (size_t i = 0; i < p->sample->cluster->host_count; i++) {
-        imig_host_info host = p->sample->cluster->hosts[i];
-        imig__host_entry *entry = g_hash_table_lookup(entries, host_id(p, i));
+    const imig_cluster *cluster = shown_by(p);
+
+    p->first_host = (uint32_t) into->cluster->host_count;
+    for (size_t i = 0; cluster && i < cluster->host_count; i++) {
+        const imig__host_entry *entry = g_hash_table_lookup(entries, host_id(p, i));
+        imig_host_info host = cluster->hosts[i];
         int code;
 
-        if (entry)
-            return imig__fail(error, IMIG_ERR_INVALID, "%s and %s both show a host \"%s\"",
-                              entry->member->uri, p->member->uri, host_id(p, i));
-        entry = g_new(imig__host_entry, 1);
-        *entry = (imig__host_entry) { .member = p->member, .own_id = g_strdup(host.id) };
-        g_hash_table_insert(entries, g_strdup(host_id(p, i)), entry);
-        if (!into)
+        if (entry->member != p->member)
             continue;
         host.id = host_id(p, i);
+        if (connection->capacities)
+            imig__capacities_apply(connection->capacities, &host);
+        if (!p->sample)
+            host.state = IMIG_HOST_OFFLINE;
         code = imig_sample_add_host(into, &host, error);
         if (code != IMIG_OK)
             return code;
@@ -60,41 +158,55 @@ add_hosts(const part *p, imig_sample *into, GHashTable *entries, imig_error **er
     return IMIG_OK;
 }
 
-/* Two members show this VM: the one that runs it is right. */
+/* How sure this member is that it has the VM; who cannot be asked is not. */
 static int
-choose_copy(imig_connection *connection, const part *old, const part *new, const char *vm,
-            const part **right, imig_error **error)
+rank_at(const part *p, const char *vm)
 {
-    imig__member *member;
     imig_location location;
-    int code = imig__connection_find_vm(connection, vm, &member, &location, error);
 
-    *right = member == new->member ? new : old;
-    return code;
+    return imig__member_locate(p->member, vm, &location, NULL) == IMIG_OK
+               ? imig__state_rank(location.state) : -1;
 }
 
-/* Decides which copy of each VM stays: vm_index becomes 0 or IMIG_NO_INDEX. */
-static int
-find_copies(imig_connection *connection, part *parts, imig_error **error)
+/* VMs that were last seen with a member that is missing: a copy elsewhere may be one that waits for
+   its pages. */
+static GHashTable *
+vms_of_missing(const imig_connection *connection, const part *parts)
+{
+    GHashTable *vms = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (size_t k = 0; k < connection->member_count; k++) {
+        const imig_cluster *last = parts[k].sample ? NULL : shown_by(&parts[k]);
+
+        for (size_t i = 0; last && i < last->vm_count; i++)
+            g_hash_table_add(vms, (void *) last->vms[i].id);
+    }
+    return vms;
+}
+
+/* Decides which copy of each VM stays: vm_index becomes 0 or IMIG_NO_INDEX.  Of two that are shown
+   the one that runs is right. */
+static void
+find_copies(imig_connection *connection, part *parts)
 {
     GHashTable *seen = g_hash_table_new(g_str_hash, g_str_equal); /* id -> &vm_index[i] */
     GHashTable *owner = g_hash_table_new(g_str_hash, g_str_equal); /* id -> part */
-    int code = IMIG_OK;
+    GHashTable *away = vms_of_missing(connection, parts);
 
     for (size_t k = 0; k < connection->member_count; k++) {
         part *p = &parts[k];
 
-        for (size_t i = 0; i < p->sample->cluster->vm_count && code == IMIG_OK; i++) {
+        for (size_t i = 0; p->sample && i < p->sample->cluster->vm_count; i++) {
             const char *id = p->sample->cluster->vms[i].id;
             uint32_t *other = g_hash_table_lookup(seen, id);
-            const part *right = p;
 
-            if (other)
-                code = choose_copy(connection, g_hash_table_lookup(owner, id), p, id, &right,
-                                   error);
-            p->vm_index[i] = right == p ? 0 : IMIG_NO_INDEX;
-            if (right != p)
+            p->vm_index[i] = IMIG_NO_INDEX;
+            if (other && rank_at(p, id) <= rank_at(g_hash_table_lookup(owner, id), id))
                 continue;
+            if (!other && g_hash_table_contains(away, id)
+                && rank_at(p, id) < imig__state_rank(IMIG_VM_RUNNING))
+                continue;
+            p->vm_index[i] = 0;
             if (other)
                 *other = IMIG_NO_INDEX;
             g_hash_table_insert(seen, (void *) id, &p->vm_index[i]);
@@ -103,16 +215,26 @@ find_copies(imig_connection *connection, part *parts, imig_error **error)
     }
     g_hash_table_unref(seen);
     g_hash_table_unref(owner);
-    return code;
+    g_hash_table_unref(away);
+}
+
+/* Times on the connection's clock instead of the member's, which another host of the VM or another
+   state of the member does not share. */
+static void
+set_times(const imig__member *member, imig_vm_info *vm, imig_vm_counters *counters)
+{
+    vm->cooldown_until_s -= vm->present & IMIG_VM_HAS_COOLDOWN ? member->clock_offset_s : 0;
+    counters->time_s -= member->clock_offset_s;
 }
 
 static int
-add_vms(part *p, uint32_t first_host, imig_sample *into, imig_error **error)
+add_vms(part *p, imig_sample *into, imig_error **error)
 {
     const imig_cluster *cluster = p->sample->cluster;
 
     for (size_t i = 0; i < cluster->vm_count; i++) {
         imig_vm_info vm = cluster->vms[i];
+        imig_vm_counters counters = p->sample->counters[i];
         uint32_t *hosts;
         int code;
 
@@ -120,11 +242,12 @@ add_vms(part *p, uint32_t first_host, imig_sample *into, imig_error **error)
             continue;
         hosts = vm.host_count ? g_memdup2(vm.hosts, vm.host_count * sizeof *hosts) : NULL;
         for (uint32_t h = 0; h < vm.host_count; h++)
-            hosts[h] += first_host;
+            hosts[h] += p->first_host;
         vm.hosts = hosts;
-        vm.host += first_host;
+        vm.host += p->first_host;
         p->vm_index[i] = (uint32_t) into->cluster->vm_count;
-        code = imig_sample_add_vm(into, &vm, &p->sample->counters[i], error);
+        set_times(p->member, &vm, &counters);
+        code = imig_sample_add_vm(into, &vm, &counters, error);
         g_free(hosts);
         if (code != IMIG_OK)
             return code;
@@ -167,22 +290,52 @@ static int
 merge(imig_connection *connection, part *parts, GHashTable *entries, imig_sample *into,
       imig_error **error)
 {
-    uint32_t first_host = 0;
     int code = IMIG_OK;
 
-    for (size_t k = 0; k < connection->member_count; k++)
-        parts[k].vm_index = g_new(uint32_t, parts[k].sample->cluster->vm_count);
-    for (size_t k = 0; k < connection->member_count && code == IMIG_OK; k++)
-        code = add_hosts(&parts[k], into, entries, error);
-    if (code == IMIG_OK)
-        code = find_copies(connection, parts, error);
     for (size_t k = 0; k < connection->member_count && code == IMIG_OK; k++) {
-        code = add_vms(&parts[k], first_host, into, error);
-        first_host += (uint32_t) parts[k].sample->cluster->host_count;
+        if (parts[k].sample)
+            parts[k].vm_index = g_new(uint32_t, parts[k].sample->cluster->vm_count);
+        code = add_hosts(connection, &parts[k], entries, into, error);
+    }
+    if (code == IMIG_OK)
+        find_copies(connection, parts);
+    for (size_t k = 0; k < connection->member_count && code == IMIG_OK; k++) {
+        if (!parts[k].sample)
+            continue;
+        code = add_vms(&parts[k], into, error);
         if (code == IMIG_OK)
             code = add_relations(&parts[k], into, error);
     }
     return code;
+}
+
+/* Once everybody has answered, a capacity of nobody is a slip of the pen. */
+static int
+check_capacities(imig_connection *connection, const part *parts, GHashTable *entries,
+                 imig_error **error)
+{
+    int code;
+
+    if (!connection->capacities || connection->capacities_known)
+        return IMIG_OK;
+    for (size_t k = 0; k < connection->member_count; k++)
+        if (!parts[k].sample)
+            return IMIG_OK;
+    code = imig__capacities_check(connection->capacities, entries, error);
+    if (code != IMIG_OK)
+        imig__error_prefix(error, "host capacities");
+    connection->capacities_known = code == IMIG_OK;
+    return code;
+}
+
+/* For the time when a member is missing. */
+static void
+remember(const part *p)
+{
+    if (!p->sample)
+        return;
+    imig_cluster_unref(p->member->last);
+    p->member->last = imig_cluster_ref(p->sample->cluster);
 }
 
 int
@@ -193,21 +346,25 @@ imig__connection_sample(imig_connection *connection, imig_sample **ret_sample, i
     GHashTable *entries = imig__hosts_new();
     double now_s = imig_connection_clock(connection);
     imig_sample *sample = NULL;
-    int code = IMIG_OK;
+    int code = sample_members(connection, parts, now_s, error);
 
-    for (size_t k = 0; k < n && code == IMIG_OK; k++) {
-        parts[k].member = &connection->members[k];
-        code = sample_member(parts[k].member, now_s, &parts[k].sample, error);
-    }
-    if (code == IMIG_OK && n == 1 && !parts[0].member->id) {
-        code = add_hosts(&parts[0], NULL, entries, error);
+    if (code == IMIG_OK)
+        code = enter_all_hosts(connection, parts, entries, error);
+    if (code == IMIG_OK)
+        code = check_capacities(connection, parts, entries, error);
+    if (code == IMIG_OK && n == 1 && !parts[0].member->id && !connection->capacities) {
         sample = g_steal_pointer(&parts[0].sample);
+        for (size_t i = 0; i < sample->cluster->vm_count; i++)
+            set_times(parts[0].member, &sample->cluster->vms[i], &sample->counters[i]);
     } else if (code == IMIG_OK) {
         sample = imig__sample_new(now_s);
         code = merge(connection, parts, entries, sample, error);
     }
     for (size_t k = 0; k < n; k++) {
+        if (code == IMIG_OK && n > 1)
+            remember(&parts[k]);
         imig__sample_free(parts[k].sample);
+        imig_error_free(parts[k].error);
         g_free(parts[k].vm_index);
     }
     g_free(parts);
@@ -240,140 +397,21 @@ imig__connection_find_host(imig_connection *connection, const char *id,
     return *entry ? IMIG_OK : imig__fail(error, IMIG_ERR_NOT_FOUND, "no host \"%s\"", id);
 }
 
-static int
-logging_member(imig_connection *connection, const char *host, imig__member **member,
-               imig_error **error)
-{
-    const imig__host_entry *entry;
-    int code = imig__connection_find_host(connection, host, &entry, error);
-
-    if (code != IMIG_OK)
-        return code;
-    *member = entry->member;
-    if (!entry->member->ops->dirty_start)
-        return imig__member_unsupported(entry->member, "log dirty pages", error);
-    return IMIG_OK;
-}
-
 int
-imig__connection_dirty_start(imig_connection *connection, const char *host, const char *vm,
-                             imig_error **error)
+imig_connection_set_capacities(imig_connection *connection, const char *text, size_t length,
+                               imig_error **error)
 {
-    imig__member *member;
-    int code = logging_member(connection, host, &member, error);
-
-    if (code != IMIG_OK)
-        return code;
-    code = member->ops->dirty_start(member->state, vm, error);
-    return imig__member_answer(member, "dirty_start", code, error);
-}
-
-int
-imig__connection_dirty_read(imig_connection *connection, const char *host, const char *vm,
-                            imig_dirty_point *point, imig_error **error)
-{
-    imig__member *member;
-    int code = logging_member(connection, host, &member, error);
-
-    if (code != IMIG_OK)
-        return code;
-    *point = (imig_dirty_point) { .size = sizeof *point };
-    code = member->ops->dirty_read(member->state, vm, point, error);
-    return imig__member_answer(member, "dirty_read", code, error);
-}
-
-int
-imig__connection_dirty_stop(imig_connection *connection, const char *host, const char *vm,
-                            imig_error **error)
-{
-    imig__member *member;
-    int code = logging_member(connection, host, &member, error);
-
-    if (code != IMIG_OK)
-        return code;
-    code = member->ops->dirty_stop(member->state, vm, error);
-    return imig__member_answer(member, "dirty_stop", code, error);
-}
-
-double
-imig__dirty_reading_s(double for_s, size_t n, size_t k)
-{
-    const double first_share = 1.0 / 32;
-
-    if (n == 1)
-        return for_s;
-    return for_s * pow(first_share, (double) (n - 1 - k) / (double) (n - 1));
-}
-
-static int
-read_points(imig_connection *connection, const char *host, const char *vm, double for_s,
-            size_t n, imig_dirty_point *points, imig_error **error)
-{
-    double start_s = imig_connection_clock(connection);
-
-    for (size_t k = 0; k < n; k++) {
-        double due_s = start_s + imig__dirty_reading_s(for_s, n, k);
-        int code = IMIG_OK;
-
-        /* Waiting also ends when something happens to a job. */
-        while (code == IMIG_OK && imig_connection_clock(connection) < due_s)
-            code = imig_connection_wait(connection, due_s, error);
-        if (code == IMIG_OK)
-            code = imig__connection_dirty_read(connection, host, vm, &points[k], error);
-        if (code != IMIG_OK)
-            return code;
-    }
-    return IMIG_OK;
-}
-
-static int
-log_dirty(imig_connection *connection, const char *vm, double for_s, size_t n,
-          imig_dirty_point *points, imig_error **error)
-{
-    imig__member *member;
-    imig_location location;
-    int code = imig__connection_find_vm(connection, vm, &member, &location, error);
-    int stopped;
-
-    if (code != IMIG_OK)
-        return code;
-    if (!member)
-        return imig__fail(error, IMIG_ERR_NOT_FOUND, "no VM \"%s\"", vm);
-    if (location.state == IMIG_VM_MOVING)
-        return imig__fail(error, IMIG_ERR_BUSY, "VM %s is being migrated", vm);
-    if (member->id)
-        g_strlcpy(location.host, member->id, sizeof location.host);
-    code = imig__connection_dirty_start(connection, location.host, vm, error);
-    if (code != IMIG_OK)
-        return code;
-    code = read_points(connection, location.host, vm, for_s, n, points, error);
-    stopped = imig__connection_dirty_stop(connection, location.host, vm,
-                                          code == IMIG_OK ? error : NULL);
-    return code == IMIG_OK ? stopped : code;
-}
-
-int
-imig_connection_dirty(imig_connection *connection, const char *vm, double for_s, size_t points,
-                      double *elapsed_s, double *dirtied_bytes, imig_error **error)
-{
-    imig_dirty_point *point;
+    imig__capacities *capacities;
     int code;
 
-    if (!connection || !vm || !elapsed_s || !dirtied_bytes)
+    if (!connection || !text)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL",
-                          !connection ? "connection" : !vm ? "vm" :
-                          elapsed_s ? "dirtied_bytes" : "elapsed_s");
-    if (!(for_s > 0 && isfinite(for_s)) || points < 1)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "%g seconds, %zu points: must be positive",
-                          for_s, points);
-    point = g_try_new0(imig_dirty_point, points);
-    if (!point)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "%zu points are too many", points);
-    code = log_dirty(connection, vm, for_s, points, point, error);
-    for (size_t k = 0; k < points && code == IMIG_OK; k++) {
-        elapsed_s[k] = point[k].elapsed_s;
-        dirtied_bytes[k] = point[k].dirtied_bytes;
-    }
-    g_free(point);
-    return code;
+                          connection ? "text" : "connection");
+    code = imig__capacities_from_json(text, length, &capacities, error);
+    if (code != IMIG_OK)
+        return code;
+    imig__capacities_free(connection->capacities);
+    connection->capacities = capacities;
+    connection->capacities_known = FALSE;
+    return IMIG_OK;
 }

@@ -161,6 +161,11 @@ check_migration(const imig__sim *sim, const imig_migration *m, uint32_t vm, uint
     code = check_place(sim, vm, to, error);
     if (code != IMIG_OK)
         return code;
+    if (!imig__flags_move_disks(m->flags)
+        && imig__vm_has_local_disk(&sim->cluster->vms[vm], NULL))
+        return imig__fail(error, IMIG_ERR_UNSUPPORTED,
+                          "VM %s has a disk on its host only; IMIG_MIGRATE_COPY_DISKS copies it",
+                          m->vm);
     if (imig__sim_memory_need(sim, vm, to) > sim->hosts[to].memory_left)
         return imig__fail(error, IMIG_ERR_UNSUPPORTED,
                           "VM %s needs %.0f bytes of memory, host %s has %.0f left", m->vm,

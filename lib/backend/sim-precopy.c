@@ -64,17 +64,6 @@ as_sent(const imig__sim_rules *r, double bytes)
     return bytes * (1 + r->page_header_bytes / IMIG__SIM_PAGE_BYTES);
 }
 
-static double
-private_disk_bytes(const imig_vm_info *vm)
-{
-    double bytes = 0;
-
-    for (uint32_t i = 0; i < vm->disk_count; i++)
-        if (!vm->disk_shared[i])
-            bytes += vm->disk_bytes[i];
-    return bytes;
-}
-
 static void
 begin_copying(imig__sim *sim, imig__sim_job *job, imig__sim_phase phase, double bytes)
 {
@@ -250,12 +239,13 @@ begin_memory(imig__sim *sim, imig__sim_job *job)
 void
 imig__sim_job_advance(imig__sim *sim, imig__sim_job *job)
 {
-    double disk_bytes;
+    double disk_bytes = 0;
 
     switch (job->phase) {
     case IMIG__SIM_SETUP:
         imig__sim_link_enter(sim, job);
-        disk_bytes = private_disk_bytes(&sim->cluster->vms[job->vm]);
+        if (imig__flags_copy_disks(job->flags))
+            imig__vm_has_local_disk(&sim->cluster->vms[job->vm], &disk_bytes);
         if (disk_bytes > 0)
             begin_copying(sim, job, IMIG__SIM_DISK, disk_bytes);
         else

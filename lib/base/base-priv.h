@@ -14,6 +14,9 @@ int imig__fail(imig_error **error, int code, const char *format, ...) G_GNUC_PRI
 /* Puts "prefix: " in front of the message of an error that is there. */
 void imig__error_prefix(imig_error **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* Gives an error that is there other words; takes them. */
+void imig__error_reword(imig_error *error, char *message);
+
 /*
  * Copies a caller's struct into today's shape.  Old caller: the missing tail becomes 0.  New
  * caller: the unknown tail must be 0.  first_size is the size in the release that introduced it.
@@ -37,6 +40,16 @@ int imig__check_size(const void *dst, size_t first_size, imig_error **error);
 /* Shortest decimal text that reads back as the same double; integers without exponent. */
 #define IMIG__NUMBER_LENGTH 40
 const char *imig__number(double value, char text[IMIG__NUMBER_LENGTH]);
+
+/* A URI as it may be printed: "***" for its passwords, and for the values of a query that are named
+   like one.  To be freed. */
+char *imig__uri_shown(const char *uri);
+
+/* The secrets of a URI, as they stand in it and decoded, into an array of texts to be freed. */
+void imig__secrets_add(GPtrArray *secrets, const char *uri);
+
+/* The text without any of these secrets.  To be freed. */
+char *imig__secrets_hide(const GPtrArray *secrets, const char *text);
 
 /* The text in double quotes, for a message: valid UTF-8, cut after 60 characters. */
 #define IMIG__QUOTE_LENGTH 256

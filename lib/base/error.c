@@ -63,6 +63,13 @@ imig__fail(imig_error **error, int code, const char *format, ...)
 }
 
 void
+imig__error_reword(imig_error *error, char *message)
+{
+    g_free(error->message);
+    error->message = one_line(message);
+}
+
+void
 imig__error_prefix(imig_error **error, const char *format, ...)
 {
     va_list args;
@@ -75,8 +82,7 @@ imig__error_prefix(imig_error **error, const char *format, ...)
     va_end(args);
     message = g_strdup_printf("%s: %s", prefix, (*error)->message);
     g_free(prefix);
-    g_free((*error)->message);
-    (*error)->message = one_line(message);
+    imig__error_reword(*error, message);
 }
 
 int

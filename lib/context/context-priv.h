@@ -42,4 +42,10 @@ int imig__context_open(imig_context *context, const imig_backend_ops *ops, const
 void imig__context_log(imig_context *context, int32_t level, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
+/* No log line shows what is secret in this URI from now on, whoever writes it. */
+void imig__context_keep_secret(imig_context *context, const char *uri);
+
+/* The text without what is secret in such URIs; to be freed. */
+char *imig__context_hide(imig_context *context, const char *text);
+
 #endif

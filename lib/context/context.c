@@ -18,6 +18,7 @@ typedef struct sink {
     void *user_data;
     imig_destroy_fn destroy;
     int32_t max_level;
+    GPtrArray *secrets;  /* that no line may show */
     gboolean given;      /* to a module: never freed */
 } sink;
 
@@ -41,8 +42,12 @@ sink_log(void *log_data, int32_t level, const char *line)
     sink *s = log_data;
 
     g_mutex_lock(&s->lock);
-    if (s->log && level <= s->max_level)
-        s->log(level, line, s->user_data);
+    if (s->log && level <= s->max_level) {
+        char *clean = imig__secrets_hide(s->secrets, line);
+
+        s->log(level, clean, s->user_data);
+        g_free(clean);
+    }
     g_mutex_unlock(&s->lock);
 }
 
@@ -65,6 +70,7 @@ sink_new(void)
     sink *s = g_new0(sink, 1);
 
     g_mutex_init(&s->lock);
+    s->secrets = g_ptr_array_new_with_free_func(g_free);
     s->api = (imig_module_api) {
         .size = sizeof s->api,
         .error_set = imig_error_set,
@@ -85,6 +91,7 @@ sink_end(sink *s)
     if (s->given)
         return;
     g_mutex_clear(&s->lock);
+    g_ptr_array_unref(s->secrets);
     g_free(s);
 }
 
@@ -302,6 +309,25 @@ imig__context_log(imig_context *context, int32_t level, const char *format, ...)
     g_strdelimit(line, "\r\n", ' ');
     sink_log(s, level, line);
     g_free(line);
+}
+
+void
+imig__context_keep_secret(imig_context *context, const char *uri)
+{
+    g_mutex_lock(&context->sink->lock);
+    imig__secrets_add(context->sink->secrets, uri);
+    g_mutex_unlock(&context->sink->lock);
+}
+
+char *
+imig__context_hide(imig_context *context, const char *text)
+{
+    char *clean;
+
+    g_mutex_lock(&context->sink->lock);
+    clean = imig__secrets_hide(context->sink->secrets, text);
+    g_mutex_unlock(&context->sink->lock);
+    return clean;
 }
 
 /*

@@ -31,6 +31,7 @@ struct imig__traffic {
     const imig_cluster *cluster;
     const int32_t *workload;
     double cap_bytes_per_s, downtime_limit_s; /* cap: of the stream; INFINITY: none */
+    gboolean copies_disks;         /* those that are not shared */
     imig__side *sides;             /* [host_count] */
     struct guest *guests;          /* [vm_count] */
     struct neighbour *neighbours;  /* [first[vm] .. first[vm + 1]) of a VM */
@@ -140,6 +141,7 @@ imig__traffic_new(const imig_cluster *cluster, const int32_t *workload,
         ? options->bandwidth_bytes_per_s : INFINITY;
     t->downtime_limit_s = options && options->set & IMIG_PREDICT_HAS_DOWNTIME_LIMIT
         ? options->downtime_limit_s : IMIG__DOWNTIME_LIMIT_S;
+    t->copies_disks = imig__flags_copy_disks(options ? options->migrate_flags : 0);
     t->sides = g_new0(imig__side, cluster->host_count);
     t->guests = g_new0(struct guest, cluster->vm_count);
     list_neighbours(t);
@@ -264,9 +266,8 @@ precopy_of(const imig__traffic *t, uint32_t vm, double live, double stop)
         p.populated_bytes = info->memory_populated_bytes;
     if (has(info, IMIG_METRIC_WORKING_SET_BYTES))
         p.working_set_bytes = MIN(info->working_set_bytes, info->memory_bytes);
-    for (uint32_t i = 0; i < info->disk_count; i++)
-        if (!info->disk_shared[i])
-            p.disk_bytes += info->disk_bytes[i];
+    if (t->copies_disks)
+        imig__vm_has_local_disk(info, &p.disk_bytes);
     return p;
 }
 

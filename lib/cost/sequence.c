@@ -25,6 +25,8 @@ check_options(const imig_predict_options *options, imig_error **error)
         if (options->set & fields[i].bit && !(isfinite(fields[i].value) && fields[i].value > 0))
             return imig__fail(error, IMIG_ERR_ARGUMENT, "%s: %g is not a number > 0",
                               fields[i].name, fields[i].value);
+    if (options->migrate_flags & ~IMIG__MIGRATE_FLAGS)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "migrate_flags: an unknown flag");
     return IMIG_OK;
 }
 

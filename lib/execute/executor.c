@@ -1,31 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "execute/room-priv.h"
-#include "execute/run-priv.h"
+#include "execute/runner-priv.h"
 
 #include <math.h>
 
-/* A migration under way, or one that failed and is to be tried again. */
-struct running {
-    uint64_t job;
-    uint32_t step;
-    int begun;      /* 0: try again at the next turn */
-    int asked_to_stop;
-    int32_t state;  /* an imig_job_state, as last seen */
-};
-
-struct runner {
-    imig_connection *connection;
-    imig_execute_options options;
-    imig_run *run;
-    imig__window *window;
-    GArray *running;
-    imig__room *room;   /* NULL as long as all goes as planned */
-    double began_s;
-    const char *broken; /* why nothing can be done any more */
-};
-
-static void
-tell(const struct runner *r, uint32_t step)
+void
+imig__runner_tell(const imig__runner *r, uint32_t step)
 {
     if (r->options.event)
         r->options.event(&r->run->steps[step], imig_connection_clock(r->connection) - r->began_s,
@@ -34,17 +13,17 @@ tell(const struct runner *r, uint32_t step)
 
 /* Takes the message. */
 static void
-close_report(const struct runner *r, uint32_t step, int32_t state, char *message)
+close_report(const imig__runner *r, uint32_t step, int32_t state, char *message)
 {
     r->run->steps[step].state = state;
     if (message)
         imig__run_set_message(r->run, step, message);
     g_free(message);
-    tell(r, step);
+    imig__runner_tell(r, step);
 }
 
 static void
-close_lost(struct runner *r)
+close_lost(imig__runner *r)
 {
     uint32_t step, because;
 
@@ -57,9 +36,8 @@ close_lost(struct runner *r)
     }
 }
 
-/* Ends a step that had begun as far as the window goes; takes the message. */
-static void
-end_step(struct runner *r, uint32_t step, int32_t state, char *message)
+void
+imig__runner_end_step(imig__runner *r, uint32_t step, int32_t state, char *message)
 {
     if (r->room)
         imig__room_end(r->room, r->run->steps[step].vm,
@@ -70,100 +48,123 @@ end_step(struct runner *r, uint32_t step, int32_t state, char *message)
     close_lost(r);
 }
 
-/* What nobody does twice: the answer would be the same. */
-static gboolean
-may_try_again(const struct runner *r, const struct running *job, int code)
+/* From now on it counts where every VM is. */
+static int
+look_around(imig__runner *r, imig_error **error)
 {
-    return r->run->steps[job->step].attempts <= r->options.retries && !job->asked_to_stop
-           && code != IMIG_ERR_ARGUMENT && code != IMIG_ERR_ABI && code != IMIG_ERR_NOT_FOUND
-           && code != IMIG_ERR_UNSUPPORTED && code != IMIG_ERR_CANCELLED;
-}
+    int code = imig__room_new(r->connection, &r->room, error);
 
-static const char *
-state_in_words(int32_t state)
-{
-    return state == IMIG_VM_PAUSED ? "paused" : state == IMIG_VM_STOPPED ? "stopped" : "running";
+    for (guint i = 0; code == IMIG_OK && i < r->running->len; i++) {
+        const imig__running *job = &g_array_index(r->running, imig__running, i);
+
+        if (job->phase != IMIG__AGAIN)
+            imig__room_begin(r->room, r->run->steps[job->step].vm, r->run->steps[job->step].to);
+    }
+    return code;
 }
 
 /*
- * An attempt did not end well: the hypervisors are asked where the VM is, and what they say counts.
- * TRUE: the step has ended.
+ * The plan counted on a VM leaving the destination that is still there.  Is the step possible all
+ * the same?  *fits FALSE: not now; TRUE: it never will, and the step has ended.
  */
 static gboolean
-settle(struct runner *r, struct running *job, int code, const char *message)
+no_longer_fits(imig__runner *r, imig__running *job, gboolean *fits)
 {
     const imig_step_report *report = &r->run->steps[job->step];
-    imig_location at = { .size = sizeof at };
+    uint32_t stays = imig__window_doubt(r->window, job->step);
     imig_error *error = NULL;
-    gboolean runs;
+    gboolean ended = FALSE;
+    char *message;
+    int code = IMIG_OK;
 
-    if (imig_connection_locate(r->connection, report->vm, &at, &error) != IMIG_OK) {
-        end_step(r, job->step, IMIG_STEP_FAILED,
-                 g_strdup_printf("%s; where the VM is cannot be asked: %s", message,
-                                 imig_error_message(error)));
-        imig_error_free(error);
-        return TRUE;
-    }
-    runs = at.state == IMIG_VM_RUNNING || at.state == IMIG_VM_MOVING;
-    if (runs && g_str_equal(at.host, report->to)) {
-        end_step(r, job->step, IMIG_STEP_DONE, NULL);
-        return TRUE;
-    }
-    if (!runs || !g_str_equal(at.host, report->from)) {
-        end_step(r, job->step, IMIG_STEP_FAILED,
-                 at.state == IMIG_VM_ABSENT
-                     ? g_strdup_printf("%s; the VM is on no host", message)
-                     : g_strdup_printf("%s; the VM is %s on %s", message,
-                                       state_in_words(at.state), at.host));
-        return TRUE;
-    }
-    if (may_try_again(r, job, code)) {
-        if (r->room)
-            imig__room_end(r->room, report->vm, report->from);
-        job->begun = 0;
+    *fits = TRUE;
+    if (stays == IMIG_NO_INDEX)
         return FALSE;
+    if (!r->room)
+        code = look_around(r, &error);
+    if (code == IMIG_OK)
+        code = imig__room_check(r->room, report->vm, report->to, &error);
+    if (code == IMIG_OK)
+        code = imig_connection_check(r->connection, report->vm, report->to, &error);
+    if (code == IMIG_OK)
+        return FALSE;
+    *fits = FALSE;
+    message = g_strdup_printf("%s is still on %s: %s", r->run->steps[stays].vm, report->to,
+                              imig_error_message(error));
+    if (imig__is_silence(code)) {
+        ended = imig__runner_put_off(r, job, message);
+        g_free(message);
+    } else {
+        imig__runner_end_step(r, job->step, IMIG_STEP_SKIPPED, message);
+        ended = TRUE;
     }
-    end_step(r, job->step, job->asked_to_stop ? IMIG_STEP_CANCELLED : IMIG_STEP_FAILED,
-             g_strdup(message));
-    return TRUE;
+    imig_error_free(error);
+    return ended;
+}
+
+/* What imig__runner_fail() makes of an error; frees it. */
+static gboolean
+fail_error(imig__runner *r, imig__running *job, int code, imig_error *error)
+{
+    gboolean ended = imig__runner_fail(r, job, code, imig_error_backend_code(error),
+                                       imig_error_message(error));
+
+    imig_error_free(error);
+    return ended;
+}
+
+static imig_migration
+migration_of(const imig__runner *r, const imig_step_report *report)
+{
+    const imig_execute_options *o = &r->options;
+    imig_migration m = IMIG_MIGRATION_INIT;
+
+    m.flags = o->flags;
+    m.vm = report->vm;
+    m.from = report->from;
+    m.to = report->to;
+    m.bandwidth_bytes_per_s = o->bandwidth_bytes_per_s;
+    m.downtime_limit_s = o->downtime_limit_s;
+    m.on_stall = o->on_stall;
+    m.max_downtime_s = o->max_downtime_s;
+    m.timeout_s = o->set & IMIG_EXECUTE_HAS_TIMEOUT ? o->timeout_s
+                                                    : fmax(60, 4 * report->predicted_s);
+    return m;
 }
 
 /* TRUE: the step has ended already. */
 static gboolean
-begin(struct runner *r, struct running *job)
+begin(imig__runner *r, imig__running *job)
 {
     imig_step_report *report = &r->run->steps[job->step];
-    imig_migration migration = IMIG_MIGRATION_INIT;
+    imig_migration migration = migration_of(r, report);
     imig_error *error = NULL;
-    gboolean ended;
+    gboolean possible, ended;
     int code;
 
-    migration.flags = r->options.flags;
-    migration.vm = report->vm;
-    migration.from = report->from;
-    migration.to = report->to;
-    migration.bandwidth_bytes_per_s = r->options.bandwidth_bytes_per_s;
-    migration.downtime_limit_s = r->options.downtime_limit_s;
-    migration.on_stall = r->options.on_stall;
-    migration.max_downtime_s = r->options.max_downtime_s;
-    migration.timeout_s = r->options.set & IMIG_EXECUTE_HAS_TIMEOUT
-                              ? r->options.timeout_s : fmax(60, 4 * report->predicted_s);
+    ended = no_longer_fits(r, job, &possible);
+    if (possible)
+        ended = imig__runner_may_begin(r, job, &possible);
+    if (!possible)
+        return ended;
+    job->timeout_s = migration.timeout_s;
     report->attempts++;
     report->present = 0;
     report->measured_bytes = report->remaining_bytes = 0;
     report->start_s = imig_connection_clock(r->connection) - r->began_s;
     code = imig_connection_migrate(r->connection, &migration, &job->job, &error);
-    if (code != IMIG_OK) {
-        ended = settle(r, job, code, imig_error_message(error));
-        imig_error_free(error);
-        return ended;
-    }
+    if (code != IMIG_OK)
+        return fail_error(r, job, code, error);
     if (r->room)
         imig__room_begin(r->room, report->vm, report->to);
-    job->begun = 1;
+    job->phase = IMIG__UNDER_WAY;
     job->state = IMIG_JOB_RUNNING;
+    job->migrated = TRUE;
+    job->doubted = FALSE;
+    report->message = "";
+    report->backend_code = 0;
     report->state = IMIG_STEP_RUNNING;
-    tell(r, job->step);
+    imig__runner_tell(r, job->step);
     return FALSE;
 }
 
@@ -179,101 +180,100 @@ note_progress(imig_step_report *report, const imig_job *job)
 
 /* A job has ended: TRUE where its step has, too. */
 static gboolean
-finish(struct runner *r, struct running *job)
+finish(imig__runner *r, imig__running *job)
 {
     imig_step_report *report = &r->run->steps[job->step];
     imig_job result = { .size = sizeof result };
     imig_error *error = NULL;
-    gboolean ended;
+    gboolean cancelled;
     int code;
 
     code = imig_connection_result(r->connection, job->job, &result, &error);
-    if (code != IMIG_OK) {
-        ended = settle(r, job, code, imig_error_message(error));
-        imig_error_free(error);
-        return ended;
-    }
+    if (code != IMIG_OK)
+        return fail_error(r, job, code, error);
     note_progress(report, &result);
     if (result.state == IMIG_JOB_DONE) {
         report->measured_s = result.ended_s - result.started_s;
         report->remaining_bytes = 0;
-        end_step(r, job->step, IMIG_STEP_DONE, NULL);
+        imig__runner_end_step(r, job->step, IMIG_STEP_DONE, NULL);
         return TRUE;
     }
-    if (result.state == IMIG_JOB_CANCELLED)
-        return settle(r, job, IMIG_ERR_CANCELLED,
-                      result.message[0] ? result.message : "the migration was cancelled");
-    return settle(r, job, result.error_code,
-                  result.message[0] ? result.message : "the migration failed");
+    cancelled = result.state == IMIG_JOB_CANCELLED;
+    return imig__runner_fail(r, job, cancelled ? IMIG_ERR_CANCELLED : result.error_code,
+                             result.backend_code,
+                             result.message[0] ? result.message
+                             : cancelled ? "the migration was cancelled" : "the migration failed");
 }
 
 /* TRUE: the step has ended. */
 static gboolean
-look(struct runner *r, struct running *job)
+look(imig__runner *r, imig__running *job)
 {
     imig_step_report *report = &r->run->steps[job->step];
     imig_job now = { .size = sizeof now };
     imig_error *error = NULL;
-    gboolean ended;
     int code;
 
-    if (!job->begun)
-        return FALSE;
+    if (job->phase != IMIG__UNDER_WAY)
+        return job->phase == IMIG__IN_DOUBT ? imig__runner_ask(r, job) : FALSE;
     code = imig_connection_poll(r->connection, job->job, &now, &error);
-    if (code != IMIG_OK) {
-        ended = settle(r, job, code, imig_error_message(error));
-        imig_error_free(error);
-        return ended;
-    }
+    if (code != IMIG_OK)
+        return fail_error(r, job, code, error);
     job->state = now.state;
     if (now.state != IMIG_JOB_RUNNING && now.state != IMIG_JOB_FINISHING)
         return finish(r, job);
     if (report->measured_bytes != now.transferred_bytes) {
         note_progress(report, &now);
-        tell(r, job->step);
+        imig__runner_tell(r, job->step);
     }
     return FALSE;
 }
 
 /* Runs fn on all that is under way and takes out what has ended; the order stays. */
 static void
-for_each_running(struct runner *r, gboolean (*fn)(struct runner *, struct running *))
+for_each_running(imig__runner *r, gboolean (*fn)(imig__runner *, imig__running *))
 {
     guint kept = 0;
 
     for (guint i = 0; i < r->running->len; i++) {
-        struct running job = g_array_index(r->running, struct running, i);
+        imig__running job = g_array_index(r->running, imig__running, i);
 
         if (!fn(r, &job))
-            g_array_index(r->running, struct running, kept++) = job;
+            g_array_index(r->running, imig__running, kept++) = job;
     }
     g_array_set_size(r->running, kept);
 }
 
 static gboolean
-try_again(struct runner *r, struct running *job)
+try_again(imig__runner *r, imig__running *job)
 {
-    return job->begun ? FALSE : begin(r, job);
+    return job->phase == IMIG__AGAIN && imig_connection_clock(r->connection) >= job->ask_s
+               ? begin(r, job) : FALSE;
 }
 
-/* Asks pre-copy to stop; a hand-over goes on. */
+/* Asks pre-copy to stop; a hand-over goes on, and a doubt is cleared up first. */
 static gboolean
-stop(struct runner *r, struct running *job)
+stop(imig__runner *r, imig__running *job)
 {
-    if (!job->begun) {
-        end_step(r, job->step, IMIG_STEP_CANCELLED, NULL);
+    if (job->phase == IMIG__AGAIN) {
+        imig__runner_end_step(r, job->step, IMIG_STEP_CANCELLED, NULL);
         return TRUE;
     }
-    if (!job->asked_to_stop && job->state == IMIG_JOB_RUNNING) {
+    if (job->asked_to_stop)
+        return FALSE;
+    if (job->phase == IMIG__IN_DOUBT) {
+        job->asked_to_stop = TRUE;
+        job->ask_s = imig_connection_clock(r->connection);
+    } else if (job->state == IMIG_JOB_RUNNING) {
         /* What it answers does not matter: the next look says what became of the job. */
         imig_connection_cancel(r->connection, job->job, NULL);
-        job->asked_to_stop = 1;
+        job->asked_to_stop = TRUE;
     }
     return FALSE;
 }
 
 static void
-close_waiting(struct runner *r, int32_t state, const char *message)
+close_waiting(imig__runner *r, int32_t state, const char *message)
 {
     uint32_t step;
 
@@ -281,70 +281,27 @@ close_waiting(struct runner *r, int32_t state, const char *message)
         close_report(r, step, state, g_strdup(message));
 }
 
-/* From now on it counts where every VM is. */
-static int
-look_around(struct runner *r, imig_error **error)
-{
-    int code = imig__room_new(r->connection, &r->room, error);
-
-    for (guint i = 0; code == IMIG_OK && i < r->running->len; i++) {
-        const struct running *job = &g_array_index(r->running, struct running, i);
-
-        imig__room_begin(r->room, r->run->steps[job->step].vm, r->run->steps[job->step].to);
-    }
-    return code;
-}
-
-/*
- * The plan counted on a VM leaving the destination that is still there.  Is the step possible all
- * the same?  TRUE: it is not, and has ended.
- */
-static gboolean
-no_longer_fits(struct runner *r, uint32_t step)
-{
-    const imig_step_report *report = &r->run->steps[step];
-    uint32_t doubt = imig__window_doubt(r->window, step);
-    imig_error *error = NULL;
-    int code = IMIG_OK;
-
-    if (doubt == IMIG_NO_INDEX)
-        return FALSE;
-    if (!r->room)
-        code = look_around(r, &error);
-    if (code == IMIG_OK)
-        code = imig__room_check(r->room, report->vm, report->to, &error);
-    if (code == IMIG_OK)
-        code = imig_connection_check(r->connection, report->vm, report->to, &error);
-    if (code == IMIG_OK)
-        return FALSE;
-    end_step(r, step, IMIG_STEP_SKIPPED,
-             g_strdup_printf("%s is still on %s: %s", r->run->steps[doubt].vm, report->to,
-                             imig_error_message(error)));
-    imig_error_free(error);
-    return TRUE;
-}
-
 static void
-begin_steps(struct runner *r)
+begin_steps(imig__runner *r)
 {
     uint32_t step;
 
     for_each_running(r, try_again);
     while ((step = imig__window_next(r->window)) != IMIG_NO_INDEX) {
-        struct running job = { .step = step };
+        imig__running job = { .step = step, .phase = IMIG__AGAIN };
 
-        if (!no_longer_fits(r, step) && !begin(r, &job))
+        if (!begin(r, &job))
             g_array_append_val(r->running, job);
     }
 }
 
 /* The hypervisors do not answer any more: what runs is asked for once more, then given up. */
 static gboolean
-give_up(struct runner *r, struct running *job)
+give_up(imig__runner *r, imig__running *job)
 {
     if (look(r, job))
         return TRUE;
-    end_step(r, job->step, IMIG_STEP_FAILED,
+    imig__runner_end_step(r, job->step, IMIG_STEP_FAILED,
              g_strdup_printf("lost sight of it: %s", r->broken));
     return TRUE;
 }
@@ -355,7 +312,7 @@ give_up(struct runner *r, struct running *job)
  * millisecond apart for each job that runs, which is nothing beside the time they take.
  */
 static int
-wait_for_news(const struct runner *r, imig_error **error)
+wait_for_news(const imig__runner *r, imig_error **error)
 {
     double now_s = imig_connection_clock(r->connection);
     double apart_s = MIN(r->options.poll_s, 1e-3 * r->running->len);
@@ -366,8 +323,25 @@ wait_for_news(const struct runner *r, imig_error **error)
     return code;
 }
 
+/* What is left when nobody waits any more. */
+static gboolean
+leave(imig__runner *r, imig__running *job)
+{
+    const imig_step_report *report = &r->run->steps[job->step];
+    g_autofree char *message = NULL;
+
+    if (job->phase == IMIG__AGAIN)
+        return stop(r, job);
+    if (job->phase != IMIG__IN_DOUBT)
+        return FALSE;
+    message = g_strdup_printf("%s%swhere the VM is was not found out", report->message,
+                              report->message[0] ? "; " : "");
+    imig__run_set_message(r->run, job->step, message);
+    return FALSE;
+}
+
 static void
-carry_out(struct runner *r)
+carry_out(imig__runner *r)
 {
     imig_error *error = NULL;
     int level;
@@ -389,6 +363,7 @@ carry_out(struct runner *r)
         }
         for_each_running(r, look);
     }
+    for_each_running(r, leave);
     close_waiting(r, IMIG_STEP_CANCELLED, "");
     imig_error_free(error);
 }
@@ -414,7 +389,8 @@ check_places(imig_connection *connection, const imig_run *run, const imig__windo
         const imig_step_report *step = &run->steps[i];
         imig_location at = { .size = sizeof at };
 
-        if (!g_hash_table_add(seen, GUINT_TO_POINTER(steps[i].vm)))
+        if (!g_hash_table_add(seen, GUINT_TO_POINTER(steps[i].vm))
+            || imig__place_is_home(connection, step->vm, step->from))
             continue;
         code = imig_connection_locate(connection, step->vm, &at, error);
         if (code != IMIG_OK)
@@ -427,8 +403,7 @@ check_places(imig_connection *connection, const imig_run *run, const imig__windo
                               step->vm, at.host, step->from);
         else if (at.state != IMIG_VM_RUNNING)
             code = imig__fail(error, IMIG_ERR_STALE, "steps[%zu]: %s is %s", i, step->vm,
-                              at.state == IMIG_VM_MOVING ? "being migrated already"
-                                                         : state_in_words(at.state));
+                              imig__place_state(at.state));
     }
     g_hash_table_destroy(seen);
     return code;
@@ -438,7 +413,7 @@ int
 imig_execute(imig_connection *connection, const imig_plan *plan,
              const imig_execute_options *options, imig_run **run, imig_error **error)
 {
-    struct runner r = { .connection = connection };
+    imig__runner r = { .connection = connection };
     imig__window_step *steps;
     int code;
 
@@ -454,7 +429,7 @@ imig_execute(imig_connection *connection, const imig_plan *plan,
     if (code == IMIG_OK) {
         r.window = imig__window_new(steps, r.run->n, r.options.concurrency,
                                     r.options.max_parallel);
-        r.running = g_array_new(FALSE, FALSE, sizeof(struct running));
+        r.running = g_array_new(FALSE, FALSE, sizeof(imig__running));
         r.began_s = imig_connection_clock(connection);
         carry_out(&r);
         r.run->duration_s = imig_connection_clock(connection) - r.began_s;

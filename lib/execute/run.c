@@ -6,7 +6,8 @@
 
 static const uint64_t OPTION_BITS = IMIG_EXECUTE_HAS_POLL | IMIG_EXECUTE_HAS_BANDWIDTH |
     IMIG_EXECUTE_HAS_DOWNTIME_LIMIT | IMIG_EXECUTE_HAS_TIMEOUT | IMIG_EXECUTE_HAS_CONCURRENCY |
-    IMIG_EXECUTE_HAS_MAX_PARALLEL | IMIG_EXECUTE_HAS_RETRIES | IMIG_EXECUTE_HAS_MAX_DOWNTIME;
+    IMIG_EXECUTE_HAS_MAX_PARALLEL | IMIG_EXECUTE_HAS_RETRIES | IMIG_EXECUTE_HAS_MAX_DOWNTIME |
+    IMIG_EXECUTE_HAS_DOUBT;
 
 static gboolean
 is_positive(double value)
@@ -18,7 +19,7 @@ int
 imig__run_read_options(imig_execute_options *into, const imig_execute_options *options,
                        imig_error **error)
 {
-    enum { FIRST_SIZE = sizeof(imig_execute_options) };
+    enum { FIRST_SIZE = IMIG__END_OF(imig_execute_options, on_stall) };
     int code = imig__copy_struct(into, sizeof *into, options, FIRST_SIZE, error);
 
     if (code != IMIG_OK)
@@ -35,6 +36,10 @@ imig__run_read_options(imig_execute_options *into, const imig_execute_options *o
         into->bandwidth_bytes_per_s = 0;
     if (!(into->set & IMIG_EXECUTE_HAS_DOWNTIME_LIMIT))
         into->downtime_limit_s = 0;
+    if (!(into->set & IMIG_EXECUTE_HAS_DOUBT))
+        into->doubt_s = 60;
+    else if (!(isfinite(into->doubt_s) && into->doubt_s >= 0))
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "doubt_s is not a number >= 0");
     if (!is_positive(into->poll_s))
         return imig__fail(error, IMIG_ERR_ARGUMENT, "poll_s is not above 0");
     if (into->set & IMIG_EXECUTE_HAS_BANDWIDTH && !is_positive(into->bandwidth_bytes_per_s))
@@ -154,7 +159,7 @@ imig_run_duration_s(const imig_run *run)
 int
 imig_run_get_step(const imig_run *run, size_t step, imig_step_report *report, imig_error **error)
 {
-    enum { FIRST_SIZE = sizeof(imig_step_report) };
+    enum { FIRST_SIZE = IMIG__END_OF(imig_step_report, state) };
 
     if (!run || !report)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "no run or no place for the report");

@@ -195,6 +195,22 @@ imig__vm_why_fixed(const imig_vm_info *vm, double now_s)
 }
 
 gboolean
+imig__vm_has_local_disk(const imig_vm_info *vm, double *bytes)
+{
+    gboolean has = FALSE;
+    double sum = 0;
+
+    for (uint32_t i = 0; i < vm->disk_count; i++)
+        if (!vm->disk_shared[i]) {
+            has = TRUE;
+            sum += vm->disk_bytes[i];
+        }
+    if (bytes)
+        *bytes = sum;
+    return has;
+}
+
+gboolean
 imig__vm_may_be_on(const imig_cluster *cluster, uint32_t vm, uint32_t host)
 {
     const imig_vm_info *info = &cluster->vms[vm];

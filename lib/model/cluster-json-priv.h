@@ -5,17 +5,17 @@
 /* The elements of an imig-cluster/1 document, for other documents that hold hosts and VMs, too. */
 
 #include "model/cluster-priv.h"
+#include "model/host-read-priv.h"
 #include "model/json-in-priv.h"
 #include "model/json-out-priv.h"
 
 /* What is being read.  The structs point into the arrays and into the element at hand. */
 typedef struct imig__cluster_reader {
     imig_cluster *cluster; /* lent; not finished */
-    imig_host_info host;
+    imig__host_in host;
     imig_vm_info vm;
     imig__flow flow;
     imig_rule_info rule;
-    GPtrArray *labels;   /* key, value, ... */
     GArray *disk_bytes;  /* double */
     GArray *disk_shared; /* int32_t */
     GArray *indices;     /* uint32_t: the VM's allowed hosts, or the rule's VMs */

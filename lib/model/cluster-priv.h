@@ -59,6 +59,26 @@ double imig__vm_demand(const imig_vm_info *vm);
    "blocked", "cooldown", "no-measurement"). */
 const char *imig__vm_why_fixed(const imig_vm_info *vm, double now_s);
 
+/* Every IMIG_MIGRATE_* there is. */
+#define IMIG__MIGRATE_FLAGS (IMIG_MIGRATE_COPY_DISKS | IMIG_MIGRATE_UNSAFE | \
+    IMIG_MIGRATE_AUTO_CONVERGE | IMIG_MIGRATE_POST_COPY | IMIG_MIGRATE_ENCRYPT)
+
+/* Do these flags let a VM with a disk that is not shared go, and is the disk copied then? */
+static inline gboolean
+imig__flags_move_disks(uint64_t flags)
+{
+    return (flags & (IMIG_MIGRATE_COPY_DISKS | IMIG_MIGRATE_UNSAFE)) != 0;
+}
+
+static inline gboolean
+imig__flags_copy_disks(uint64_t flags)
+{
+    return flags & IMIG_MIGRATE_COPY_DISKS || !(flags & IMIG_MIGRATE_UNSAFE);
+}
+
+/* Has this VM a disk that only its host sees?  *bytes, may be NULL: of all such disks. */
+gboolean imig__vm_has_local_disk(const imig_vm_info *vm, double *bytes);
+
 /* May this VM be on this host, as far as pool and allowed hosts go? */
 gboolean imig__vm_may_be_on(const imig_cluster *cluster, uint32_t vm, uint32_t host);
 

@@ -34,69 +34,19 @@ imig__read_vm_id(imig__json_in *in, const imig__path *path, json_t *value,
 
 /* ---- hosts ---- */
 
-static int
-read_state(imig__json_in *in, const imig__path *path, json_t *value, void *field)
-{
-    return imig__json_name(in, path, value, imig__host_states, IMIG_HOST_OFFLINE + 1,
-                           "no such state", field);
-}
-
-static int
-read_labels(imig__json_in *in, const imig__path *path, json_t *value, void *field)
-{
-    reader *r = field;
-    const char *key;
-    json_t *label;
-
-    if (imig__json_want_object(in, path, value) != IMIG_OK)
-        return IMIG_ERR_INVALID;
-    json_object_foreach(value, key, label) {
-        const char *text;
-
-        if (imig__json_text(in, IMIG__KEY(path, key), label, &text) != IMIG_OK)
-            return IMIG_ERR_INVALID;
-        g_ptr_array_add(r->labels, (void *) key);
-        g_ptr_array_add(r->labels, (void *) text);
-    }
-    return IMIG_OK;
-}
-
 #define TEXT(key, field) { key, imig__json_text, offsetof(reader, field), 0, FALSE }
 #define NUMBER(key, field, bit) { key, imig__json_number, offsetof(reader, field), bit, FALSE }
 #define REQUIRED(key, read, field) { key, read, offsetof(reader, field), 0, TRUE }
 #define SPECIAL(key, read) { key, read, 0, 0, FALSE }
-
-static const imig__json_key host_keys[] = {
-    REQUIRED("id", imig__json_text, host.id),
-    TEXT("name", host.name),
-    TEXT("pool", host.pool),
-    REQUIRED("cpu_cores", imig__json_number, host.cpu_cores),
-    REQUIRED("memory_bytes", imig__json_number, host.memory_bytes),
-    NUMBER("memory_overcommit_ratio", host.memory_overcommit_ratio,
-           IMIG_HOST_HAS_MEMORY_OVERCOMMIT),
-    NUMBER("reserved_memory_bytes", host.reserved_memory_bytes, IMIG_HOST_HAS_RESERVED_MEMORY),
-    NUMBER("vm_overhead_bytes", host.vm_overhead_bytes, IMIG_HOST_HAS_VM_OVERHEAD),
-    NUMBER("disk_ops_per_s", host.disk_ops_per_s, IMIG_HOST_HAS_DISK_OPS),
-    NUMBER("net_bytes_per_s", host.net_bytes_per_s, IMIG_HOST_HAS_NET),
-    NUMBER("migration_bytes_per_s", host.migration_bytes_per_s, IMIG_HOST_HAS_MIGRATION),
-    TEXT("hypervisor", host.hypervisor),
-    { "state", read_state, offsetof(reader, host.state), 0, FALSE },
-    SPECIAL("labels", read_labels),
-};
 
 int
 imig__read_host(imig__json_in *in, const imig__path *path, json_t *element, void *state)
 {
     reader *r = state;
 
-    r->host = (imig_host_info) IMIG_HOST_INFO_INIT;
-    g_ptr_array_set_size(r->labels, 0);
-    if (imig__json_object(in, path, element, host_keys, G_N_ELEMENTS(host_keys), r,
-                          &r->host.present) != IMIG_OK)
+    if (imig__host_read(in, path, element, TRUE, &r->host) != IMIG_OK)
         return IMIG_ERR_INVALID;
-    r->host.labels = (const char *const *) r->labels->pdata;
-    r->host.label_count = r->labels->len / 2;
-    return imig_cluster_add_host(r->cluster, &r->host, imig__json_error(in));
+    return imig_cluster_add_host(r->cluster, &r->host.info, imig__json_error(in));
 }
 
 /* ---- VMs ---- */
@@ -364,7 +314,7 @@ imig__cluster_reader_init(imig__cluster_reader *r, imig_cluster *cluster)
 {
     *r = (imig__cluster_reader) {
         .cluster = cluster,
-        .labels = g_ptr_array_new(),
+        .host.labels = g_ptr_array_new(),
         .disk_bytes = g_array_sized_new(FALSE, FALSE, sizeof(double), 8),
         .disk_shared = g_array_sized_new(FALSE, FALSE, sizeof(int32_t), 8),
         .indices = g_array_sized_new(FALSE, FALSE, sizeof(uint32_t), 8),
@@ -374,7 +324,7 @@ imig__cluster_reader_init(imig__cluster_reader *r, imig_cluster *cluster)
 void
 imig__cluster_reader_clear(imig__cluster_reader *r)
 {
-    g_ptr_array_unref(r->labels);
+    g_ptr_array_unref(r->host.labels);
     g_array_unref(r->disk_bytes);
     g_array_unref(r->disk_shared);
     g_array_unref(r->indices);

@@ -15,6 +15,7 @@ typedef struct turn {
     uint32_t tries; /* so far: the least tried come first */
     uint32_t round; /* its place among those of its host */
     gboolean running;
+    size_t count;   /* points so far */
     double elapsed_s[READINGS], dirtied_bytes[READINGS];
 } turn;
 
@@ -24,6 +25,7 @@ typedef struct logging {
     turn *turns;           /* sorted by round */
     size_t count;
     double for_s;          /* each */
+    double end_s;          /* of all */
 } logging;
 
 static int
@@ -109,7 +111,7 @@ stop(const logging *l, turn *t)
 }
 
 static void
-read_point(const logging *l, turn *t, size_t k)
+read_point(const logging *l, turn *t)
 {
     imig_error *error = NULL;
     imig_dirty_point point;
@@ -120,8 +122,8 @@ read_point(const logging *l, turn *t, size_t k)
         stop(l, t);
         return;
     }
-    t->elapsed_s[k] = point.elapsed_s;
-    t->dirtied_bytes[k] = point.dirtied_bytes;
+    if (t->count < READINGS)
+        imig__dirty_keep(&point, t->elapsed_s, t->dirtied_bytes, &t->count);
 }
 
 static void
@@ -134,7 +136,7 @@ fit(const logging *l, const turn *t)
 
     if (g_strcmp0(w->id, l->cluster->vms[t->vm].id) != 0)
         return; /* it is gone, and its slot has another VM */
-    if (imig_dirty_fit(t->elapsed_s, t->dirtied_bytes, READINGS, &rate, &set, &writes, NULL,
+    if (imig_dirty_fit(t->elapsed_s, t->dirtied_bytes, t->count, &rate, &set, &writes, NULL,
                        &error) != IMIG_OK) {
         pass_over(l, t, error);
         return;
@@ -143,11 +145,49 @@ fit(const logging *l, const turn *t)
     w->working_set_bytes = set;
 }
 
+/* Is there one who waits for his first point? */
+static gboolean
+any_without(const turn *turns, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (turns[i].running && turns[i].count == 0)
+            return TRUE;
+    return FALSE;
+}
+
+static int
+read_round(const logging *l, turn *turns, size_t n, double at_s, imig_error **error)
+{
+    int code = imig__monitor_wait(l->monitor, at_s, error);
+
+    for (size_t i = 0; i < n && code == IMIG_OK; i++)
+        if (turns[i].running)
+            read_point(l, &turns[i]);
+    return code;
+}
+
+static void
+end_turn(const logging *l, turn *t, double lasted_s)
+{
+    imig_error *error = NULL;
+
+    stop(l, t);
+    if (t->count < 2)
+        l->monitor->dirty_is_slow = TRUE;
+    if (t->count > 0) {
+        fit(l, t);
+        return;
+    }
+    imig__fail(&error, IMIG_ERR_TIMEOUT, "no reading within %.3g s", lasted_s);
+    pass_over(l, t, error);
+}
+
 /* turns: [n] of one round, which takes no time where none of them can be logged. */
 static int
 run_round(const logging *l, turn *turns, size_t n, imig_error **error)
 {
-    double start_s = imig_connection_clock(l->monitor->connection);
+    double start_s = imig_connection_clock(l->monitor->connection), at_s = start_s + l->for_s;
+    double patience_s = fmin(at_s + IMIG__DIRTY_PATIENCE_S, l->end_s);
     gboolean any = FALSE;
     int code = IMIG_OK;
 
@@ -155,29 +195,30 @@ run_round(const logging *l, turn *turns, size_t n, imig_error **error)
         any |= start(l, &turns[i]);
     if (!any)
         return IMIG_OK;
-    for (size_t k = 0; k < READINGS && code == IMIG_OK; k++) {
-        double at_s = start_s + imig__dirty_reading_s(l->for_s, READINGS, k);
-
-        code = imig__monitor_wait(l->monitor, at_s, error);
-        for (size_t i = 0; i < n && code == IMIG_OK; i++)
-            if (turns[i].running)
-                read_point(l, &turns[i], k);
+    for (size_t k = 0; k < READINGS && code == IMIG_OK; k++)
+        code = read_round(l, turns, n, start_s + imig__dirty_reading_s(l->for_s, READINGS, k),
+                          error);
+    while (code == IMIG_OK && at_s < patience_s && any_without(turns, n)) {
+        at_s = fmin(at_s + IMIG__DIRTY_AGAIN_S, patience_s);
+        code = read_round(l, turns, n, at_s, error);
     }
-    for (size_t i = 0; i < n; i++)
-        if (turns[i].running) {
+    for (size_t i = 0; i < n; i++) {
+        if (!turns[i].running)
+            continue;
+        if (code == IMIG_OK)
+            end_turn(l, &turns[i], at_s - start_s);
+        else
             stop(l, &turns[i]);
-            if (code == IMIG_OK)
-                fit(l, &turns[i]);
-        }
+    }
     return code;
 }
 
 /* As the options say, or so that every VM has its turn; some time is lost between turns. */
 static double
-share_of_time(const logging *l, double end_s)
+share_of_time(const logging *l)
 {
     const imig_monitor *monitor = l->monitor;
-    double left_s = end_s - imig_connection_clock(monitor->connection);
+    double left_s = l->end_s - imig_connection_clock(monitor->connection);
 
     if (monitor->options.set & IMIG_MONITOR_HAS_DIRTY_FOR || l->count == 0)
         return monitor->options.dirty_for_s;
@@ -185,17 +226,31 @@ share_of_time(const logging *l, double end_s)
                  IMIG__DIRTY_MOST_S);
 }
 
+/* Fewer VMs with a reading are better than many without.  Where there is no time for even the first
+   one, a shorter look may still show something. */
+static double
+slow_share(const logging *l, gboolean first)
+{
+    const imig_monitor *monitor = l->monitor;
+    double left_s = l->end_s - imig_connection_clock(monitor->connection);
+
+    if (!monitor->dirty_is_slow || monitor->options.set & IMIG_MONITOR_HAS_DIRTY_FOR)
+        return l->for_s;
+    return fmax(l->for_s, first ? fmin(IMIG__DIRTY_SLOW_S, left_s) : IMIG__DIRTY_SLOW_S);
+}
+
 int
 imig__monitor_log_dirty(imig_monitor *monitor, double end_s, imig_error **error)
 {
-    logging l = { .monitor = monitor };
+    logging l = { .monitor = monitor, .end_s = end_s };
     int code = IMIG_OK;
 
     make_turns(&l);
-    l.for_s = share_of_time(&l, end_s);
+    l.for_s = share_of_time(&l);
     for (size_t i = 0, n; i < l.count && code == IMIG_OK; i += n) {
         for (n = 1; i + n < l.count && l.turns[i + n].round == l.turns[i].round; n++)
             ;
+        l.for_s = slow_share(&l, i == 0);
         if (imig_connection_clock(monitor->connection) + l.for_s > end_s)
             break;
         code = run_round(&l, &l.turns[i], n, error);

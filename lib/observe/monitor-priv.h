@@ -25,8 +25,11 @@ struct imig_monitor {
     GHashTable *slots;      /* VM id -> slot + 1 */
     GHashTable *flow_slots; /* (slot of a, slot of b) -> slot + 1 */
     GHashTable *hosts;      /* host id -> number + 1, never forgotten */
+    GHashTable *cooldowns;  /* VM id -> double, seen yet or not */
     imig__watched *watched; /* [watched_count] by slot */
     uint32_t watched_count;
+
+    gboolean dirty_is_slow; /* a hypervisor has shown that it estimates over whole seconds */
 
     imig_sample *latest;
     uint32_t *latest_slot;  /* [vm_count of latest] */
@@ -38,6 +41,9 @@ struct imig_monitor {
    longer one is time that other VMs of the host lack. */
 #define IMIG__DIRTY_LEAST_S 1.0
 #define IMIG__DIRTY_MOST_S  10.0
+/* At least so long where a hypervisor estimates over whole seconds: three of them, and some time
+   for the answer. */
+#define IMIG__DIRTY_SLOW_S  3.5
 
 /* Waits, and takes the samples that become due meanwhile. */
 int imig__monitor_wait(imig_monitor *monitor, double until_s, imig_error **error);

@@ -63,6 +63,7 @@ imig_monitor_new(imig_connection *connection, const imig_monitor_options *option
     monitor->slots = g_hash_table_new(g_str_hash, g_str_equal); /* keys are watched[].id */
     monitor->flow_slots = g_hash_table_new_full(imig__pair_hash, g_int64_equal, g_free, NULL);
     monitor->hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    monitor->cooldowns = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     *ret_monitor = monitor;
     return IMIG_OK;
 }
@@ -80,6 +81,7 @@ imig_monitor_free(imig_monitor *monitor)
     g_hash_table_unref(monitor->slots);
     g_hash_table_unref(monitor->flow_slots);
     g_hash_table_unref(monitor->hosts);
+    g_hash_table_unref(monitor->cooldowns);
     imig__series_free(monitor->vms);
     imig__series_free(monitor->flows);
     imig_connection_unref(monitor->connection);
@@ -242,6 +244,46 @@ fill_vm(const imig_monitor *monitor, imig_cluster *cluster, size_t index)
     vm->noise = imig__store_bytes(cluster->store, noise, vm->noise_count * sizeof *noise);
 }
 
+int
+imig_monitor_set_cooldown(imig_monitor *monitor, const char *vm_id, double until_s,
+                          imig_error **error)
+{
+    if (!monitor || !vm_id || !*vm_id)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "%s",
+                          !monitor ? "monitor is NULL" : vm_id ? "vm_id is empty" :
+                          "vm_id is NULL");
+    if (!isfinite(until_s))
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "until_s: %g: must be finite", until_s);
+    g_hash_table_insert(monitor->cooldowns, g_strdup(vm_id), g_memdup2(&until_s, sizeof until_s));
+    return IMIG_OK;
+}
+
+static gboolean
+has_passed(void *key, void *value, void *user_data)
+{
+    const double *until_s = value, *now_s = user_data;
+
+    (void) key;
+    return *until_s <= *now_s;
+}
+
+static void
+fill_cooldowns(const imig_monitor *monitor, imig_cluster *cluster)
+{
+    g_hash_table_foreach_remove(monitor->cooldowns, has_passed, &cluster->time_s);
+    if (g_hash_table_size(monitor->cooldowns) == 0)
+        return;
+    for (size_t i = 0; i < cluster->vm_count; i++) {
+        imig_vm_info *vm = &cluster->vms[i];
+        const double *until_s = g_hash_table_lookup(monitor->cooldowns, vm->id);
+
+        if (!until_s || (vm->present & IMIG_VM_HAS_COOLDOWN && vm->cooldown_until_s >= *until_s))
+            continue;
+        vm->cooldown_until_s = *until_s;
+        vm->present |= IMIG_VM_HAS_COOLDOWN;
+    }
+}
+
 /* Counters become rates; a flow that was seen only once is not one yet. */
 static void
 fill_flows(const imig_monitor *monitor, imig_cluster *cluster)
@@ -276,6 +318,7 @@ imig_monitor_snapshot(imig_monitor *monitor, imig_cluster **ret_cluster, imig_er
     for (size_t i = 0; i < cluster->vm_count; i++)
         fill_vm(monitor, cluster, i);
     fill_flows(monitor, cluster);
+    fill_cooldowns(monitor, cluster);
     code = imig_cluster_finish(cluster, error);
     if (code != IMIG_OK)
         imig_cluster_unref(cluster);

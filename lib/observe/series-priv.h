@@ -18,6 +18,7 @@ typedef struct imig__series {
     uint64_t begun;         /* samples so far */
     uint64_t *seen;         /* [slot_count] number of the sample it was last seen in; 0: free */
     double *last;           /* [slot_count * (1 + counter_count)] time and counters then */
+    gboolean *elsewhere;    /* [slot_count] its intervals are those of the host it has left */
     GArray *free_slots;     /* of uint32_t */
     double **frames;        /* [window] ring of intervals between samples, each
                                [slots then * (1 + counter_count)]: length, 0 for none, and rates */
@@ -38,7 +39,8 @@ gboolean imig__series_expire(imig__series *series, uint32_t slot);
 
 /*
  * What a thing counts at time_s; NaN: not counted.  From the reading before to this one is an
- * interval, unless it is `broken`, time stands still, or a counter fell: then it began anew.
+ * interval, unless it is `broken` by a move, time stands still, or a counter fell: then it began
+ * anew.  The first interval after a move takes the place of all before it.
  */
 void imig__series_add(imig__series *series, uint32_t slot, double time_s, const double *counters,
                       gboolean broken);

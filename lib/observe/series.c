@@ -28,6 +28,7 @@ imig__series_free(imig__series *series)
     g_free(series->frame_slots);
     g_free(series->seen);
     g_free(series->last);
+    g_free(series->elsewhere);
     g_array_unref(series->free_slots);
     g_free(series);
 }
@@ -53,9 +54,11 @@ imig__series_take(imig__series *series)
             series->seen = g_renew(uint64_t, series->seen, series->slot_room);
             series->last = g_renew(double, series->last,
                                    (size_t) series->slot_room * (1 + series->counter_count));
+            series->elsewhere = g_renew(gboolean, series->elsewhere, series->slot_room);
         }
     }
     series->seen[slot] = series->begun;
+    series->elsewhere[slot] = FALSE;
     last_of(series, slot)[0] = NAN; /* nothing was read yet */
     return slot;
 }
@@ -89,6 +92,27 @@ counts_on(const double *before, const double *now, uint32_t n)
     return TRUE;
 }
 
+static double *
+interval_at(const imig__series *series, uint32_t frame, uint32_t slot)
+{
+    if (!series->frames[frame] || slot >= series->frame_slots[frame])
+        return NULL;
+    return &series->frames[frame][(size_t) slot * (1 + series->counter_count)];
+}
+
+/* What was counted before a move says nothing any more, once there is something else. */
+static void
+forget_before(imig__series *series, uint32_t slot)
+{
+    for (uint32_t frame = 0; frame < series->window && series->elsewhere[slot]; frame++) {
+        double *interval = interval_at(series, frame, slot);
+
+        if (interval)
+            interval[0] = 0;
+    }
+    series->elsewhere[slot] = FALSE;
+}
+
 void
 imig__series_add(imig__series *series, uint32_t slot, double time_s, const double *counters,
                  gboolean broken)
@@ -96,28 +120,22 @@ imig__series_add(imig__series *series, uint32_t slot, double time_s, const doubl
     uint32_t frame = (uint32_t) ((series->begun - 1) % series->window);
     uint32_t n = series->counter_count;
     double *last = last_of(series, slot), length_s = time_s - last[0];
+    gboolean goes_on = !broken && counts_on(last + 1, counters, n);
     double *interval;
 
     series->seen[slot] = series->begun;
-    if (length_s <= 0)
-        return;
-    if (!broken && length_s > 0 && counts_on(last + 1, counters, n) &&
-        slot < series->frame_slots[frame]) {
-        interval = &series->frames[frame][(size_t) slot * (1 + n)];
+    if (length_s <= 0 && goes_on)
+        return; /* the same reading again, or a clock that was put back a little */
+    series->elsewhere[slot] |= broken;
+    interval = goes_on && length_s > 0 ? interval_at(series, frame, slot) : NULL;
+    if (interval) {
+        forget_before(series, slot);
         interval[0] = length_s;
         for (uint32_t k = 0; k < n; k++)
             interval[1 + k] = (counters[k] - last[1 + k]) / length_s;
     }
     last[0] = time_s;
     memcpy(last + 1, counters, n * sizeof *counters);
-}
-
-static const double *
-interval_at(const imig__series *series, uint32_t frame, uint32_t slot)
-{
-    if (!series->frames[frame] || slot >= series->frame_slots[frame])
-        return NULL;
-    return &series->frames[frame][(size_t) slot * (1 + series->counter_count)];
 }
 
 gboolean

@@ -293,6 +293,8 @@ add_options(const imig__planner *planner, imig_plan *plan)
         { "concurrency", opt->concurrency, TRUE },
         { "max_parallel", opt->max_parallel, (opt->set & IMIG_PLAN_HAS_MAX_PARALLEL) != 0 },
         { "spare_hosts", opt->spare_hosts, opt->spare_hosts > 0 },
+        { "copy_disks", 1, (opt->migrate_flags & IMIG_MIGRATE_COPY_DISKS) != 0 },
+        { "unsafe", 1, (opt->migrate_flags & IMIG_MIGRATE_UNSAFE) != 0 },
         { "seed", (double) opt->seed, TRUE },
     };
     static const char *const order_by[] = { "time", "completion", "downtime" };

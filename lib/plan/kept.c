@@ -17,6 +17,7 @@ static const struct {
     { "blocked", "it cannot be migrated now" },
     { "cooldown", "it was moved a short while ago" },
     { "no-measurement", "its CPU use was not measured" },
+    { "local-disk", "its disk is on its host only; IMIG_MIGRATE_COPY_DISKS copies it" },
     { "host-offline", "its host cannot be reached" },
     { "will-not-converge", "it dirties memory faster than the link can carry" },
     { "no-path", "no sequence of migrations leads there within memory and rules" },

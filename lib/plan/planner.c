@@ -112,6 +112,8 @@ check_options(imig__planner *planner, imig_error **error)
         if (opt->drain[i] >= planner->cluster->host_count)
             return imig__fail(error, IMIG_ERR_ARGUMENT, "drain[%zu]: %u: no such host", i,
                               opt->drain[i]);
+    if (opt->migrate_flags & ~IMIG__MIGRATE_FLAGS)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "migrate_flags: an unknown flag");
     if (opt->order_by < 0 || opt->order_by > IMIG_ORDER_BY_DOWNTIME)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "order_by %d: not known", opt->order_by);
     if (!(opt->set & IMIG_PLAN_HAS_NOW))
@@ -176,6 +178,19 @@ imig__planner_move_loss(const imig__planner *planner, uint32_t vm, const imig_co
 
     return load->brings[vm].cpu_w * (cost->slowdown_ratio * cost->time_s + cost->downtime_s)
            / planner->opt.horizon_s;
+}
+
+/* A disk that only its host sees keeps a VM there, unless it is copied or taken for shared. */
+static void
+fix_local_disks(imig__planner *planner)
+{
+    const char **fixed = planner->problem.space->fixed;
+
+    if (imig__flags_move_disks(planner->opt.migrate_flags))
+        return;
+    for (uint32_t v = 0; v < planner->problem.load->vms; v++)
+        if (!fixed[v] && imig__vm_has_local_disk(&planner->cluster->vms[v], NULL))
+            fixed[v] = "local-disk";
 }
 
 static void
@@ -448,6 +463,7 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
         planner.predict.set |= IMIG_PREDICT_HAS_BANDWIDTH;
     if (planner.opt.set & IMIG_PLAN_HAS_DOWNTIME_LIMIT)
         planner.predict.set |= IMIG_PREDICT_HAS_DOWNTIME_LIMIT;
+    planner.predict.migrate_flags = planner.opt.migrate_flags;
     planner.predict.bandwidth_bytes_per_s = planner.opt.bandwidth_bytes_per_s;
     planner.predict.downtime_limit_s = planner.opt.downtime_limit_s;
     loss.network_price = planner.opt.network_price;
@@ -462,6 +478,7 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
     planner.home = g_memdup2(planner.problem.load->home, cluster->vm_count * sizeof(uint32_t));
     planner.kept = g_new0(const char *, cluster->vm_count);
     planner.unpaid = g_new0(uint8_t, cluster->vm_count);
+    fix_local_disks(&planner);
     price_moves(&planner);
     find_sources(&planner);
     r = decide(&planner, error);

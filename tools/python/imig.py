@@ -24,6 +24,7 @@ __all__ = ["Affinity", "Cluster", "ImigError", "Plan", "WORKLOADS", "library_pat
 
 NO_HOST = 0xFFFFFFFF
 WORKLOADS = ("idle", "cpu", "disk-io", "memory-dirty", "web-server", "net-receive")
+COPY_DISKS, UNSAFE = 1, 2  # of migrate_flags, IMIG_MIGRATE_*
 ORDER_BY = ("time", "completion", "downtime")
 
 
@@ -52,7 +53,8 @@ class PlanOptions(_Struct):
         ("communication_price", c_double), ("bandwidth_bytes_per_s", c_double),
         ("downtime_limit_s", c_double), ("max_bytes", c_double), ("now_s", c_double),
         ("max_moves", c_uint32), ("concurrency", c_uint32), ("max_parallel", c_uint32),
-        ("spare_hosts", c_uint32), ("order_by", c_int32), ("explain", c_int32)]
+        ("spare_hosts", c_uint32), ("order_by", c_int32), ("explain", c_int32),
+        ("migrate_flags", c_uint64)]
     # In the order of the bits in `set`.
     numbers = ("threshold", "horizon_s", "gain_ratio", "noise_ratio", "network_price",
                "communication_price", "bandwidth_bytes_per_s", "downtime_limit_s", "max_bytes",
@@ -120,7 +122,7 @@ class OrderPairsOptions(_Struct):
 
 class PredictOptions(_Struct):
     _fields_ = [("size", c_size_t), ("set", c_uint64), ("bandwidth_bytes_per_s", c_double),
-                ("downtime_limit_s", c_double)]
+                ("downtime_limit_s", c_double), ("migrate_flags", c_uint64)]
     numbers = ("bandwidth_bytes_per_s", "downtime_limit_s")
 
 

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backend/libvirt-priv.h"
+
+void *
+lv_call_new(size_t size, int (*run)(lv_call *), void (*clear)(lv_call *))
+{
+    lv_call *call = g_malloc0(size);
+
+    call->refs = 1;
+    call->run = run;
+    call->clear = clear;
+    g_mutex_init(&call->lock);
+    g_cond_init(&call->ended);
+    return call;
+}
+
+void
+lv_call_unref(lv_call *call)
+{
+    if (!call || !g_atomic_int_dec_and_test(&call->refs))
+        return;
+    if (call->clear)
+        call->clear(call);
+    lv_session_unref(call->session);
+    g_free(call->uri);
+    g_mutex_clear(&call->lock);
+    g_cond_clear(&call->ended);
+    g_free(call);
+}
+
+/* Over the session that is there, or a new one where there is none or it turns out to be lost. */
+static void
+try_twice(lv_call *call)
+{
+    if (call->session && (call->run(call) == IMIG_OK || !call->failure.lost))
+        return;
+    lv_session_unref(call->session);
+    call->failure = (lv_failure) { IMIG_OK };
+    call->session = lv_session_open(call->uri, &call->failure);
+    if (call->session)
+        call->run(call);
+}
+
+static void *
+call_thread(void *data)
+{
+    lv_call *call = data;
+
+    try_twice(call);
+    g_mutex_lock(&call->lock);
+    call->done = TRUE;
+    g_cond_signal(&call->ended);
+    g_mutex_unlock(&call->lock);
+    lv_call_unref(call);
+    return NULL;
+}
+
+static gboolean
+is_done(lv_call *call)
+{
+    gboolean done;
+
+    g_mutex_lock(&call->lock);
+    done = call->done;
+    g_mutex_unlock(&call->lock);
+    return done;
+}
+
+static gboolean
+wait_for_end(lv_call *call, double for_s)
+{
+    gint64 until_us = g_get_monotonic_time() + (gint64) (for_s * G_USEC_PER_SEC);
+    gboolean done;
+
+    g_mutex_lock(&call->lock);
+    while (!call->done && g_cond_wait_until(&call->ended, &call->lock, until_us))
+        ;
+    done = call->done;
+    g_mutex_unlock(&call->lock);
+    return done;
+}
+
+/*
+ * Another call while one hangs would hang as well, and cost another time-out.  But not for ever: a
+ * connection may be dead while the host is back.
+ */
+static gboolean
+hangs_still(lv_host *host)
+{
+    gint64 patience_us = (gint64) (LV_HANG_S * G_USEC_PER_SEC);
+
+    if (host->stuck && (is_done(host->stuck)
+                        || g_get_monotonic_time() - host->stuck->begun_us > patience_us)) {
+        lv_call_unref(host->stuck);
+        host->stuck = NULL;
+    }
+    return host->stuck != NULL;
+}
+
+static void
+set_session(lv_host *host, lv_session *session)
+{
+    if (session == host->session)
+        return;
+    lv_session_unref(host->session);
+    host->session = session ? lv_session_ref(session) : NULL;
+    if (session)
+        lv_host_rename(host, session->hostname);
+}
+
+/* Under the lock of the host: its calls are one after the other. */
+static int
+make(lv_host *host, lv_call *call, imig_error **error)
+{
+    double for_s = host->session ? LV_CALL_S : LV_OPEN_S;
+
+    if (hangs_still(host))
+        return lv_fail(error, IMIG_ERR_TIMEOUT, "the host still does not answer");
+    call->uri = g_strdup(host->uri);
+    call->session = host->session ? lv_session_ref(host->session) : NULL;
+    call->begun_us = g_get_monotonic_time();
+    g_atomic_int_inc(&call->refs);
+    g_thread_unref(g_thread_new("imig-call", call_thread, call));
+    if (!wait_for_end(call, for_s)) {
+        g_atomic_int_inc(&call->refs);
+        host->stuck = call;
+        set_session(host, NULL);
+        return lv_fail(error, IMIG_ERR_TIMEOUT, "no answer within %g s", for_s);
+    }
+    set_session(host, call->failure.lost ? NULL : call->session);
+    return call->failure.code == IMIG_OK ? IMIG_OK : lv_failure_give(&call->failure, error);
+}
+
+int
+lv_call_make(lv_host *host, lv_call *call, imig_error **error)
+{
+    int code;
+
+    g_mutex_lock(&host->lock);
+    code = make(host, call, error);
+    g_mutex_unlock(&host->lock);
+    return code;
+}
+
+void
+lv_call_anew(lv_host *host)
+{
+    g_mutex_lock(&host->lock);
+    set_session(host, NULL);
+    g_mutex_unlock(&host->lock);
+}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What each guest does is found out by watching it, at next to no cost."""
+
+import time
+
+from trial import KINDS
+
+# A period of page sampling sees a part of the memory, and rounds to whole MB/s.
+DIRTY_WITHIN = 2.5
+
+
+def classes_are_right(trial, when):
+    """All guests, by observation alone; returns how long it took."""
+    daemons = {name: host.daemon_cpu_s() for name, host in trial.lab.hosts.items()}
+    began = time.monotonic()
+    seen = trial.imig("status", "--for", "60s", "--interval", "10s", "--json")
+    took = time.monotonic() - began
+    if not trial.claim(seen.status == 0, f"12 guests are observed {when}", seen):
+        return
+    found = {vm["name"]: vm["class"] for vm in seen.document["vms"]}
+    right = {name: guest["kind"] for name, guest in trial.lab.guests.items()}
+    trial.claim(found == right, f"all 12 classes are right {when}",
+                {name: (kind, found.get(name)) for name, kind in right.items()
+                 if found.get(name) != kind} | {"seen": seen.out[-6000:]})
+    used = {name: (host.daemon_cpu_s() - daemons[name] + seen.cpu_s / 3) / took
+            for name, host in trial.lab.hosts.items()}
+    trial.figures[f"observing, share of a core by host, {when}"] = {
+        name: round(share, 5) for name, share in used.items()}
+    trial.claim(max(used.values()) < 0.01, f"observing takes under 1 % of a core {when}", used)
+
+
+def dirty_rates(trial):
+    """Dirty rate and working set against what the guests are told to do."""
+    for name in ("memory-dirty-1", "memory-dirty-2"):
+        guest = trial.lab.guests[name]
+        seen = trial.imig("dirty", name, "--for", "10s", "--json")
+        if not trial.claim(seen.status == 0, f"imig dirty measures a {guest['pattern']} writer",
+                           seen):
+            continue
+        found = seen.document
+        rate, size = guest["rate_mb"] * 2**20, guest["size_mb"] * 2**20
+        set_bytes = found["working_set_bytes"]
+        trial.figures[f"dirty, {guest['pattern']}"] = {
+            "rate_known": rate, "rate": found["dirty_bytes_per_s"], "set_known": size,
+            "set": set_bytes,
+            "rate_error": round(found["dirty_bytes_per_s"] / rate - 1, 3),
+            "set_error": None if set_bytes is None else round(set_bytes / size - 1, 3)}
+        trial.claim(rate / DIRTY_WITHIN < found["dirty_bytes_per_s"] < rate * DIRTY_WITHIN
+                    and (set_bytes is None or size / DIRTY_WITHIN < set_bytes
+                         < size * DIRTY_WITHIN),
+                    f"rate and working set of a {guest['pattern']} writer are found", seen.out)
+
+
+def run(trial):
+    guests, hosts = [], list(trial.lab.hosts)
+    for number in (1, 2):
+        for i, kind in enumerate(KINDS):
+            more = {"pattern": "random"} if kind == "memory-dirty" and number == 2 else {}
+            guests.append(trial.guest(hosts[(i + number) % len(hosts)], f"{kind}-{number}", kind,
+                                      **more))
+    trial.lab.start_all(guests)
+    trial.set_cores(0.5)
+    classes_are_right(trial, "at first")
+    dirty_rates(trial)
+    for kind in KINDS:
+        name = f"{kind}-1"
+        to = hosts[(hosts.index(trial.place(name)) + 1) % len(hosts)]
+        moved = trial.imig("migrate", name, to, "--for", "2s", "--unsafe", "--json")
+        trial.claim(moved.status == 0 and trial.place(name) == to, f"{name} migrates", moved)
+    classes_are_right(trial, "after migrations")
+    trial.claim(trial.lab.faults() == [], "no guest was lost, none went back",
+                trial.lab.faults())
+    trial.set_cores(None)
+    trial.stop_all()

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Watching VMs of a hypervisor that estimates dirty pages over whole periods. */
+
+#include "fake-hosts.h"
+
+#include <imig/monitor.h>
+
+static const double estimates[] = { 0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000 };
+
+static const struct slow_case {
+    const char *name;
+    double period_s, watch_s, for_s; /* 0: as long as there is time */
+    int measured; /* of the four VMs of host B, in the first call */
+    int again;    /* in all, after a second one */
+    const char *says;
+} slow_cases[] = {
+    { "exact readings at any time", 0, 8, 0, 4, 4, NULL },
+    { "whole seconds, and time for all", 1, 40, 0, 4, 4, NULL },
+    { "whole seconds: fewer VMs rather than none", 1, 8, 0, 2, 4, NULL },
+    { "the first point comes late: it is waited for", 3, 8, 0, 2, 4, NULL },
+    { "the time that was asked for is not changed, but waited beyond", 1, 7, 0.5, 4, 4, NULL },
+    { "no time for even one", 1, 0.9, 0, 0, 0, NULL },
+    { "never a point: said, and passed over", 60, 8, 0, 0, 0,
+      "1 dirty pages of VM v0: no reading within 6.8 s\n" },
+};
+
+static void
+take_line(int32_t level, const char *line, void *user_data)
+{
+    g_string_append_printf(user_data, "%d %s\n", level, line);
+}
+
+static int
+count_measured(imig_monitor *monitor)
+{
+    imig_cluster *cluster;
+    int measured = 0;
+
+    assert_int_equal(imig_monitor_snapshot(monitor, &cluster, NULL), IMIG_OK);
+    for (uint32_t i = 0; i < imig_cluster_vm_count(cluster); i++) {
+        imig_vm_info vm = { .size = sizeof vm };
+
+        assert_int_equal(imig_cluster_get_vm(cluster, i, &vm, NULL), IMIG_OK);
+        if (!(vm.present & UINT64_C(1) << IMIG_METRIC_DIRTY_BYTES_PER_S))
+            continue;
+        assert_true(fabs(vm.dirty_bytes_per_s - 100) < 1e-6 || world.period_s != 1);
+        measured++;
+    }
+    imig_cluster_unref(cluster);
+    return measured;
+}
+
+static void
+slow_readings_are_given_the_time_they_need(void **state)
+{
+    static const char *const ids[VMS] = { "v0", "v1", "v2", "v3" };
+    static const char *const uri = "fake:B";
+    const struct slow_case *c = *state;
+    imig_monitor_options o = IMIG_MONITOR_OPTIONS_INIT;
+    GString *log = g_string_new(NULL);
+    imig_context *context = begin_world();
+    imig_connection *connection;
+    imig_monitor *monitor;
+
+    for (int i = 0; i < VMS; i++)
+        world.vms[i] = (fake_vm) { ids[i], "B", NULL, 0, 0 };
+    world.period_s = c->period_s;
+    world.estimates = estimates;
+    imig_context_set_log(context, IMIG_LOG_WARNING, take_line, log, NULL);
+    assert_int_equal(imig_connect(context, &uri, 1, &connection, NULL), IMIG_OK);
+    imig_context_unref(context);
+    if (c->for_s > 0) {
+        o.set = IMIG_MONITOR_HAS_DIRTY_FOR;
+        o.dirty_for_s = c->for_s;
+    }
+    assert_int_equal(imig_monitor_new(connection, &o, &monitor, NULL), IMIG_OK);
+    assert_int_equal(imig_monitor_watch(monitor, c->watch_s, NULL), IMIG_OK);
+    assert_true(fabs(world.clock_s - c->watch_s) < 1e-9);
+    assert_int_equal(count_measured(monitor), c->measured);
+    assert_string_equal(log->str, c->says ? c->says : "");
+    assert_int_equal(world.logging, 0);
+    assert_int_equal(imig_monitor_watch(monitor, c->watch_s, NULL), IMIG_OK);
+    assert_int_equal(count_measured(monitor), c->again);
+    assert_int_equal(world.logging, 0);
+    imig_monitor_free(monitor);
+    imig_connection_unref(connection);
+    g_string_free(log, TRUE);
+}
+
+int
+main(void)
+{
+    struct CMUnitTest tests[G_N_ELEMENTS(slow_cases)];
+
+    for (size_t i = 0; i < G_N_ELEMENTS(slow_cases); i++)
+        tests[i] = (struct CMUnitTest) {
+            .name = slow_cases[i].name, .test_func = slow_readings_are_given_the_time_they_need,
+            .initial_state = (void *) &slow_cases[i],
+        };
+    return cmocka_run_group_tests_name("dirty-slow", tests, NULL, NULL);
+}
