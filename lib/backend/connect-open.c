@@ -91,10 +91,23 @@ prepare_member(imig_connection *connection, const char *text, imig__member *memb
     return code;
 }
 
+/* Clocks that agree as far as reading them one after the other can tell are the same one. */
+static double
+clock_offset(imig_connection *connection, const imig__member *member)
+{
+    double before_s, after_s, member_s;
+
+    if (!connection->reference)
+        return 0;
+    before_s = imig_connection_clock(connection);
+    member_s = member->ops->clock(member->state);
+    after_s = imig_connection_clock(connection);
+    return before_s <= member_s && member_s <= after_s ? 0 : member_s - after_s;
+}
+
 int
 imig__member_open(imig_connection *connection, imig__member *member, imig_error **error)
 {
-    double now_s = imig_connection_clock(connection);
     void *state = NULL;
     int code = imig__context_open(connection->context, member->ops, member->uri, &state, error);
 
@@ -108,7 +121,7 @@ imig__member_open(imig_connection *connection, imig__member *member, imig_error 
         member->ops->close(member->state);
     member->state = state;
     member->is_open = TRUE;
-    member->clock_offset_s = connection->reference ? member->ops->clock(state) - now_s : 0;
+    member->clock_offset_s = clock_offset(connection, member);
     if (!connection->reference)
         connection->reference = member;
     return IMIG_OK;

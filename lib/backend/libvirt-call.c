@@ -81,20 +81,39 @@ wait_for_end(lv_call *call, double for_s)
 }
 
 /*
- * Another call while one hangs would hang as well, and cost another time-out.  But not for ever: a
- * connection may be dead while the host is back.
+ * Calls that were left behind, by URI.  Another one would hang as well and cost another time-out,
+ * whoever makes it.  But not for ever: a connection may be dead while the host is back.
  */
+static GMutex stuck_lock;
+static GHashTable *stuck_calls;
+
 static gboolean
-hangs_still(lv_host *host)
+hangs_still(const char *uri)
 {
     gint64 patience_us = (gint64) (LV_HANG_S * G_USEC_PER_SEC);
+    lv_call *call;
 
-    if (host->stuck && (is_done(host->stuck)
-                        || g_get_monotonic_time() - host->stuck->begun_us > patience_us)) {
-        lv_call_unref(host->stuck);
-        host->stuck = NULL;
+    g_mutex_lock(&stuck_lock);
+    call = stuck_calls ? g_hash_table_lookup(stuck_calls, uri) : NULL;
+    if (call && (is_done(call) || g_get_monotonic_time() - call->begun_us > patience_us)) {
+        g_hash_table_remove(stuck_calls, uri);
+        call = NULL;
     }
-    return host->stuck != NULL;
+    g_mutex_unlock(&stuck_lock);
+    return call != NULL;
+}
+
+/* Takes a reference. */
+static void
+leave_behind(lv_call *call)
+{
+    g_atomic_int_inc(&call->refs);
+    g_mutex_lock(&stuck_lock);
+    if (!stuck_calls)
+        stuck_calls = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                            (GDestroyNotify) lv_call_unref);
+    g_hash_table_replace(stuck_calls, g_strdup(call->uri), call);
+    g_mutex_unlock(&stuck_lock);
 }
 
 static void
@@ -112,20 +131,17 @@ set_session(lv_host *host, lv_session *session)
 static int
 make(lv_host *host, lv_call *call, imig_error **error)
 {
-    double for_s = host->session ? LV_CALL_S : LV_OPEN_S;
-
-    if (hangs_still(host))
+    if (hangs_still(host->uri))
         return lv_fail(error, IMIG_ERR_TIMEOUT, "the host still does not answer");
     call->uri = g_strdup(host->uri);
     call->session = host->session ? lv_session_ref(host->session) : NULL;
     call->begun_us = g_get_monotonic_time();
     g_atomic_int_inc(&call->refs);
     g_thread_unref(g_thread_new("imig-call", call_thread, call));
-    if (!wait_for_end(call, for_s)) {
-        g_atomic_int_inc(&call->refs);
-        host->stuck = call;
+    if (!wait_for_end(call, LV_CALL_S)) {
+        leave_behind(call);
         set_session(host, NULL);
-        return lv_fail(error, IMIG_ERR_TIMEOUT, "no answer within %g s", for_s);
+        return lv_fail(error, IMIG_ERR_TIMEOUT, "no answer within %g s", LV_CALL_S);
     }
     set_session(host, call->failure.lost ? NULL : call->session);
     return call->failure.code == IMIG_OK ? IMIG_OK : lv_failure_give(&call->failure, error);

@@ -15,10 +15,8 @@
 /* What the library gave to the module. */
 extern const imig_module_api *lv_api;
 
-#define LV_CALL_S  10.0 /* a daemon that has not answered after it counts as hanging */
-#define LV_OPEN_S  15.0 /* the same for a new connection, which may be far away */
-
-#define LV_HANG_S  60.0 /* so long one call that hangs stands for all that would */
+#define LV_CALL_S 10.0 /* a daemon that has not answered after it counts as hanging */
+#define LV_HANG_S 60.0 /* so long one call that hangs stands for all that would */
 
 /* ---- libvirt-error.c ---- */
 
@@ -203,7 +201,6 @@ struct lv_host {
     GHashTable *loggers;  /* UUID -> struct of libvirt-dirty.c */
     GMutex lock;          /* guards what follows: check() uses other hosts, too */
     lv_session *session;  /* NULL: to be opened */
-    lv_call *stuck;       /* a call that has been left behind */
     char *name;           /* as last seen; NULL: never */
 };
 

@@ -3,6 +3,7 @@
 
 #include <libxml/xpath.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A daemon that has not answered for the product of these is given up by libvirt itself. */
 enum { KEEPALIVE_S = 5, KEEPALIVE_COUNT = 3 };
@@ -58,6 +59,10 @@ lv_connect(const char *uri, lv_failure *failure)
     if (!connection) {
         lv_failure_take(failure, "cannot connect");
         failure->lost = TRUE;
+        /* All that a host says where it does not like us is to hang up. */
+        if (strstr(failure->message, "TLS confirmation"))
+            g_strlcat(failure->message, "; the host may have refused our certificate",
+                      sizeof failure->message);
         return NULL;
     }
     lv_keep_quiet(connection);

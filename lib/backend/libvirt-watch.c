@@ -12,7 +12,7 @@ static const double default_max_downtime_s = 10;
  * this share, for so many rounds and so long.
  */
 static const double better_ratio = 0.95;
-static const uint32_t stalled_rounds = 4;
+static const uint32_t stalled_rounds = 2;
 static const double stalled_s = 5;
 static const double throttled_percent = 99; /* more is not possible */
 

@@ -15,7 +15,6 @@ lv_host_unref(lv_host *host)
     if (!g_atomic_int_dec_and_test(&host->refs))
         return;
     lv_session_unref(host->session);
-    lv_call_unref(host->stuck);
     lv_bell_unref(host->bell);
     g_hash_table_unref(host->jobs);
     g_hash_table_unref(host->loggers);
@@ -47,10 +46,15 @@ lv_open(const char *uri, void **ret_state, imig_error **error)
     lv_call *call = lv_call_new(sizeof *call, nothing, NULL);
     int code;
 
+    static gint64 epoch_us;
+
     lv_loop_start();
+    /* One for all: a time on one host's clock is the same on another's. */
+    if (g_once_init_enter(&epoch_us))
+        g_once_init_leave(&epoch_us, g_get_real_time() - g_get_monotonic_time());
     *host = (lv_host) {
         .refs = 1, .uri = g_strdup(uri), .bell = lv_bell_new(),
-        .epoch_s = (double) (g_get_real_time() - g_get_monotonic_time()) / G_USEC_PER_SEC,
+        .epoch_s = (double) epoch_us / G_USEC_PER_SEC,
         .jobs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
                                       (GDestroyNotify) lv_job_unref),
         .loggers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, lv_dirty_free),

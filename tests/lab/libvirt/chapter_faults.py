@@ -19,7 +19,8 @@ def plan_file(trial, steps):
     path = trial.lab.dir / "plan.json"
     path.write_text(json.dumps({
         "format": "imig-plan/1", "goal": "balance", "policy": "as-given",
-        "steps": [{"vm": guest_uuid(vm), "from": source, "to": to} for vm, source, to in steps]}))
+        "steps": [{"vm": guest_uuid(vm), "from": source, "to": to, "group": i}
+                  for i, (vm, source, to) in enumerate(steps)]}))
     return str(path)
 
 
