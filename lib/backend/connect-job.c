@@ -112,6 +112,10 @@ imig_connection_migrate(imig_connection *connection, const imig_migration *migra
     if (code != IMIG_OK)
         return code;
     m.from = location.host;
+    if (m.to_uri)
+        imig__context_keep_secret(connection->context, m.to_uri);
+    if (m.migrate_uri)
+        imig__context_keep_secret(connection->context, m.migrate_uri);
     code = member->ops->migrate(member->state, &m, &own_number, error);
     if (code != IMIG_OK)
         return imig__member_answer(member, "migrate", code, error);
