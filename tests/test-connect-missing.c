@@ -400,6 +400,27 @@ a_job_of_a_missing_host_can_be_asked_for(void **state)
 }
 
 static void
+nothing_migrates_to_a_missing_host(void **state)
+{
+    imig_migration m = IMIG_MIGRATION_INIT;
+    imig_error *error = NULL;
+    uint64_t job;
+
+    (void) state;
+    assert_int_equal(connect_with(NULL, 0, NULL), IMIG_OK);
+    assert_sample("A B C: v1 pinned2 v3 shy");
+    world.down = "B";
+    assert_sample("A B- C: v1 shy");
+    m.vm = "v1";
+    m.to = "B";
+    assert_int_equal(imig_connection_migrate(connection, &m, &job, &error), IMIG_ERR_BACKEND);
+    assert_string_equal(imig_error_message(error), "fake:B: host is down");
+    imig_error_free(error);
+    world.down = NULL; /* which is seen without another sample in between */
+    assert_int_equal(imig_connection_migrate(connection, &m, &job, NULL), IMIG_OK);
+}
+
+static void
 a_host_that_vanishes_is_no_end_to_observing(void **state)
 {
     imig_monitor_options o = IMIG_MONITOR_OPTIONS_INIT;
@@ -438,6 +459,7 @@ main(void)
         SINGLE(the_clock_outlives_its_host),
         SINGLE(the_last_one_to_wait_for_fails),
         SINGLE(a_job_of_a_missing_host_can_be_asked_for),
+        SINGLE(nothing_migrates_to_a_missing_host),
         SINGLE(a_host_that_vanishes_is_no_end_to_observing),
     };
     struct CMUnitTest tests[G_N_ELEMENTS(single) + G_N_ELEMENTS(down_cases)

@@ -242,14 +242,16 @@ what_a_backend_answers_holds_no_secret(void **state)
 
     m.vm = "v";
     m.to = "g";
-    m.to_uri = "loud://g";
+    m.to_uri = "loud://g?key=0ther";
+    m.migrate_uri = "tcp://u:th1rd@g";
     assert_int_equal(imig_connection_migrate(connection, &m, &number, NULL), IMIG_OK);
     assert_int_equal(imig_connection_result(connection, number, &job, NULL), IMIG_OK);
     assert_string_equal(job.message, "lost loud://user:***@h?token=***");
 
     g_string_truncate(log, 0);
     imig__context_log(context, IMIG_LOG_INFO, "%s, p@ssword", uri);
-    assert_string_equal(log->str, "loud://user:***@h?token=***, ***");
+    imig__context_log(context, IMIG_LOG_INFO, "; 0ther, th1rd");
+    assert_string_equal(log->str, "loud://user:***@h?token=***, ***; ***, ***");
     imig_connection_unref(connection);
     imig_context_unref(context);
     g_string_free(log, TRUE);

@@ -193,7 +193,7 @@ IMIG_EXPORT int imig_connection_check(imig_connection *connection, const char *v
  * @retval IMIG_ERR_NOT_FOUND   no such VM or host
  * @retval IMIG_ERR_BUSY        it is being migrated or measured
  * @retval IMIG_ERR_UNSUPPORTED the backend cannot migrate, or not there
- * @retval IMIG_ERR_BACKEND     the hypervisor refused
+ * @retval IMIG_ERR_BACKEND     the hypervisor refused, or the destination's is missing
  */
 IMIG_EXPORT int imig_connection_migrate(imig_connection *connection,
                                         const imig_migration *migration, uint64_t *job,

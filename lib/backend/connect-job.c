@@ -58,6 +58,26 @@ check_source(const imig_migration *m, const imig__member *member, const imig_loc
     return IMIG_OK;
 }
 
+/* A host that was missing may be back; a migration to one that is not would hang in its turn. */
+static int
+find_destination(imig_connection *connection, const char *id, const imig__host_entry **entry,
+                 imig_error **error)
+{
+    imig_sample *sample;
+    int code = imig__connection_find_host(connection, id, entry, error);
+
+    if (code != IMIG_OK || !(*entry)->member->missing)
+        return code;
+    code = imig__connection_sample(connection, &sample, error);
+    if (code != IMIG_OK)
+        return code;
+    imig__sample_free(sample);
+    code = imig__connection_find_host(connection, id, entry, error);
+    if (code == IMIG_OK && (*entry)->member->missing)
+        code = imig__fail(error, IMIG_ERR_BACKEND, "%s", (*entry)->member->missing);
+    return code;
+}
+
 /* Says how to reach the destination, unless the caller did. */
 static int
 fill_destination(imig_connection *connection, const imig__member *member, imig_migration *m,
@@ -68,7 +88,7 @@ fill_destination(imig_connection *connection, const imig__member *member, imig_m
 
     if (m->to_uri)
         return IMIG_OK;
-    code = imig__connection_find_host(connection, m->to, &entry, error);
+    code = find_destination(connection, m->to, &entry, error);
     if (code != IMIG_OK)
         return code;
     if (entry->member->ops != member->ops)
@@ -112,6 +132,10 @@ imig_connection_migrate(imig_connection *connection, const imig_migration *migra
     if (code != IMIG_OK)
         return code;
     m.from = location.host;
+    if (m.to_uri)
+        imig__context_keep_secret(connection->context, m.to_uri);
+    if (m.migrate_uri)
+        imig__context_keep_secret(connection->context, m.migrate_uri);
     code = member->ops->migrate(member->state, &m, &own_number, error);
     if (code != IMIG_OK)
         return imig__member_answer(member, "migrate", code, error);

@@ -59,7 +59,8 @@ imig__series_take(imig__series *series)
     }
     series->seen[slot] = series->begun;
     series->elsewhere[slot] = FALSE;
-    last_of(series, slot)[0] = NAN; /* nothing was read yet */
+    for (uint32_t k = 0; k <= series->counter_count; k++)
+        last_of(series, slot)[k] = NAN; /* nothing was read yet */
     return slot;
 }
 
