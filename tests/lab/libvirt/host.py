@@ -60,11 +60,13 @@ class Host:
 
     def wire(self, rate):
         """Network namespace, switch port, bridge.  Taps of guests join the bridge, too, so their
-        traffic and migrations share the link."""
+        traffic and migrations share the link.  The bridge has a MAC address of its own, else it
+        would take that of a guest's tap if lower, and the neighbours would lose the host."""
         run("ip", "netns", "add", self.netns)
         ip(self.netns, "link set lo up")
         ip(self.netns, f"link add eth0 type veth peer name {self.name} netns {self.switch}")
-        ip(self.netns, "link add br0 type bridge forward_delay 0")
+        mac = f"02:00:00:77:00:{int(self.ip.rpartition('.')[2]):02x}"
+        ip(self.netns, f"link add br0 address {mac} type bridge forward_delay 0")
         ip(self.netns, "link set eth0 master br0 up")
         ip(self.netns, f"addr add {self.ip}/24 dev br0")
         ip(self.netns, "link set br0 up")
@@ -243,6 +245,7 @@ migrate_tls_x509_verify = 1
     def stop_daemon(self):
         """It hangs: connections are taken and never answered."""
         os.kill(self.daemon_pid(), signal.SIGSTOP)
+        wait_until(lambda: self.daemon_state() == "stopped", f"libvirtd of {self.name} stops", 10)
 
     def continue_daemon(self):
         os.kill(self.daemon_pid(), signal.SIGCONT)

@@ -410,6 +410,14 @@ class Lab:
         states = [(host.name, host.state_of(wanted)) for host in self.hosts.values()]
         return [(name, state) for name, state in states if state]
 
+    def logs(self, lines=8):
+        """The end of every log there is: what to print when a test fails."""
+        text = []
+        for path in sorted(self.dir.rglob("*.log")):
+            end = path.read_text(errors="replace").splitlines()[-lines:]
+            text += [f"==> {path.relative_to(self.dir)}", *end] if end else []
+        return "\n".join(text)
+
     # ---- migrations, without imig ----
 
     def _domain(self, name):
