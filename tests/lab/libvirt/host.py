@@ -7,19 +7,13 @@ import signal
 import subprocess
 import uuid
 
-import libvirt
-
 import machine
-from machine import run, wait_until
+from machine import libvirt, run, wait_until
 
 DIRECTORIES = ("run/libvirt", "var/lib/libvirt/qemu", "etc/libvirt", "var/log/libvirt/qemu",
                "var/cache/libvirt")
-STATES = {libvirt.VIR_DOMAIN_RUNNING: "running", libvirt.VIR_DOMAIN_BLOCKED: "running",
-          libvirt.VIR_DOMAIN_PAUSED: "paused", libvirt.VIR_DOMAIN_SHUTDOWN: "shutdown",
-          libvirt.VIR_DOMAIN_SHUTOFF: "shutoff", libvirt.VIR_DOMAIN_CRASHED: "crashed",
-          libvirt.VIR_DOMAIN_PMSUSPENDED: "suspended"}
-
-libvirt.registerErrorHandler(lambda _, error: None, None)      # exceptions say it all
+# By libvirt's number; a blocked guest is one that waits for nothing but work.
+STATES = ("none", "running", "running", "paused", "shutdown", "shutoff", "crashed", "suspended")
 
 
 def ip(netns, command):
@@ -270,7 +264,7 @@ migrate_tls_x509_verify = 1
             return "unknown" if self.qemu_pids(guest_uuid) else None
         connection = self.connect()
         try:
-            return STATES.get(connection.lookupByUUIDString(guest_uuid).state()[0], "none")
+            return STATES[connection.lookupByUUIDString(guest_uuid).state()[0]]
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 return None

@@ -34,12 +34,10 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-import libvirt
-
 import machine
 import pki
 from host import Host, ip, netns_pids
-from machine import LabUnavailable, run, wait_until
+from machine import LabUnavailable, libvirt, run, wait_until
 
 PREFIX = "imig-lab-"
 NET = "10.77.0"

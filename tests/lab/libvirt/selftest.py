@@ -13,10 +13,8 @@ import sys
 import threading
 import time
 
-import libvirt
-
 from lab import KINDS, Lab, LabUnavailable, guest_uuid
-from machine import HERE, run, wait_until
+from machine import HERE, libvirt, run, wait_until
 
 
 passed = 0
