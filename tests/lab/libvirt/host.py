@@ -7,19 +7,13 @@ import signal
 import subprocess
 import uuid
 
-import libvirt
-
 import machine
-from machine import run, wait_until
+from machine import libvirt, run, wait_until
 
 DIRECTORIES = ("run/libvirt", "var/lib/libvirt/qemu", "etc/libvirt", "var/log/libvirt/qemu",
                "var/cache/libvirt")
-STATES = {libvirt.VIR_DOMAIN_RUNNING: "running", libvirt.VIR_DOMAIN_BLOCKED: "running",
-          libvirt.VIR_DOMAIN_PAUSED: "paused", libvirt.VIR_DOMAIN_SHUTDOWN: "shutdown",
-          libvirt.VIR_DOMAIN_SHUTOFF: "shutoff", libvirt.VIR_DOMAIN_CRASHED: "crashed",
-          libvirt.VIR_DOMAIN_PMSUSPENDED: "suspended"}
-
-libvirt.registerErrorHandler(lambda _, error: None, None)      # exceptions say it all
+# By libvirt's number; a blocked guest is one that waits for nothing but work.
+STATES = ("none", "running", "running", "paused", "shutdown", "shutoff", "crashed", "suspended")
 
 
 def ip(netns, command):
@@ -60,11 +54,13 @@ class Host:
 
     def wire(self, rate):
         """Network namespace, switch port, bridge.  Taps of guests join the bridge, too, so their
-        traffic and migrations share the link."""
+        traffic and migrations share the link.  The bridge has a MAC address of its own, else it
+        would take that of a guest's tap if lower, and the neighbours would lose the host."""
         run("ip", "netns", "add", self.netns)
         ip(self.netns, "link set lo up")
         ip(self.netns, f"link add eth0 type veth peer name {self.name} netns {self.switch}")
-        ip(self.netns, "link add br0 type bridge forward_delay 0")
+        mac = f"02:00:00:77:00:{int(self.ip.rpartition('.')[2]):02x}"
+        ip(self.netns, f"link add br0 address {mac} type bridge forward_delay 0")
         ip(self.netns, "link set eth0 master br0 up")
         ip(self.netns, f"addr add {self.ip}/24 dev br0")
         ip(self.netns, "link set br0 up")
@@ -243,6 +239,7 @@ migrate_tls_x509_verify = 1
     def stop_daemon(self):
         """It hangs: connections are taken and never answered."""
         os.kill(self.daemon_pid(), signal.SIGSTOP)
+        wait_until(lambda: self.daemon_state() == "stopped", f"libvirtd of {self.name} stops", 10)
 
     def continue_daemon(self):
         os.kill(self.daemon_pid(), signal.SIGCONT)
@@ -267,7 +264,7 @@ migrate_tls_x509_verify = 1
             return "unknown" if self.qemu_pids(guest_uuid) else None
         connection = self.connect()
         try:
-            return STATES.get(connection.lookupByUUIDString(guest_uuid).state()[0], "none")
+            return STATES[connection.lookupByUUIDString(guest_uuid).state()[0]]
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                 return None

@@ -34,12 +34,10 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-import libvirt
-
 import machine
 import pki
 from host import Host, ip, netns_pids
-from machine import LabUnavailable, run, wait_until
+from machine import LabUnavailable, libvirt, run, wait_until
 
 PREFIX = "imig-lab-"
 NET = "10.77.0"
@@ -409,6 +407,14 @@ class Lab:
             wanted = guest_uuid(identity)
         states = [(host.name, host.state_of(wanted)) for host in self.hosts.values()]
         return [(name, state) for name, state in states if state]
+
+    def logs(self, lines=8):
+        """The end of every log there is: what to print when a test fails."""
+        text = []
+        for path in sorted(self.dir.rglob("*.log")):
+            end = path.read_text(errors="replace").splitlines()[-lines:]
+            text += [f"==> {path.relative_to(self.dir)}", *end] if end else []
+        return "\n".join(text)
 
     # ---- migrations, without imig ----
 

@@ -7,13 +7,23 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import time
+
+try:
+    import libvirt
+    libvirt.registerErrorHandler(lambda _, error: None, None)      # exceptions say it all
+except ImportError:
+    libvirt = None      # require() says so
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"), "imig-lab")
 TOOLS = ("ip", "tc", "nsenter", "unshare", "losetup", "modprobe", "gcc", "certtool", "virsh",
          "libvirtd", "qemu-system-x86_64")
 MODULES = ("virtio_pci", "virtio_net", "virtio_blk", "virtio_balloon")
+
+
+os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 class LabUnavailable(Exception):
@@ -55,15 +65,11 @@ def require():
     """Raise LabUnavailable unless a lab can be had here.  Tries, rather than believes."""
     if os.geteuid() != 0:
         raise LabUnavailable("not root")
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    os.environ["PATH"] = path
     missing = [tool for tool in TOOLS if not shutil.which(tool)]
     if missing:
         raise LabUnavailable("not installed: " + " ".join(missing))
-    try:
-        import libvirt  # noqa: F401
-    except ImportError:
-        raise LabUnavailable("no python3-libvirt for this Python") from None
+    if not libvirt:
+        raise LabUnavailable(f"{sys.executable} has no libvirt (python3-libvirt)")
     kernel()
     name = f"imig-lab-{os.getpid()}-try"
     try:
