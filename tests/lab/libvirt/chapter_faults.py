@@ -2,7 +2,6 @@
 """What can go wrong while `imig run` works, done to it: a clear message, no guest in two places,
 and the rest of the plan carried out where that is still right."""
 
-import json
 import time
 
 import libvirt
@@ -10,18 +9,8 @@ import libvirt
 from lab import guest_uuid
 from machine import wait_until
 
-SLOW = "100mbit"        # long enough under way to be hit
+SLOW = "150mbit"        # long enough under way to be hit
 BASIC = ("--for", "2s", "--yes", "--json", "--unsafe")
-
-
-def plan_file(trial, steps):
-    """Steps are (guest, from, to)."""
-    path = trial.lab.dir / "plan.json"
-    path.write_text(json.dumps({
-        "format": "imig-plan/1", "goal": "balance", "policy": "as-given",
-        "steps": [{"vm": guest_uuid(vm), "from": source, "to": to, "group": i}
-                  for i, (vm, source, to) in enumerate(steps)]}))
-    return str(path)
 
 
 def job(lab, host, name):
@@ -69,7 +58,7 @@ class Row:
         for host in lab.hosts.values():
             host.set_link(SLOW)
         steps = [("victim", "host1", "host2"), ("other", "host3", self.other_to)]
-        done = trial.imig("run", plan_file(trial, steps), *BASIC, *self.options, uris=self.uris,
+        done = trial.imig("run", trial.plan_file(steps), *BASIC, *self.options, uris=self.uris,
                           timeout_s=180, meanwhile=self.meanwhile)
         self.mend()
         for host in lab.hosts.values():
@@ -171,6 +160,14 @@ def hanging_host(trial):
                 "and seen again once it answers", seen)
 
 
+def in_another_process(trial):
+    """The same through agents, one process for each host."""
+    agents = [f"agent:{uri}" for uri in trial.lab.uris()]
+    seen = trial.imig("status", "--for", "3s", "--json", uris=agents)
+    trial.claim(seen.status == 0 and len(seen.document["hosts"]) == 3 and seen.document["vms"],
+                "hosts are seen through agents, too", seen)
+
+
 def run(trial):
     trial.lab.start("host3", "other", "idle")
     for row in rows(trial):
@@ -179,6 +176,7 @@ def run(trial):
                   if what == "never converges")
     trial.claim(slowest < 60, "who cannot converge wastes less than a minute", slowest)
     hanging_host(trial)
+    in_another_process(trial)
     for host in trial.lab.hosts.values():
         host.set_link(trial.lab.link)
     trial.stop_all()

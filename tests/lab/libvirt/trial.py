@@ -6,6 +6,8 @@ import resource
 import subprocess
 import time
 
+from lab import guest_uuid
+
 LINK = "200mbit"
 LINK_BYTES_PER_S = 25e6
 DISK_OPS_PER_S = 200.0
@@ -97,6 +99,15 @@ class Trial:
     def capacities(self):
         return self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S,
                                       disk_ops_per_s=DISK_OPS_PER_S)
+
+    def plan_file(self, steps):
+        """A plan written by hand; steps are (guest, from, to), each worth doing alone."""
+        path = self.lab.dir / "plan.json"
+        path.write_text(json.dumps({
+            "format": "imig-plan/1", "goal": "balance", "policy": "as-given",
+            "steps": [{"vm": guest_uuid(vm), "from": source, "to": to, "group": i}
+                      for i, (vm, source, to) in enumerate(steps)]}))
+        return str(path)
 
     # ---- guests ----
 
