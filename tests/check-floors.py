@@ -46,6 +46,8 @@ FOREIGN = {
     "sqlite3.h": {"store"},
     "libvirt/": {"backend"},
     "xenctrl.h": {"backend"},
+    "xenguest.h": {"backend"},
+    "xenstore.h": {"backend"},
     "cmocka.h": set(),
 }
 # No I/O, no clock, no randomness, no log in the floors that are pure.

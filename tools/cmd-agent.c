@@ -47,7 +47,7 @@ cmd_agent(int argc, char **argv)
         "agent:URI and xenctl+ssh://HOST: requests on standard input, replies on\n"
         "standard output, imig-agent/1.", 1, 1,
     };
-    const ui_option options[] = { UI_OPTION_END };
+    const ui_option options[] = { UI_OPTION_MEASURE_DIRTY, UI_OPTION_END };
     int status = ui_parse(&command, options, NULL, &argc, argv);
 
     return status == UI_GO_ON ? serve(argv[1]) : status;

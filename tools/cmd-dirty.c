@@ -95,6 +95,7 @@ cmd_dirty(int argc, char **argv)
     };
     int status = ui_parse(&command, options, NULL, &argc, argv);
 
+    ui_measure_dirty = TRUE; /* it is all that this command is for */
     if (status == UI_GO_ON)
         status = measure(&common, argv[1], for_s);
     ui_clear(options);

@@ -4,7 +4,7 @@
 set -eu
 
 build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev libvirt-dev
-       libxml2-dev'
+       libxml2-dev libxen-dev'
 test="$build clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
       abigail-tools python3"
 # tests/lab/libvirt: hosts, guests, the kernel of the guests

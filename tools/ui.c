@@ -145,6 +145,7 @@ ui_write_json(const char *path, json_t *document)
 }
 
 char *ui_transport;
+int ui_measure_dirty;
 
 /* May come from a backend's own thread: one call, one line. */
 static void
@@ -175,7 +176,8 @@ ui_make_context(imig_context **ret_context)
     if (imig_context_set_agent(context, &agent, &error) != IMIG_OK)
         return ui_fail_error("--transport", error);
     /* What hypervisor libraries would print is reported anyway. */
-    imig_context_set_process(context, IMIG_PROCESS_QUIET, NULL);
+    imig_context_set_process(context, IMIG_PROCESS_QUIET
+                             | (ui_measure_dirty ? IMIG_PROCESS_MEASURE_DIRTY : 0), NULL);
     imig_context_set_log(context, IMIG_LOG_WARNING, print_line, NULL, NULL);
     *ret_context = g_steal_pointer(&context);
     return UI_DONE;

@@ -57,6 +57,9 @@ int ui_flush(void);
 /* With --transport, for all connections of the process; NULL: the library's. */
 extern char *ui_transport;
 
+/* With --measure-dirty, or where that is what the command is for. */
+extern int ui_measure_dirty;
+
 /* A context whose agents are this very program, and whose warnings go to stderr. */
 int ui_make_context(imig_context **context);
 
@@ -172,8 +175,10 @@ typedef struct ui_watch {
 } ui_watch;
 
 #define UI_WATCH_INIT { NAN, NAN, 0 }
+#define UI_OPTION_MEASURE_DIRTY { "measure-dirty", 0, UI_FLAG, &ui_measure_dirty, NULL, \
+    "measure dirty rates on Xen, too: see imig(1) about its danger" }
 #define UI_OPTION_FOR(w) { "for", 0, UI_SECONDS, &(w)->for_s, "TIME", \
-    "watch for so long (60s); simulated hosts only count it" }
+    "watch for so long (60s); simulated hosts only count it" }, UI_OPTION_MEASURE_DIRTY
 #define UI_OPTION_INTERVAL(w) { "interval", 0, UI_SECONDS, &(w)->interval_s, "TIME", \
     "between two looks (a sixth of --for, at most 10s)" }
 

@@ -67,11 +67,15 @@ IMIG_EXPORT int imig_context_set_module_directory(imig_context *context, const c
  * and leaves the process-wide error handler as it is: unless the program has set one, libvirt
  * prints some errors on stderr.
  *
+ * Xen has one switch for logging dirty pages, which a migration uses, too: turned off at the wrong
+ * moment it loses the guest.  The module for Xen guards against that as well as it can and logs
+ * dirty pages only with #IMIG_PROCESS_MEASURE_DIRTY, which agents are told as well.
+ *
  * @param context    not NULL
  * @param process    IMIG_PROCESS_*
  * @param[out] error set on failure; may be NULL
  * @threads{not while another thread connects with @p context}
- * @retval IMIG_OK            counts for modules that are loaded from now on
+ * @retval IMIG_OK            counts for modules that are loaded, and agents started, from now on
  * @retval IMIG_ERR_ARGUMENT  @p context is NULL, or an unknown bit
  */
 IMIG_EXPORT int imig_context_set_process(imig_context *context, uint64_t process,
@@ -80,11 +84,12 @@ IMIG_EXPORT int imig_context_set_process(imig_context *context, uint64_t process
 /** How the built-in backend `agent` reaches the processes that serve its URIs. */
 typedef struct imig_agent_options {
     size_t size; /**< sizeof(imig_agent_options) */
-    /** What serves `agent:URI` on this machine: words, NULL-ended, to which the URI is appended;
-        the first is a path, or is looked for in PATH.  NULL: `imig agent` */
+    /** What serves `agent:URI` on this machine: words, NULL-ended, to which the URI is appended,
+        after `--measure-dirty` with #IMIG_PROCESS_MEASURE_DIRTY; the first is a path, or is looked
+        for in PATH.  NULL: `imig agent` */
     const char *const *command;
     /** What runs a command on another machine: words, NULL-ended, to which `imig`, `agent` and
-        `xenctl:` are appended.  At least one has `%h`, which stands for the host as ssh takes it:
+        `xenctl:` are appended, with the same option.  At least one has `%h`, which stands for the host as ssh takes it:
         `USER@HOST`, or `ssh://USER@HOST:PORT` where there is a port; `%%` is a `%`.
         NULL: `ssh -T -o BatchMode=yes %h` */
     const char *const *transport;

@@ -6,6 +6,7 @@
 #define LOCAL "agent:"
 #define REMOTE "xenctl+ssh://"
 #define REMOTE_URI "xenctl:" /* what there is at the other end */
+#define MEASURE_DIRTY "--measure-dirty"
 
 int
 imig__agent_probe(const char *uri)
@@ -104,6 +105,8 @@ remote_command(const imig__agent_settings *settings, const char *uri, GPtrArray 
         g_ptr_array_add(words, fill_in(*word, host));
     g_ptr_array_add(words, g_strdup("imig"));
     g_ptr_array_add(words, g_strdup("agent"));
+    if (settings->measure_dirty)
+        g_ptr_array_add(words, g_strdup(MEASURE_DIRTY));
     g_ptr_array_add(words, g_strdup(REMOTE_URI));
     g_free(host);
     return IMIG_OK;
@@ -123,6 +126,8 @@ imig__agent_command(const imig__agent_settings *settings, const char *uri, char 
     } else {
         for (char **word = settings->command; *word; word++)
             g_ptr_array_add(words, g_strdup(*word));
+        if (settings->measure_dirty)
+            g_ptr_array_add(words, g_strdup(MEASURE_DIRTY));
         g_ptr_array_add(words, g_strdup(imig__agent_far_uri(uri)));
     }
     if (code != IMIG_OK) {

@@ -58,6 +58,7 @@ imig__agent_settings_init(imig__agent_settings *settings, const imig_agent_optio
     settings->command = g_strdupv((char **) (o.command ? o.command : default_command));
     settings->transport = g_strdupv((char **) (o.transport ? o.transport : default_transport));
     settings->timeout_s = o.timeout_s > 0 ? o.timeout_s : DEFAULT_TIMEOUT_S;
+    settings->measure_dirty = FALSE;
     return IMIG_OK;
 }
 

@@ -17,6 +17,7 @@ int imig__agent_open(imig_context *context, const char *uri, void **ret_state, i
 typedef struct imig__agent_settings {
     char **command, **transport;
     double timeout_s;
+    gboolean measure_dirty; /* IMIG_PROCESS_MEASURE_DIRTY */
 } imig__agent_settings;
 
 /* context-agent.c; options NULL gives the defaults.  To be cleared where it is IMIG_OK. */

@@ -238,9 +238,10 @@ imig_context_set_process(imig_context *context, uint64_t process, imig_error **e
 {
     if (!context)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "context is NULL");
-    if (process & ~(IMIG_PROCESS_HAS_EVENT_LOOP | IMIG_PROCESS_QUIET))
+    if (process & ~(IMIG_PROCESS_HAS_EVENT_LOOP | IMIG_PROCESS_QUIET | IMIG_PROCESS_MEASURE_DIRTY))
         return imig__fail(error, IMIG_ERR_ARGUMENT, "process: an unknown bit");
     context->sink->api.process = process;
+    context->agent.measure_dirty = (process & IMIG_PROCESS_MEASURE_DIRTY) != 0;
     return IMIG_OK;
 }
 
@@ -256,6 +257,7 @@ imig_context_set_agent(imig_context *context, const imig_agent_options *options,
     code = imig__agent_settings_init(&settings, options, error);
     if (code != IMIG_OK)
         return code;
+    settings.measure_dirty = context->agent.measure_dirty;
     imig__agent_settings_clear(&context->agent);
     context->agent = settings;
     return IMIG_OK;

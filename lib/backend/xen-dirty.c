@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backend/xen-host-priv.h"
+
+#include <errno.h>
+
+/*
+ * Section 3.1 of the paper: turn log-dirty on, wait, look, wait, look, turn it off.  Looking is a
+ * peek, which takes no bits away: the count of dirty pages is the union since the beginning, and
+ * each page costs the guest one fault.  Without a bitmap to fill it costs next to nothing.
+ */
+
+typedef struct logger {
+    xe_host *host;
+    uint32_t domid;
+    xe_lock lock;
+    gint64 begun_us;
+    double memory_bytes;
+} logger;
+
+void
+xe_dirty_free(void *data)
+{
+    logger *l = data;
+
+    xe_lock_release(&l->lock);
+    g_free(l);
+}
+
+static int
+not_found(const char *vm, imig_error **error)
+{
+    return xe_fail(error, IMIG_ERR_NOT_FOUND, "no VM \"%s\"", vm);
+}
+
+static int
+turn_on(const xe_host *host, const xe_domain *domain, const xe_lock *lock, imig_error **error)
+{
+    uint32_t domid = domain->info.domain;
+    int number = 0, code = xe_lock_note(&host->places, lock, XE_USE_ENABLING, domid, error);
+
+    if (code != IMIG_OK)
+        return code;
+    if (xc_shadow_control(host->handle.xc, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL,
+                          0) < 0)
+        number = errno;
+    if (number == 0) {
+        code = xe_lock_note(&host->places, lock, XE_USE_LOGGING, domid, error);
+        if (code != IMIG_OK)
+            xe_switch_off(&host->handle, &host->places, lock, domid, NULL);
+        return code;
+    }
+    xe_lock_note(&host->places, lock, XE_USE_NONE, domid, NULL);
+    if (number == EINVAL)
+        return xe_fail(error, IMIG_ERR_BUSY, "VM %s: its dirty pages are being logged already, by "
+                       "a migration or somebody else", lock->uuid);
+    if (number == EOPNOTSUPP)
+        return xe_fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: this hypervisor cannot log its dirty "
+                       "pages", lock->uuid);
+    return xe_fail_errno(error, number, "VM %s: its dirty pages cannot be logged", lock->uuid);
+}
+
+static int
+check_mode(const xe_host *host, const xe_domain *domain, imig_error **error)
+{
+    if (!(xe_api->process & IMIG_PROCESS_MEASURE_DIRTY))
+        return xe_fail(error, IMIG_ERR_UNSUPPORTED, "on Xen dirty pages are logged only where that "
+                       "is asked for (--measure-dirty)");
+    if (!(domain->info.flags & (XEN_DOMINF_hvm_guest | XEN_DOMINF_hap)) && !host->limits.shadow)
+        return xe_fail(error, IMIG_ERR_UNSUPPORTED, "VM %s is a PV guest, and this hypervisor has "
+                       "no shadow paging: its dirty pages cannot be logged", domain->uuid);
+    if (xe_domain_is_shutdown(domain))
+        return xe_fail(error, IMIG_ERR_UNSUPPORTED, "VM %s does not run", domain->uuid);
+    return IMIG_OK;
+}
+
+int
+xe_dirty_start(void *state, const char *vm, imig_error **error)
+{
+    xe_host *host = state;
+    xe_lock lock = XE_LOCK_INIT;
+    xe_domain domain;
+    gboolean found;
+    logger *l;
+    int code = xe_domain_find(&host->handle, vm, &domain, &found, error);
+
+    if (code != IMIG_OK || !found)
+        return code != IMIG_OK ? code : not_found(vm, error);
+    code = check_mode(host, &domain, error);
+    if (code == IMIG_OK)
+        code = xe_switch_take(&host->handle, &host->places, &domain, &lock, error);
+    if (code == IMIG_OK)
+        code = turn_on(host, &domain, &lock, error);
+    if (code == IMIG_OK) {
+        l = g_new(logger, 1);
+        *l = (logger) {
+            .host = host, .domid = domain.info.domain, .lock = lock,
+            .begun_us = g_get_monotonic_time(),
+            .memory_bytes = (double) domain.info.tot_pages * XC_PAGE_SIZE,
+        };
+        g_hash_table_replace(host->loggers, g_strdup(vm), l);
+    } else {
+        xe_lock_release(&lock);
+    }
+    xe_domain_clear(&domain);
+    return code;
+}
+
+static logger *
+find(xe_host *host, const char *vm, imig_error **error)
+{
+    logger *l = g_hash_table_lookup(host->loggers, vm);
+
+    if (!l)
+        xe_fail(error, IMIG_ERR_NOT_FOUND, "VM %s: its dirty pages are not being logged", vm);
+    return l;
+}
+
+int
+xe_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error **error)
+{
+    xe_host *host = state;
+    logger *l = find(host, vm, error);
+    xc_shadow_op_stats_t stats = { 0 };
+    gint64 before_us = g_get_monotonic_time(), after_us;
+    char *who = NULL;
+    long long done;
+    int number;
+
+    if (!l)
+        return IMIG_ERR_NOT_FOUND;
+    done = xc_logdirty_control(host->handle.xc, l->domid, XEN_DOMCTL_SHADOW_OP_PEEK, NULL, 0, 0,
+                               &stats);
+    number = errno;
+    after_us = g_get_monotonic_time();
+    if (done < 0 && number == ESRCH)
+        return xe_fail(error, IMIG_ERR_NOT_FOUND, "VM %s has gone while its dirty pages were "
+                       "logged", vm);
+    if (done < 0)
+        return xe_fail_errno(error, number, "VM %s: reading its dirty pages", vm);
+    /* A save cleans the bitmap under way: what was counted is of no use from there on. */
+    if (xe_saved_elsewhere(&host->handle, &host->places, l->domid, vm, &who)) {
+        xe_fail(error, IMIG_ERR_BUSY, "VM %s: a save or migration by others has begun: %s", vm,
+                who);
+        g_free(who);
+        return IMIG_ERR_BUSY;
+    }
+    into->elapsed_s = ((double) (before_us + after_us) / 2 - (double) l->begun_us)
+                      / G_USEC_PER_SEC;
+    into->dirtied_bytes = MIN((double) stats.dirty_count * XC_PAGE_SIZE, l->memory_bytes);
+    return IMIG_OK;
+}
+
+int
+xe_dirty_stop(void *state, const char *vm, imig_error **error)
+{
+    xe_host *host = state;
+    logger *l = find(host, vm, error);
+    int code;
+
+    if (!l)
+        return IMIG_ERR_NOT_FOUND;
+    code = xe_switch_off(&host->handle, &host->places, &l->lock, l->domid, error);
+    g_hash_table_remove(host->loggers, vm);
+    return code;
+}
+
+void
+xe_dirty_end(xe_host *host)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, host->loggers);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        logger *l = value;
+
+        xe_switch_off(&host->handle, &host->places, &l->lock, l->domid, NULL);
+    }
+    g_hash_table_remove_all(host->loggers);
+}

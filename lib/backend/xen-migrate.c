@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backend/xen-host-priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <xenguest.h>
+
+/*
+ * One migration: xl in a session of its own, which goes on where this process ends.  So what it
+ * says goes into a file, for a pipe without a reader would kill it at the worst moment; and it
+ * inherits the lock, which stays taken as long as it, or its helper, works.
+ *
+ * It is stopped by ending its helper: xl then says so to the other end, which destroys its copy,
+ * and has the domain go on.  Once the domain is suspended it is too late.
+ */
+
+static const gulong TICK_US = 20000;
+static const gint64 LOOK_US = 200000;     /* looking through all processes costs more */
+static const double UNHEARD_S = 30;       /* who does not stop in that time is killed */
+static const double HELPER_S = 10;        /* ... and has gone by then */
+enum { LOCK_FD = 3, SAID_MOST = 1 << 20 };
+
+typedef struct moving {
+    xe_job *job;
+    xe_handle handle;
+    GPid pid;
+    int said_fd;             /* the file that xl writes to */
+    off_t said;              /* of it, so far */
+    xe_progress progress;
+    int helper;              /* pid; 0: not there */
+    gboolean had_helper;
+    gint64 looked_us, suspended_us, started_us;
+    double helper_bytes;
+    double stop_s;           /* when it was asked to stop; 0: it was not */
+    gboolean stopped_helper, killed, timed_out;
+    int status;              /* of xl; -1: not known */
+} moving;
+
+/* ---- xl ---- */
+
+/* In the child, between fork and exec: only calls that are safe there. */
+static void
+set_up(void *data)
+{
+    sigset_t none;
+
+    (void) data;
+    setsid();
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+}
+
+/* xl is a tool of the administrator, and not always where commands are looked for. */
+static char *
+find_xl(void)
+{
+    static const char *const places[] = { "/usr/sbin/xl", "/usr/local/sbin/xl", "/sbin/xl", NULL };
+    char *found = g_find_program_in_path("xl");
+
+    for (size_t i = 0; !found && places[i]; i++)
+        if (g_file_test(places[i], G_FILE_TEST_IS_EXECUTABLE))
+            found = g_strdup(places[i]);
+    return found;
+}
+
+static int
+open_said(const xe_job *job)
+{
+    char *path = g_strdup_printf("%s/%s.xl", job->places.lock_dir, job->vm);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        xe_fail(NULL, IMIG_ERR_IO, "%s: %s", path, g_strerror(errno));
+    g_free(path);
+    return fd;
+}
+
+static int
+spawn(moving *m, char **argv)
+{
+    const int from = m->job->lock.fd, to = LOCK_FD;
+    GError *reason = NULL;
+    int code = IMIG_OK;
+
+    if (!g_spawn_async_with_pipes_and_fds("/", (const char *const *) argv, NULL,
+                                          G_SPAWN_DO_NOT_REAP_CHILD, set_up, NULL, -1, m->said_fd,
+                                          m->said_fd, &from, &to, 1, &m->pid, NULL, NULL, NULL,
+                                          &reason)) {
+        code = xe_fail(NULL, IMIG_ERR_BACKEND, "xl cannot be started: %s", reason->message);
+        g_error_free(reason);
+        m->pid = 0;
+    }
+    return code;
+}
+
+/* Is the number still that VM's, and does it run?  Numbers are not used again soon, but it may have
+   ended since it was asked for. */
+static int
+check_again(const moving *m)
+{
+    xe_domain domain;
+    gboolean runs;
+
+    if (!xe_domain_get(&m->handle, m->job->domid, m->job->vm, &domain))
+        return xe_fail(NULL, IMIG_ERR_NOT_FOUND, "VM %s has gone", m->job->vm);
+    runs = !xe_domain_is_shutdown(&domain);
+    xe_domain_clear(&domain);
+    return runs ? IMIG_OK : xe_fail(NULL, IMIG_ERR_UNSUPPORTED, "VM %s does not run", m->job->vm);
+}
+
+static int
+begin(moving *m)
+{
+    xe_job *job = m->job;
+    char *xl = find_xl(), **argv;
+    int code = IMIG_OK;
+
+    if (!xl)
+        return xe_fail(NULL, IMIG_ERR_UNSUPPORTED, "xl, the toolstack, is not there");
+    argv = xe_xl_command(xl, job->domid, &job->target);
+    m->said_fd = open_said(job);
+    if (m->said_fd < 0)
+        code = IMIG_ERR_IO;
+    if (code == IMIG_OK)
+        code = xe_lock_note(&job->places, &job->lock, XE_USE_MIGRATING, job->domid, NULL);
+    if (code == IMIG_OK)
+        code = check_again(m);
+    if (code == IMIG_OK)
+        code = spawn(m, argv);
+    if (code != IMIG_OK)
+        xe_lock_note(&job->places, &job->lock, XE_USE_NONE, job->domid, NULL);
+    g_strfreev(argv);
+    g_free(xl);
+    return code;
+}
+
+/* ---- following it ---- */
+
+static void
+listen_to(moving *m)
+{
+    char text[4096];
+    ssize_t got;
+
+    while (m->said < SAID_MOST && (got = pread(m->said_fd, text, sizeof text, m->said)) > 0) {
+        size_t used = xe_progress_text(&m->progress, text, (size_t) got);
+
+        if (used == 0 && (size_t) got < sizeof text)
+            break; /* half a line */
+        m->said += used > 0 ? (off_t) used : got;
+    }
+    if (m->progress.started && m->started_us == 0)
+        m->started_us = g_get_monotonic_time();
+}
+
+static void
+look_for_helper(moving *m)
+{
+    GArray *savers;
+
+    if (m->helper != 0 || g_get_monotonic_time() - m->looked_us < LOOK_US)
+        return;
+    m->looked_us = g_get_monotonic_time();
+    savers = xe_savers_read(m->job->places.proc);
+    m->helper = xe_savers_helper(savers, m->job->domid, m->pid);
+    m->had_helper |= m->helper != 0;
+    g_array_unref(savers);
+}
+
+/* A helper that has ended counts in what xl has written, as children do that were waited for. */
+static double
+sent_bytes(moving *m)
+{
+    double own = xe_written_bytes(m->job->places.proc, m->pid);
+    double helper = m->helper != 0 ? xe_written_bytes(m->job->places.proc, m->helper) : 0;
+
+    if (own < 0)
+        return -1;
+    if (helper < 0) {
+        m->helper = 0;
+        helper = 0;
+    }
+    m->helper_bytes = MAX(m->helper_bytes, helper);
+    return own >= m->helper_bytes ? own : own + m->helper_bytes;
+}
+
+static void
+look_at_domain(moving *m)
+{
+    xe_domain domain;
+
+    if (m->suspended_us != 0 || !xe_domain_get(&m->handle, m->job->domid, m->job->vm, &domain))
+        return;
+    if (xe_domain_is_suspended(&domain))
+        m->suspended_us = g_get_monotonic_time();
+    xe_domain_clear(&domain);
+}
+
+static void
+report(moving *m)
+{
+    imig_job *info = &m->job->info;
+    double sent = m->had_helper ? sent_bytes(m) : -1;
+
+    g_mutex_lock(&m->job->bell->lock);
+    if (sent > info->transferred_bytes) {
+        info->transferred_bytes = sent;
+        info->present |= IMIG_JOB_HAS_TRANSFERRED;
+    }
+    if ((m->suspended_us != 0 || m->progress.acknowledged) && info->state == IMIG_JOB_RUNNING
+        && m->stop_s == 0)
+        info->state = IMIG_JOB_FINISHING;
+    g_mutex_unlock(&m->job->bell->lock);
+}
+
+/* ---- stopping it ---- */
+
+static gboolean
+is_to_stop(moving *m)
+{
+    xe_job *job = m->job;
+    gboolean cancel, running;
+
+    g_mutex_lock(&job->bell->lock);
+    cancel = job->cancel;
+    running = job->info.state == IMIG_JOB_RUNNING;
+    g_mutex_unlock(&job->bell->lock);
+    if (!running)
+        return FALSE;
+    if (!cancel && job->timeout_s > 0
+        && xe_job_clock(job) - job->info.started_s > job->timeout_s)
+        m->timed_out = TRUE;
+    return cancel || m->timed_out;
+}
+
+/* The helper cleans up on SIGTERM, with the log-dirty mode turned off.  Before there is one, xl has
+   nothing to clean up; what it has started goes with it. */
+static void
+stop(moving *m)
+{
+    double now_s = xe_job_clock(m->job);
+
+    if (m->stop_s == 0) {
+        m->stop_s = now_s;
+        m->looked_us = 0;
+        look_for_helper(m);
+    }
+    if (m->helper != 0 && !m->stopped_helper) {
+        m->stopped_helper = kill(m->helper, SIGTERM) == 0;
+    } else if (!m->had_helper && !m->stopped_helper) {
+        kill(-m->pid, SIGTERM);
+        m->stopped_helper = TRUE;
+    } else if (now_s - m->stop_s > UNHEARD_S && !m->killed && !m->progress.go) {
+        xe_log(IMIG_LOG_WARNING, "VM %s: its migration does not stop, and is killed", m->job->vm);
+        kill(-m->pid, SIGKILL);
+        m->killed = TRUE;
+    }
+}
+
+/* TRUE: xl has ended. */
+static gboolean
+has_ended(moving *m)
+{
+    pid_t ended = waitpid(m->pid, &m->status, WNOHANG);
+
+    if (ended == 0 || (ended < 0 && errno == EINTR))
+        return FALSE;
+    if (ended < 0)
+        m->status = -1; /* somebody else in this process has asked */
+    return TRUE;
+}
+
+static void
+follow(moving *m)
+{
+    for (;;) {
+        /* Before: what it has said and done by its end must not be missed. */
+        gboolean ended = has_ended(m);
+
+        listen_to(m);
+        if (ended)
+            return;
+        look_at_domain(m);
+        look_for_helper(m);
+        report(m);
+        if (m->stop_s > 0 || is_to_stop(m))
+            stop(m);
+        g_usleep(TICK_US);
+    }
+}
+
+/* ---- its end ---- */
+
+/* Processes that were started for it may take a moment longer. */
+static gboolean
+helper_is_gone(const moving *m)
+{
+    gint64 until_us = g_get_monotonic_time() + (gint64) (HELPER_S * G_USEC_PER_SEC);
+
+    for (;;) {
+        GArray *savers = xe_savers_read(m->job->places.proc);
+        gboolean gone = !xe_savers_find(savers, m->job->domid, NULL, m->job->vm);
+
+        g_array_unref(savers);
+        if (gone || g_get_monotonic_time() > until_us)
+            return gone;
+        g_usleep(TICK_US);
+    }
+}
+
+/*
+ * xl has failed: the VM is to run here, as it was.  xl sees to that itself unless it was killed.
+ * Where the destination may have been told to start it, nothing is touched.  Says in words what is
+ * here.
+ */
+static const char *
+settle(moving *m)
+{
+    xe_job *job = m->job;
+    gboolean gone;
+    xe_domain domain;
+    const char *words = "the VM runs here still";
+
+    kill(-m->pid, SIGTERM); /* a transport that is left over */
+    gone = helper_is_gone(m);
+    if (!xe_domain_get(&m->handle, job->domid, job->vm, &domain))
+        return "the VM is not here any more";
+    if (m->progress.go || xe_domain_is_away(&domain)) {
+        words = "the destination was told to start it: ask there";
+    } else if (xe_domain_is_suspended(&domain)) {
+        if (!gone || xc_domain_resume(m->handle.xc, job->domid, 1) != 0)
+            words = "the VM stands still here";
+        else
+            xs_resume_domain(m->handle.xs, job->domid);
+    }
+    xe_domain_clear(&domain);
+    /* A helper that was killed has left it on; this lock is ours, and so was the helper. */
+    if (gone && !m->progress.go)
+        xe_switch_off(&m->handle, &job->places, &job->lock, job->domid, NULL);
+    return words;
+}
+
+static gboolean
+has_moved(const moving *m)
+{
+    return m->progress.done || (m->status == 0 && m->progress.started);
+}
+
+/* Under the lock of the bell. */
+static void
+say_failure(moving *m, const char *words)
+{
+    imig_job *info = &m->job->info;
+    const char *reason = *m->progress.reason ? m->progress.reason : "it gave no reason";
+
+    info->state = IMIG_JOB_FAILED;
+    info->error_code = IMIG_ERR_BACKEND;
+    if (m->status != -1)
+        info->backend_code = WIFEXITED(m->status) ? WEXITSTATUS(m->status) : -WTERMSIG(m->status);
+    if (m->stop_s > 0) {
+        reason = m->timed_out ? "it did not end in the time it was given; it was stopped"
+                              : "cancelled";
+        if (!m->progress.go)
+            info->state = m->timed_out ? IMIG_JOB_FAILED : IMIG_JOB_CANCELLED;
+        info->error_code = m->timed_out ? IMIG_ERR_TIMEOUT : IMIG_ERR_CANCELLED;
+        g_snprintf(info->message, sizeof info->message, "%s; %s", reason, words);
+        return;
+    }
+    g_snprintf(info->message, sizeof info->message, "xl: %s; %s", reason, words);
+}
+
+static void
+conclude(moving *m, gboolean moved, const char *words)
+{
+    imig_job *info = &m->job->info;
+
+    g_mutex_lock(&m->job->bell->lock);
+    info->ended_s = xe_job_clock(m->job);
+    if (moved)
+        info->state = IMIG_JOB_DONE;
+    else
+        say_failure(m, words);
+    if (info->state == IMIG_JOB_CANCELLED)
+        info->error_code = 0;
+    if (moved && m->suspended_us != 0 && m->started_us > m->suspended_us) {
+        info->downtime_s = (double) (m->started_us - m->suspended_us) / G_USEC_PER_SEC;
+        info->present |= IMIG_JOB_HAS_DOWNTIME;
+    }
+    g_cond_broadcast(&m->job->bell->rung);
+    m->job->bell->rings++;
+    g_mutex_unlock(&m->job->bell->lock);
+}
+
+/* It never began. */
+static void
+give_up(xe_job *job, int code)
+{
+    g_mutex_lock(&job->bell->lock);
+    job->info.ended_s = xe_job_clock(job);
+    job->info.state = IMIG_JOB_FAILED;
+    job->info.error_code = code;
+    g_strlcpy(job->info.message, xe_last_failure(), sizeof job->info.message);
+    g_cond_broadcast(&job->bell->rung);
+    job->bell->rings++;
+    g_mutex_unlock(&job->bell->lock);
+}
+
+static void
+run(moving *m)
+{
+    xe_job *job = m->job;
+    const char *words = NULL;
+    gboolean moved;
+
+    follow(m);
+    moved = has_moved(m);
+    if (moved)
+        xe_lock_note(&job->places, &job->lock, XE_USE_NONE, job->domid, NULL);
+    else
+        words = settle(m);
+    xe_lock_release(&job->lock); /* before anybody hears of the end, and tries again */
+    conclude(m, moved, words);
+}
+
+void *
+xe_job_run(void *data)
+{
+    moving m = { .job = data, .said_fd = -1 };
+    int code = xe_handle_open(&m.handle, NULL);
+
+    if (code == IMIG_OK)
+        code = begin(&m);
+    if (code == IMIG_OK) {
+        run(&m);
+    } else {
+        xe_lock_release(&m.job->lock);
+        give_up(m.job, code);
+    }
+    if (m.said_fd >= 0)
+        close(m.said_fd);
+    xe_handle_close(&m.handle);
+    xe_job_unref(m.job);
+    return NULL;
+}
