@@ -3,6 +3,30 @@
 
 #include <string.h>
 
+/* "xenctl" of "xenctl:", "agent:xenctl:" and "xenctl+ssh://host"; its length. */
+static size_t
+served_scheme(const imig__member *member, const char **scheme)
+{
+    static const char agent[] = "agent:";
+
+    *scheme = member->uri;
+    while (member->ops == &imig__agent_ops && g_str_has_prefix(*scheme, agent))
+        *scheme += strlen(agent);
+    return strcspn(*scheme, ":+");
+}
+
+gboolean
+imig__member_is_alike(const imig__member *a, const imig__member *b)
+{
+    const char *scheme_a, *scheme_b;
+    size_t length_a = served_scheme(a, &scheme_a), length_b = served_scheme(b, &scheme_b);
+
+    if (a->ops == b->ops)
+        return TRUE;
+    return (a->ops == &imig__agent_ops || b->ops == &imig__agent_ops) && length_a == length_b
+           && strncmp(scheme_a, scheme_b, length_a) == 0;
+}
+
 int
 imig__state_rank(int32_t state)
 {
@@ -133,7 +157,7 @@ imig_connection_check(imig_connection *connection, const char *vm, const char *h
         code = imig__connection_find_host(connection, host, &entry, error);
     if (code != IMIG_OK)
         return code;
-    if (entry->member->ops != member->ops)
+    if (!imig__member_is_alike(entry->member, member))
         return imig__fail(error, IMIG_ERR_UNSUPPORTED,
                           "VM %s: host %s belongs to backend %s, not %s",
                           vm, host, entry->member->ops->name, member->ops->name);

@@ -91,7 +91,7 @@ fill_destination(imig_connection *connection, const imig__member *member, imig_m
     code = find_destination(connection, m->to, &entry, error);
     if (code != IMIG_OK)
         return code;
-    if (entry->member->ops != member->ops)
+    if (!imig__member_is_alike(entry->member, member))
         return imig__fail(error, IMIG_ERR_UNSUPPORTED,
                           "VM %s: host %s belongs to backend %s, not %s",
                           m->vm, m->to, entry->member->ops->name, member->ops->name);

@@ -63,6 +63,9 @@ gboolean imig__is_silence(int code);
 void imig__member_lost(imig__member *member, const imig_error *error);
 void imig__member_back(imig__member *member);
 
+/* May VMs go from one to the other?  Where one is behind an agent, what it serves counts. */
+gboolean imig__member_is_alike(const imig__member *a, const imig__member *b);
+
 /* Gives words to an answer that has none, and keeps strange codes and secrets from getting out. */
 int imig__member_answer(const imig__member *member, const char *what, int code,
                         imig_error **error);

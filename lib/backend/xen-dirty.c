@@ -13,6 +13,7 @@ typedef struct logger {
     xe_host *host;
     uint32_t domid;
     xe_lock lock;
+    uint32_t before; /* the count of dirty pages goes on from the last logging */
     gint64 begun_us;
     double memory_bytes;
 } logger;
@@ -30,6 +31,19 @@ static int
 not_found(const char *vm, imig_error **error)
 {
     return xe_fail(error, IMIG_ERR_NOT_FOUND, "no VM \"%s\"", vm);
+}
+
+/* Pages that were ever found dirty, modulo 2^32; errno on failure, else 0. */
+static int
+peek(const xe_host *host, uint32_t domid, uint32_t *pages)
+{
+    xc_shadow_op_stats_t stats = { 0 };
+
+    if (xc_logdirty_control(host->handle.xc, domid, XEN_DOMCTL_SHADOW_OP_PEEK, NULL, 0, 0,
+                            &stats) < 0)
+        return errno;
+    *pages = stats.dirty_count;
+    return 0;
 }
 
 static int
@@ -80,6 +94,7 @@ xe_dirty_start(void *state, const char *vm, imig_error **error)
     xe_lock lock = XE_LOCK_INIT;
     xe_domain domain;
     gboolean found;
+    uint32_t before = 0;
     logger *l;
     int code = xe_domain_find(&host->handle, vm, &domain, &found, error);
 
@@ -89,12 +104,14 @@ xe_dirty_start(void *state, const char *vm, imig_error **error)
     if (code == IMIG_OK)
         code = xe_switch_take(&host->handle, &host->places, &domain, &lock, error);
     if (code == IMIG_OK)
+        peek(host, domain.info.domain, &before); /* where it fails, so does what follows */
+    if (code == IMIG_OK)
         code = turn_on(host, &domain, &lock, error);
     if (code == IMIG_OK) {
         l = g_new(logger, 1);
         *l = (logger) {
             .host = host, .domid = domain.info.domain, .lock = lock,
-            .begun_us = g_get_monotonic_time(),
+            .before = before, .begun_us = g_get_monotonic_time(),
             .memory_bytes = (double) domain.info.tot_pages * XC_PAGE_SIZE,
         };
         g_hash_table_replace(host->loggers, g_strdup(vm), l);
@@ -120,22 +137,19 @@ xe_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error **
 {
     xe_host *host = state;
     logger *l = find(host, vm, error);
-    xc_shadow_op_stats_t stats = { 0 };
     gint64 before_us = g_get_monotonic_time(), after_us;
+    uint32_t pages = 0;
     char *who = NULL;
-    long long done;
     int number;
 
     if (!l)
         return IMIG_ERR_NOT_FOUND;
-    done = xc_logdirty_control(host->handle.xc, l->domid, XEN_DOMCTL_SHADOW_OP_PEEK, NULL, 0, 0,
-                               &stats);
-    number = errno;
+    number = peek(host, l->domid, &pages);
     after_us = g_get_monotonic_time();
-    if (done < 0 && number == ESRCH)
-        return xe_fail(error, IMIG_ERR_NOT_FOUND, "VM %s has gone while its dirty pages were "
+    if (number == ESRCH)
+        return xe_fail(error, IMIG_ERR_BACKEND, "VM %s has gone while its dirty pages were "
                        "logged", vm);
-    if (done < 0)
+    if (number != 0)
         return xe_fail_errno(error, number, "VM %s: reading its dirty pages", vm);
     /* A save cleans the bitmap under way: what was counted is of no use from there on. */
     if (xe_saved_elsewhere(&host->handle, &host->places, l->domid, vm, &who)) {
@@ -146,7 +160,7 @@ xe_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error **
     }
     into->elapsed_s = ((double) (before_us + after_us) / 2 - (double) l->begun_us)
                       / G_USEC_PER_SEC;
-    into->dirtied_bytes = MIN((double) stats.dirty_count * XC_PAGE_SIZE, l->memory_bytes);
+    into->dirtied_bytes = MIN((double) (pages - l->before) * XC_PAGE_SIZE, l->memory_bytes);
     return IMIG_OK;
 }
 
