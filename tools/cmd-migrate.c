@@ -148,6 +148,7 @@ cmd_migrate(int argc, char **argv)
     ui_migration_init(&migration, UI_MIGRATES);
     const ui_option table[] = {
         UI_OPTION_CONNECT(&common),
+        UI_OPTION_MEASURE_DIRTY,
         { "for", 0, UI_SECONDS, &watch.for_s, "TIME",
           "watch for so long before, for the prediction (10s)" },
         UI_OPTION_JSON(&common),

@@ -150,6 +150,7 @@ cmd_watch(int argc, char **argv)
     };
     const ui_option options[] = {
         UI_OPTION_CONNECT(&w.common),
+        UI_OPTION_MEASURE_DIRTY,
         { "interval", 0, UI_SECONDS, &w.interval_s, "TIME", "a round observes for so long (60s)" },
         { "cooldown", 0, UI_SECONDS, &w.cooldown_s, "TIME",
           "a VM that was moved rests for so long (30min), longer where it moves again" },

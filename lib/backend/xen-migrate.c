@@ -21,7 +21,8 @@
 static const gulong TICK_US = 20000;
 static const gint64 LOOK_US = 200000;     /* looking through all processes costs more */
 static const double UNHEARD_S = 30;       /* who does not stop in that time is killed */
-static const double HELPER_S = 10;        /* ... and has gone by then */
+static const double LEAVE_S = 20;         /* the other end gets to destroy its copy */
+static const double HELPER_S = 10;        /* helpers of one that was killed have gone by then */
 enum { LOCK_FD = 3, SAID_MOST = 1 << 20 };
 
 typedef struct moving {
@@ -239,7 +240,7 @@ is_to_stop(moving *m)
 }
 
 /* The helper cleans up on SIGTERM, with the log-dirty mode turned off.  Before there is one, xl has
-   nothing to clean up; what it has started goes with it. */
+   nothing to clean up.  The transport is left alone: it ends when the other end has cleaned up. */
 static void
 stop(moving *m)
 {
@@ -253,7 +254,7 @@ stop(moving *m)
     if (m->helper != 0 && !m->stopped_helper) {
         m->stopped_helper = kill(m->helper, SIGTERM) == 0;
     } else if (!m->had_helper && !m->stopped_helper) {
-        kill(-m->pid, SIGTERM);
+        kill(m->pid, SIGTERM);
         m->stopped_helper = TRUE;
     } else if (now_s - m->stop_s > UNHEARD_S && !m->killed && !m->progress.go) {
         xe_log(IMIG_LOG_WARNING, "VM %s: its migration does not stop, and is killed", m->job->vm);
@@ -296,6 +297,18 @@ follow(moving *m)
 
 /* ---- its end ---- */
 
+/* The transport ends when the other end has destroyed its copy: before that the name is taken
+   there, and a second attempt would fail for it. */
+static void
+end_transport(const moving *m)
+{
+    gint64 until_us = g_get_monotonic_time() + (gint64) (LEAVE_S * G_USEC_PER_SEC);
+
+    while (kill(-m->pid, 0) == 0 && g_get_monotonic_time() < until_us)
+        g_usleep(TICK_US);
+    kill(-m->pid, SIGTERM);
+}
+
 /* Processes that were started for it may take a moment longer. */
 static gboolean
 helper_is_gone(const moving *m)
@@ -326,7 +339,7 @@ settle(moving *m)
     xe_domain domain;
     const char *words = "the VM runs here still";
 
-    kill(-m->pid, SIGTERM); /* a transport that is left over */
+    end_transport(m);
     gone = helper_is_gone(m);
     if (!xe_domain_get(&m->handle, job->domid, job->vm, &domain))
         return "the VM is not here any more";

@@ -7,11 +7,12 @@
 
 /*
  * Who saves a domain?  Every toolstack on libxl (xl, libvirt) does so in a process of its own,
- * "libxl-save-helper --save-domain FD DOMID ..."; xl itself is there long before that.  XAPI has
- * programs of its own, whose arguments are not known here: they may mean any domain.
+ * "libxl-save-helper --save-domain FD FD DOMID FLAGS CALLBACKS CHECKPOINTED"; xl itself is there
+ * long before that.  XAPI has programs of its own, whose arguments are not known here: they may
+ * mean any domain.
  */
 #define HELPER "libxl-save-helper"
-enum { HELPER_MODE = 1, HELPER_DOMID = 3 };
+enum { HELPER_MODE = 1, HELPER_FD = 2, HELPER_DOMID = 4, HELPER_WORDS = 8 };
 
 static const char *const other_savers[] = { "xenguest", "emu-manager", NULL };
 static const char *const xl_saves[] = { "migrate", "save", "remus", NULL };
@@ -138,22 +139,29 @@ means(const char *word, uint32_t domid, const char *name, const char *uuid)
            || (uuid && g_ascii_strcasecmp(word, uuid) == 0);
 }
 
-/* Where the words are not as they should be, it may be any domain. */
+static gboolean
+any_means(char **words, guint from, uint32_t domid, const char *name, const char *uuid)
+{
+    for (guint i = from; i < g_strv_length(words); i++)
+        if (means(words[i], domid, name, uuid))
+            return TRUE;
+    return FALSE;
+}
+
+/* Where the words are not those of the release that is known here, any of them may be it. */
 static gboolean
 saves(const xe_saver *saver, uint32_t domid, const char *name, const char *uuid)
 {
     char **words = saver->words;
-    guint n = g_strv_length(words);
 
     if (saver->is_helper)
-        return n <= HELPER_DOMID || !g_ascii_isdigit(words[HELPER_DOMID][0])
-               || is_number(words[HELPER_DOMID], domid);
+        return g_strv_length(words) == HELPER_WORDS
+                   ? is_number(words[HELPER_DOMID], domid)
+                   : g_strv_length(words) <= HELPER_DOMID
+                         || any_means(words, HELPER_FD, domid, NULL, NULL);
     if (strcmp(program_of(words), "xl") != 0)
         return TRUE;
-    for (guint i = subcommand(words) + 1; i < n; i++)
-        if (means(words[i], domid, name, uuid))
-            return TRUE;
-    return FALSE;
+    return any_means(words, subcommand(words) + 1, domid, name, uuid);
 }
 
 const xe_saver *

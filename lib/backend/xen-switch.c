@@ -3,9 +3,14 @@
 
 #include <errno.h>
 
-/* Looking and turning off belong together: where it took longer, it is looked at again. */
+/*
+ * Looking and turning off belong together: a look that took longer is taken again.  Where all of
+ * them do the machine is slow, and the toolstacks on it are, too: then one that was not held up,
+ * compared with the others, will do.
+ */
 static const gint64 FRESH_US = 20000;
-enum { LOOKS = 10 };
+static const double HELD_UP_RATIO = 1.5;
+enum { LOOKS = 30, ENOUGH_LOOKS = 4 };
 
 gboolean
 xe_saved_elsewhere(const xe_handle *handle, const xe_places *places, uint32_t domid,
@@ -43,12 +48,17 @@ static gboolean
 is_ours_alone(const xe_handle *handle, const xe_places *places, uint32_t domid, const char *uuid,
               char **who)
 {
+    double least_us = G_MAXDOUBLE;
+
     for (int i = 0; i < LOOKS; i++) {
         gint64 before_us = g_get_monotonic_time();
+        double took_us;
 
         if (xe_saved_elsewhere(handle, places, domid, uuid, who))
             return FALSE;
-        if (g_get_monotonic_time() - before_us < FRESH_US)
+        took_us = (double) (g_get_monotonic_time() - before_us);
+        least_us = MIN(least_us, took_us);
+        if (took_us < FRESH_US || (i >= ENOUGH_LOOKS && took_us < HELD_UP_RATIO * least_us))
             return TRUE;
     }
     *who = g_strdup("this machine is too busy to be sure of it");
