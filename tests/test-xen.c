@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#define HELPER "libxl-save-helper\0--save-domain\0" "1\0" "2\0"
 #define VM "86143fbe-e9c6-11f1-8865-b12ae59b3af6"
 #define BOOT "cd0c81ad-02f7-4ffa-94d4-6baf60c580bf"
 
@@ -267,8 +268,8 @@ our_own_helper_is_told_from_others(void **state)
     const fake *f = *state;
     GArray *savers;
 
-    PUT_PROCESS(f, 100, 50, 1, "libxl-save-helper\0--save-domain\0" "1\0" "2\0" "7\0" "1\0" "1\0" "0");
-    PUT_PROCESS(f, 101, 51, 1, "libxl-save-helper\0--save-domain\0" "1\0" "2\0" "8\0" "1\0" "1\0" "0");
+    PUT_PROCESS(f, 100, 50, 1, HELPER "7\0" "1\0" "1\0" "0");
+    PUT_PROCESS(f, 101, 51, 1, HELPER "8\0" "1\0" "1\0" "0");
     savers = xe_savers_read(f->places.proc);
     assert_int_equal(savers->len, 2);
     assert_int_equal(xe_savers_helper(savers, 7, 50), 100);

@@ -302,8 +302,8 @@ typedef struct imig_module_api {
                                                             itself; modules start none */
 #define IMIG_PROCESS_QUIET          (UINT64_C(1) << 1) /**< modules may keep hypervisor libraries
                                                             from printing, for the whole process */
-#define IMIG_PROCESS_MEASURE_DIRTY  (UINT64_C(1) << 2) /**< dirty pages may be logged also where that
-                                                            is not without danger, as on Xen */
+#define IMIG_PROCESS_MEASURE_DIRTY  (UINT64_C(1) << 2) /**< dirty pages may be logged where that is
+                                                            not without danger, too, as on Xen */
 
 /**
  * What a module exports as `imig_backend_entry`.

@@ -89,9 +89,9 @@ typedef struct imig_agent_options {
         for in PATH.  NULL: `imig agent` */
     const char *const *command;
     /** What runs a command on another machine: words, NULL-ended, to which `imig`, `agent` and
-        `xenctl:` are appended, with the same option.  At least one has `%h`, which stands for the host as ssh takes it:
-        `USER@HOST`, or `ssh://USER@HOST:PORT` where there is a port; `%%` is a `%`.
-        NULL: `ssh -T -o BatchMode=yes %h` */
+        `xenctl:` are appended, with the same option before the last.  At least one has `%h`, which
+        stands for the host as ssh takes it: `USER@HOST`, or `ssh://USER@HOST:PORT` where there is a
+        port; `%%` is a `%`.  NULL: `ssh -T -o BatchMode=yes %h` */
     const char *const *transport;
     double timeout_s; /**< an agent that does not answer for so long is killed; 0: 30 s */
 } imig_agent_options;

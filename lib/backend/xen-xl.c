@@ -62,8 +62,8 @@ xe_target_find(const imig_migration *m, xe_target *target, imig_error **error)
     else if (m->to_uri && g_str_has_prefix(m->to_uri, REMOTE))
         address = address_of_uri(m->to_uri);
     if (!address)
-        return xe_fail(error, IMIG_ERR_NOT_FOUND, "how this host reaches host %s is not known: give "
-                       "its URI a \",migrate=ADDRESS\"", m->to);
+        return xe_fail(error, IMIG_ERR_NOT_FOUND, "how this host reaches host %s is not known: "
+                       "give its URI a \",migrate=ADDRESS\"", m->to);
     split(address, target);
     good = is_plain(target->host, "._-@:/%")
            && (target->is_ssh || is_plain(target->transport, "._-+"));
