@@ -9,7 +9,7 @@
  * and each length is one point of it: what was dirtied in so many seconds.  A sample is small, and
  * every look takes a new one: looks of the same length are averaged.
  */
-static const int periods_s[] = { 1, 1, 2, 2, 4 };
+static const int periods_s[] = { 1, 1, 2, 2, 3 };
 
 static const gulong LOOK_US = 100000;
 static const double SLACK_S = 10; /* a period that is so late never ends */
@@ -219,7 +219,7 @@ lv_dirty_start(void *state, const char *vm, imig_error **error)
     l->vm = g_strdup(vm);
     g_mutex_init(&l->lock);
     g_hash_table_insert(host->loggers, g_strdup(vm), l);
-    g_thread_unref(g_thread_new("imig-dirty", log_thread, l));
+    lv_thread("imig-dirty", log_thread, l);
     return IMIG_OK;
 }
 

@@ -124,8 +124,8 @@ lv_migrate(void *state, const imig_migration *m, uint64_t *ret_job, imig_error *
     g_mutex_lock(&host->bell->lock);
     g_hash_table_insert(host->jobs, number, job);
     g_mutex_unlock(&host->bell->lock);
-    g_thread_unref(g_thread_new("imig-move", lv_job_move, lv_job_ref(job)));
-    g_thread_unref(g_thread_new("imig-watch", lv_job_watch, lv_job_ref(job)));
+    lv_thread("imig-move", lv_job_move, lv_job_ref(job));
+    lv_thread("imig-watch", lv_job_watch, lv_job_ref(job));
     *ret_job = host->last_job;
     return IMIG_OK;
 }
