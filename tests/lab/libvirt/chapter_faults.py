@@ -162,6 +162,28 @@ def hanging_host(trial):
                 "and seen again once it answers", seen)
 
 
+def obstacles(trial):
+    """What keeps a guest where it is shows, and so does that it is gone."""
+    trial.lab.start("host3", "copied", "disk-io")
+    connection = trial.lab.hosts["host3"].connect()
+    copied = connection.lookupByName("copied")
+    paused = connection.lookupByName("other")
+    image = trial.lab.dir / "disks/copy"
+    copied.blockCopy("vda", f"<disk type='file'><source file='{image}'/></disk>")
+    paused.suspend()
+    try:
+        seen = trial.imig("status", "--for", "2s", "--json")
+    finally:
+        copied.blockJobAbort("vda")
+        paused.resume()
+        connection.close()
+    blocked = {vm["name"]: vm["blocked"] for vm in seen.document["vms"]} if seen.out else {}
+    trial.claim(blocked.get("copied") == "block-job", "a block job shows as what keeps a guest",
+                seen)
+    trial.claim(blocked.get("other") == "paused", "so does a pause", seen)
+    trial.lab.stop("copied")
+
+
 def in_another_process(trial):
     """The same through agents, one process for each host."""
     agents = [f"agent:{uri}" for uri in trial.lab.uris()]
@@ -172,6 +194,7 @@ def in_another_process(trial):
 
 def run(trial):
     trial.lab.start("host3", "other", "idle")
+    obstacles(trial)
     for row in rows(trial):
         row.check()
     slowest = max(trial.figures["faults"][what]["seconds"] for what in trial.figures["faults"]
