@@ -137,7 +137,7 @@ make(lv_host *host, lv_call *call, imig_error **error)
     call->session = host->session ? lv_session_ref(host->session) : NULL;
     call->begun_us = g_get_monotonic_time();
     g_atomic_int_inc(&call->refs);
-    g_thread_unref(g_thread_new("imig-call", call_thread, call));
+    lv_thread("imig-call", call_thread, call);
     if (!wait_for_end(call, LV_CALL_S)) {
         leave_behind(call);
         set_session(host, NULL);

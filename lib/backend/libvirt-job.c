@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static const double END_S = 10; /* what jobs get to stop when their host is closed */
+static const double END_S = 10;   /* what jobs get to stop when their host is closed */
+static const double GRACE_S = 30; /* from a job's time-out until it is out of our hands */
 
 lv_bell *
 lv_bell_new(void)
@@ -123,8 +124,8 @@ lv_migrate(void *state, const imig_migration *m, uint64_t *ret_job, imig_error *
     g_mutex_lock(&host->bell->lock);
     g_hash_table_insert(host->jobs, number, job);
     g_mutex_unlock(&host->bell->lock);
-    g_thread_unref(g_thread_new("imig-move", lv_job_move, lv_job_ref(job)));
-    g_thread_unref(g_thread_new("imig-watch", lv_job_watch, lv_job_ref(job)));
+    lv_thread("imig-move", lv_job_move, lv_job_ref(job));
+    lv_thread("imig-watch", lv_job_watch, lv_job_ref(job));
     *ret_job = host->last_job;
     return IMIG_OK;
 }
@@ -139,6 +140,23 @@ find(lv_host *host, uint64_t number, lv_job **ret_job, imig_error **error)
                     : lv_fail(error, IMIG_ERR_NOT_FOUND, "no job %" G_GUINT64_FORMAT, number);
 }
 
+/*
+ * A daemon that hangs answers neither the thread that moves nor the one that watches.  Long after
+ * its time-out a job counts as failed; where the VM is has to be asked then as after any failure.
+ */
+static void
+give_up_hanging(lv_job *job)
+{
+    imig_job *info = &job->info;
+
+    if (job->timeout_s <= 0 || lv_job_clock(job) - info->started_s < job->timeout_s + GRACE_S)
+        return;
+    info->state = IMIG_JOB_FAILED;
+    info->error_code = IMIG_ERR_TIMEOUT;
+    g_strlcpy(info->message, "it did not end in the time it was given, and could not be stopped: "
+              "a host does not answer", sizeof info->message);
+}
+
 int
 lv_poll(void *state, uint64_t number, imig_job *into, imig_error **error)
 {
@@ -149,8 +167,10 @@ lv_poll(void *state, uint64_t number, imig_job *into, imig_error **error)
     if (code != IMIG_OK)
         return code;
     g_mutex_lock(&host->bell->lock);
-    if (is_under_way(&job->info))
+    if (is_under_way(&job->info)) {
         job->info.ended_s = lv_job_clock(job);
+        give_up_hanging(job);
+    }
     *into = job->info;
     g_mutex_unlock(&host->bell->lock);
     return IMIG_OK;

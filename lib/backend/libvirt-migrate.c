@@ -139,6 +139,8 @@ conclude(lv_job *job, gboolean moved, const lv_failure *failure)
 {
     imig_job *info = &job->info;
 
+    if (info->state >= IMIG_JOB_DONE)
+        return; /* it was given up */
     info->ended_s = lv_job_clock(job);
     info->remaining_bytes = 0;
     info->present &= ~(IMIG_JOB_HAS_REMAINING | IMIG_JOB_HAS_DIRTY);

@@ -18,7 +18,7 @@ extern const imig_module_api *lv_api;
 #define LV_CALL_S 10.0 /* a daemon that has not answered after it counts as hanging */
 #define LV_HANG_S 60.0 /* so long one call that hangs stands for all that would */
 
-/* ---- libvirt-error.c ---- */
+/* ---- libvirt-base.c ---- */
 
 /* One failure, copied out of libvirt or of our own. */
 typedef struct lv_failure {
@@ -37,6 +37,10 @@ void lv_log(int32_t level, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* Keeps libvirt from printing what is reported anyway; as the process allows. */
 void lv_keep_quiet(virConnectPtr connection);
+
+/* A thread that nobody joins.  Signals are the program's own business, and a daemon that hangs up
+   must not kill it by SIGPIPE: the thread has all of them blocked. */
+void lv_thread(const char *name, GThreadFunc run, void *data);
 
 /* ---- libvirt-session.c ---- */
 

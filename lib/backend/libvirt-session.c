@@ -28,7 +28,7 @@ lv_loop_start(void)
     if (lv_api->process & IMIG_PROCESS_HAS_EVENT_LOOP || !g_once_init_enter(&started))
         return;
     if (virEventRegisterDefaultImpl() == 0)
-        g_thread_unref(g_thread_new("imig-libvirt", run_loop, NULL));
+        lv_thread("imig-libvirt", run_loop, NULL);
     else
         lv_log(IMIG_LOG_WARNING, "libvirt's event loop: %s", virGetLastErrorMessage());
     g_once_init_leave(&started, 1);
@@ -201,7 +201,7 @@ lv_session_unref(lv_session *session)
     if (!session || !g_atomic_int_dec_and_test(&session->refs))
         return;
     if (session->connection)
-        g_thread_unref(g_thread_new("imig-close", close_connection, session->connection));
+        lv_thread("imig-close", close_connection, session->connection);
     g_hash_table_unref(session->facts);
     g_free(session->hypervisor);
     free(session->hostname);
