@@ -100,6 +100,35 @@ each_word_is_as_wanted(void **state)
 }
 
 static void
+agents_are_told_that_dirty_pages_may_be_logged(void **state)
+{
+    static const struct {
+        const char *uri, *want;
+    } rows[] = {
+        { "agent:xenctl:", "imig agent --measure-dirty xenctl:" },
+        { "xenctl+ssh://h", "ssh -T -o BatchMode=yes h imig agent --measure-dirty xenctl:" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        imig_context *context = imig_context_new();
+        char **argv, *line;
+
+        /* Whatever else of agents is set afterwards. */
+        assert_int_equal(imig_context_set_process(context, IMIG_PROCESS_MEASURE_DIRTY, NULL),
+                         IMIG_OK);
+        assert_int_equal(imig_context_set_agent(context, NULL, NULL), IMIG_OK);
+        assert_int_equal(imig__agent_command(imig__context_agent(context), rows[i].uri, &argv,
+                                             NULL), IMIG_OK);
+        line = g_strjoinv(" ", argv);
+        assert_string_equal(line, rows[i].want);
+        g_free(line);
+        g_strfreev(argv);
+        imig_context_unref(context);
+    }
+}
+
+static void
 libvirt_s_own_transports_stay_libvirt_s(void **state)
 {
     static const char *const others[] = {
@@ -123,11 +152,12 @@ the_far_side_sees_its_own_uris(void **state)
 int
 main(void)
 {
-    struct CMUnitTest tests[2 + G_N_ELEMENTS(cases)] = {
+    struct CMUnitTest tests[3 + G_N_ELEMENTS(cases)] = {
         cmocka_unit_test(libvirt_s_own_transports_stay_libvirt_s),
+        cmocka_unit_test(agents_are_told_that_dirty_pages_may_be_logged),
         cmocka_unit_test(the_far_side_sees_its_own_uris),
     };
-    size_t count = 2;
+    size_t count = 3;
 
     ROWS(cases, each_word_is_as_wanted);
     return cmocka_run_group_tests_name("agent-uri", tests, NULL, NULL);

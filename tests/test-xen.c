@@ -263,6 +263,17 @@ savers_are_found(void **state)
 }
 
 static void
+who_sees_no_process_is_in_doubt(void **state)
+{
+    GArray *savers = xe_savers_read("/nonexistent");
+
+    (void) state;
+    assert_non_null(xe_savers_find(savers, 7, NULL, NULL));
+    assert_int_equal(xe_savers_helper(savers, 7, 0), 0);
+    g_array_unref(savers);
+}
+
+static void
 our_own_helper_is_told_from_others(void **state)
 {
     const fake *f = *state;
@@ -509,6 +520,7 @@ main(void)
         WITH_FILES(a_lock_outlives_its_process_in_a_child),
         WITH_FILES(a_record_tells_the_dead_from_the_living),
         WITH_FILES(savers_are_found),
+        WITH_FILES(who_sees_no_process_is_in_doubt),
         WITH_FILES(our_own_helper_is_told_from_others),
         WITH_FILES(counters_are_the_backends_own),
         WITH_FILES(a_local_disk_is_not_called_shared),

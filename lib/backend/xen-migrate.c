@@ -329,7 +329,7 @@ helper_is_gone(const moving *m)
 /*
  * xl has failed: the VM is to run here, as it was.  xl sees to that itself unless it was killed.
  * Where the destination may have been told to start it, nothing is touched.  Says in words what is
- * here.
+ * not as it was; NULL: nothing.
  */
 static const char *
 settle(moving *m)
@@ -337,17 +337,17 @@ settle(moving *m)
     xe_job *job = m->job;
     gboolean gone;
     xe_domain domain;
-    const char *words = "the VM runs here still";
+    const char *words = NULL;
 
     end_transport(m);
     gone = helper_is_gone(m);
     if (!xe_domain_get(&m->handle, job->domid, job->vm, &domain))
-        return "the VM is not here any more";
+        return "; the VM is not here any more";
     if (m->progress.go || xe_domain_is_away(&domain)) {
-        words = "the destination was told to start it: ask there";
+        words = "; the destination was told to start it";
     } else if (xe_domain_is_suspended(&domain)) {
         if (!gone || xc_domain_resume(m->handle.xc, job->domid, 1) != 0)
-            words = "the VM stands still here";
+            words = "; the VM stands still here";
         else
             xs_resume_domain(m->handle.xs, job->domid);
     }
@@ -371,6 +371,7 @@ say_failure(moving *m, const char *words)
     imig_job *info = &m->job->info;
     const char *reason = *m->progress.reason ? m->progress.reason : "it gave no reason";
 
+    words = words ? words : "";
     info->state = IMIG_JOB_FAILED;
     info->error_code = IMIG_ERR_BACKEND;
     if (m->status != -1)
@@ -381,10 +382,10 @@ say_failure(moving *m, const char *words)
         if (!m->progress.go)
             info->state = m->timed_out ? IMIG_JOB_FAILED : IMIG_JOB_CANCELLED;
         info->error_code = m->timed_out ? IMIG_ERR_TIMEOUT : IMIG_ERR_CANCELLED;
-        g_snprintf(info->message, sizeof info->message, "%s; %s", reason, words);
+        g_snprintf(info->message, sizeof info->message, "%s%s", reason, words);
         return;
     }
-    g_snprintf(info->message, sizeof info->message, "xl: %s; %s", reason, words);
+    g_snprintf(info->message, sizeof info->message, "xl: %s%s", reason, words);
 }
 
 static void

@@ -103,6 +103,11 @@ xe_savers_read(const char *proc)
     const char *name;
 
     g_array_set_clear_func(savers, saver_clear);
+    if (!dir) {
+        xe_saver anybody = { .words = g_strsplit("unknown", " ", 1) };
+
+        g_array_append_val(savers, anybody);
+    }
     while (dir && (name = g_dir_read_name(dir))) {
         int pid = g_ascii_isdigit(*name) ? (int) g_ascii_strtoll(name, NULL, 10) : 0;
         char **words = pid > 0 ? read_words(proc, pid) : NULL;

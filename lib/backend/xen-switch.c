@@ -113,7 +113,7 @@ bring_in_order(const xe_handle *handle, const xe_places *places, const xe_domain
 {
     static const char *const left_by[] = {
         [XE_USE_ENABLING] = "turned on", [XE_USE_LOGGING] = "turned on",
-        [XE_USE_LEFT] = "left on", [XE_USE_MIGRATING] = "left by a migration",
+        [XE_USE_LEFT] = "left on", [XE_USE_MIGRATING] = "turned on for a migration",
     };
     const xe_record *found = &lock->found;
     uint32_t domid = domain->info.domain;
@@ -132,8 +132,9 @@ bring_in_order(const xe_handle *handle, const xe_places *places, const xe_domain
     code = found->use == XE_USE_ENABLING
                ? clear_enabling(handle, places, domain, lock, error)
                : xe_switch_off(handle, places, lock, domid, error);
+    /* After a migration it is on only where the helper was killed, too. */
     if (code == IMIG_OK)
-        xe_log(IMIG_LOG_WARNING, "VM %s: its log-dirty mode, %s by process %d, was turned off",
+        xe_log(found->use == XE_USE_MIGRATING ? IMIG_LOG_INFO : IMIG_LOG_WARNING, "VM %s: its log-dirty mode, %s by process %d, was turned off",
                lock->uuid, left_by[found->use], found->pid);
     return code;
 }

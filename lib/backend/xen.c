@@ -112,11 +112,16 @@ xe_wait(void *state, double deadline_s, imig_error **error)
 static int32_t
 state_of(xe_host *host, const xe_domain *domain)
 {
+    GArray *savers;
+    gboolean moves;
+
     if (xe_domain_is_away(domain))
         return IMIG_VM_PAUSED;
-    if (xe_job_runs(host, domain->uuid)
-        || xe_saved_elsewhere(&host->handle, &host->places, domain->info.domain, domain->uuid,
-                              NULL))
+    savers = xe_savers_read(host->places.proc);
+    moves = xe_job_runs(host, domain->uuid)
+            || xe_savers_find(savers, domain->info.domain, domain->name, domain->uuid);
+    g_array_unref(savers);
+    if (moves)
         return IMIG_VM_MOVING;
     if (xe_domain_is_suspended(domain) || domain->info.flags & XEN_DOMINF_paused)
         return IMIG_VM_PAUSED;
