@@ -121,8 +121,8 @@ typedef struct xe_saver {
     char **words;       /* of its command */
 } xe_saver;
 
-/* All there are: an array of xe_saver, for g_array_unref().  Where processes cannot be seen, it holds
-   one that may save any domain. */
+/* All there are: an array of xe_saver, for g_array_unref().  Where processes cannot be seen, it
+   holds one that may save any domain. */
 GArray *xe_savers_read(const char *proc);
 
 /* The first that saves this domain, as far as one can tell; NULL: none. */

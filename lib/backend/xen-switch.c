@@ -134,7 +134,8 @@ bring_in_order(const xe_handle *handle, const xe_places *places, const xe_domain
                : xe_switch_off(handle, places, lock, domid, error);
     /* After a migration it is on only where the helper was killed, too. */
     if (code == IMIG_OK)
-        xe_log(found->use == XE_USE_MIGRATING ? IMIG_LOG_INFO : IMIG_LOG_WARNING, "VM %s: its log-dirty mode, %s by process %d, was turned off",
+        xe_log(found->use == XE_USE_MIGRATING ? IMIG_LOG_INFO : IMIG_LOG_WARNING,
+               "VM %s: its log-dirty mode, %s by process %d, was turned off",
                lock->uuid, left_by[found->use], found->pid);
     return code;
 }
