@@ -354,6 +354,35 @@ a_vm_on_the_way_is_not_logged(void **state)
     imig_connection_unref(connection);
 }
 
+/* Hosts beside an agent and hosts behind one, where the agent serves that module. */
+static void
+what_an_agent_serves_counts(void **state)
+{
+    static const imig_backend_ops module = { .size = sizeof module, .name = "xenctl" };
+    static const struct {
+        const imig_backend_ops *ops;
+        char *uri;
+        gboolean alike; /* with "xenctl:" of that module */
+    } rows[] = {
+        { &module, (char *) "xenctl:?lock-dir=/a", TRUE },
+        { &imig__agent_ops, (char *) "agent:xenctl:", TRUE },
+        { &imig__agent_ops, (char *) "agent:agent:xenctl:", TRUE },
+        { &imig__agent_ops, (char *) "xenctl+ssh://host", TRUE },
+        { &imig__agent_ops, (char *) "agent:sim:xenctl", FALSE },
+        { &imig__agent_ops, (char *) "agent:xenctl2:", FALSE },
+        { &imig__sim_ops, (char *) "sim:xenctl", FALSE },
+    };
+    const imig__member here = { .ops = &module, .uri = (char *) "xenctl:" };
+
+    (void) state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const imig__member other = { .ops = rows[i].ops, .uri = rows[i].uri };
+
+        assert_int_equal(imig__member_is_alike(&here, &other), rows[i].alike);
+        assert_int_equal(imig__member_is_alike(&other, &here), rows[i].alike);
+    }
+}
+
 int
 main(void)
 {
@@ -367,6 +396,7 @@ main(void)
         cmocka_unit_test(dirty_readings_are_close_together_at_first),
         cmocka_unit_test(dirty_logging_ends_on_every_path),
         cmocka_unit_test(a_vm_on_the_way_is_not_logged),
+        cmocka_unit_test(what_an_agent_serves_counts),
     };
     enum { SINGLE = sizeof single / sizeof *single };
     struct CMUnitTest tests[SINGLE + G_N_ELEMENTS(migrate_cases) + G_N_ELEMENTS(dirty_cases)
