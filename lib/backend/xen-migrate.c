@@ -23,6 +23,7 @@ static const gint64 LOOK_US = 200000;     /* looking through all processes costs
 static const double UNHEARD_S = 30;       /* who does not stop in that time is killed */
 static const double LEAVE_S = 20;         /* the other end gets to destroy its copy */
 static const double HELPER_S = 10;        /* helpers of one that was killed have gone by then */
+static const double MISSED_RATIO = 1.5;   /* no helper sends as much between two looks */
 enum { LOCK_FD = 3, SAID_MOST = 1 << 20 };
 
 typedef struct moving {
@@ -164,7 +165,7 @@ look_for_helper(moving *m)
 {
     GArray *savers;
 
-    if (m->helper != 0 || g_get_monotonic_time() - m->looked_us < LOOK_US)
+    if (m->had_helper || g_get_monotonic_time() - m->looked_us < LOOK_US)
         return;
     m->looked_us = g_get_monotonic_time();
     savers = xe_savers_read(m->job->places.proc);
@@ -173,21 +174,25 @@ look_for_helper(moving *m)
     g_array_unref(savers);
 }
 
-/* A helper that has ended counts in what xl has written, as children do that were waited for. */
+/*
+ * Bytes that the helper has sent.  What it wrote after it was last looked at shows when xl has
+ * waited for it, for then it counts as xl's; but so does the transport, later: it is read once.
+ */
 static double
 sent_bytes(moving *m)
 {
-    double own = xe_written_bytes(m->job->places.proc, m->pid);
-    double helper = m->helper != 0 ? xe_written_bytes(m->job->places.proc, m->helper) : 0;
+    double bytes = m->helper != 0 ? xe_written_bytes(m->job->places.proc, m->helper) : -1;
+    double own;
 
-    if (own < 0)
-        return -1;
-    if (helper < 0) {
+    if (bytes >= 0) {
+        m->helper_bytes = MAX(m->helper_bytes, bytes);
+    } else if (m->helper != 0) {
+        own = xe_written_bytes(m->job->places.proc, m->pid);
         m->helper = 0;
-        helper = 0;
+        if (own > m->helper_bytes && own < MISSED_RATIO * m->helper_bytes)
+            m->helper_bytes = own;
     }
-    m->helper_bytes = MAX(m->helper_bytes, helper);
-    return own >= m->helper_bytes ? own : own + m->helper_bytes;
+    return m->helper_bytes;
 }
 
 static void
