@@ -45,6 +45,7 @@ connect_all(void **state)
         imig_context_set_module_directory(context, g_getenv("IMIG_TEST_BACKENDS"), NULL);
     agent.command = command[0] ? command : NULL;
     assert_int_equal(imig_context_set_agent(context, &agent, NULL), IMIG_OK);
+    assert_int_equal(imig_context_set_process(context, IMIG_PROCESS_MEASURE_DIRTY, NULL), IMIG_OK);
     code = imig_connect(context, (const char *const *) uris, g_strv_length(uris), &connection,
                         &error);
     if (code != IMIG_OK)
