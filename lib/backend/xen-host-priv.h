@@ -39,6 +39,9 @@ int xe_domain_find(const xe_handle *handle, const char *uuid, xe_domain *domain,
 /* The guest with this number, where it still has this UUID. */
 gboolean xe_domain_get(const xe_handle *handle, uint32_t domid, const char *uuid,
                        xe_domain *domain);
+/* The same without its name, which xenstore has to be asked for; nothing is to be cleared. */
+gboolean xe_domain_peek(const xe_handle *handle, uint32_t domid, const char *uuid,
+                        xe_domain *domain);
 void xe_domain_clear(void *domain);
 
 gboolean xe_domain_is_shutdown(const xe_domain *domain);

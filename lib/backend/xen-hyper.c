@@ -241,17 +241,22 @@ xe_domain_find(const xe_handle *handle, const char *uuid, xe_domain *domain, gbo
 }
 
 gboolean
+xe_domain_peek(const xe_handle *handle, uint32_t domid, const char *uuid, xe_domain *domain)
+{
+    *domain = (xe_domain) { .name = NULL };
+    if (xc_domain_getinfolist(handle->xc, domid, 1, &domain->info) != 1
+        || domain->info.domain != domid)
+        return FALSE;
+    print_uuid(domain->info.handle, domain->uuid);
+    return g_ascii_strcasecmp(domain->uuid, uuid) == 0;
+}
+
+gboolean
 xe_domain_get(const xe_handle *handle, uint32_t domid, const char *uuid, xe_domain *domain)
 {
-    xc_domaininfo_t info;
+    xe_domain seen;
 
-    if (xc_domain_getinfolist(handle->xc, domid, 1, &info) != 1 || info.domain != domid
-        || !is_guest(handle, &info, domain))
-        return FALSE;
-    if (g_ascii_strcasecmp(domain->uuid, uuid) == 0)
-        return TRUE;
-    xe_domain_clear(domain);
-    return FALSE;
+    return xe_domain_peek(handle, domid, uuid, &seen) && is_guest(handle, &seen.info, domain);
 }
 
 const char *

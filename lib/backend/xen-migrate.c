@@ -200,11 +200,9 @@ look_at_domain(moving *m)
 {
     xe_domain domain;
 
-    if (m->suspended_us != 0 || !xe_domain_get(&m->handle, m->job->domid, m->job->vm, &domain))
-        return;
-    if (xe_domain_is_suspended(&domain))
+    if (m->suspended_us == 0 && xe_domain_peek(&m->handle, m->job->domid, m->job->vm, &domain)
+        && xe_domain_is_suspended(&domain))
         m->suspended_us = g_get_monotonic_time();
-    xe_domain_clear(&domain);
 }
 
 static void
