@@ -117,13 +117,17 @@ lv_keep_quiet(virConnectPtr connection)
         virSetErrorFunc(NULL, ignore);
 }
 
-void
+gboolean
 lv_thread(const char *name, GThreadFunc run, void *data)
 {
     sigset_t all, before;
+    GThread *thread;
 
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before); /* what a thread begins with is what its maker has */
-    g_thread_unref(g_thread_new(name, run, data));
+    thread = g_thread_try_new(name, run, data, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (thread)
+        g_thread_unref(thread);
+    return thread != NULL;
 }

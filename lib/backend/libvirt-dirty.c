@@ -219,8 +219,11 @@ lv_dirty_start(void *state, const char *vm, imig_error **error)
     l->vm = g_strdup(vm);
     g_mutex_init(&l->lock);
     g_hash_table_insert(host->loggers, g_strdup(vm), l);
-    lv_thread("imig-dirty", log_thread, l);
-    return IMIG_OK;
+    if (lv_thread("imig-dirty", log_thread, l))
+        return IMIG_OK;
+    g_hash_table_remove(host->loggers, vm);
+    logger_unref(l);
+    return lv_fail(error, IMIG_ERR_BACKEND, "VM %s: no thread to measure its dirty rate", vm);
 }
 
 int
