@@ -20,6 +20,7 @@
 
 static const gulong TICK_US = 20000;
 static const gint64 LOOK_US = 200000;     /* looking through all processes costs more */
+static const gint64 STILL_US = 120 * (gint64) G_USEC_PER_SEC; /* until the destination has it all */
 static const double UNHEARD_S = 30;       /* who does not stop in that time is killed */
 static const double LEAVE_S = 20;         /* the other end gets to destroy its copy */
 static const double HELPER_S = 10;        /* helpers of one that was killed have gone by then */
@@ -234,8 +235,11 @@ is_to_stop(moving *m)
     cancel = job->cancel;
     running = job->info.state == IMIG_JOB_RUNNING;
     g_mutex_unlock(&job->bell->lock);
-    if (!running)
-        return FALSE;
+    if (!running) { /* the VM stands still, so nobody may wait for ever */
+        m->timed_out = m->suspended_us != 0 && !m->progress.go
+                       && g_get_monotonic_time() - m->suspended_us > STILL_US;
+        return m->timed_out;
+    }
     if (!cancel && job->timeout_s > 0
         && xe_job_clock(job) - job->info.started_s > job->timeout_s)
         m->timed_out = TRUE;
@@ -358,6 +362,8 @@ settle(moving *m)
     /* A helper that was killed has left it on; this lock is ours, and so was the helper. */
     if (gone && !m->progress.go)
         xe_switch_off(&m->handle, &job->places, &job->lock, job->domid, NULL);
+    else
+        xe_lock_note(&job->places, &job->lock, XE_USE_LEFT, job->domid, NULL);
     return words;
 }
 
@@ -373,8 +379,8 @@ say_failure(moving *m, const char *words)
 {
     imig_job *info = &m->job->info;
     const char *reason = *m->progress.reason ? m->progress.reason : "it gave no reason";
+    const char *more = words ? words : "";
 
-    words = words ? words : "";
     info->state = IMIG_JOB_FAILED;
     info->error_code = IMIG_ERR_BACKEND;
     if (m->status != -1)
@@ -382,13 +388,13 @@ say_failure(moving *m, const char *words)
     if (m->stop_s > 0) {
         reason = m->timed_out ? "it did not end in the time it was given; it was stopped"
                               : "cancelled";
-        if (!m->progress.go)
-            info->state = m->timed_out ? IMIG_JOB_FAILED : IMIG_JOB_CANCELLED;
+        if (!m->timed_out && !words)
+            info->state = IMIG_JOB_CANCELLED;
         info->error_code = m->timed_out ? IMIG_ERR_TIMEOUT : IMIG_ERR_CANCELLED;
-        g_snprintf(info->message, sizeof info->message, "%s%s", reason, words);
+        g_snprintf(info->message, sizeof info->message, "%s%s", reason, more);
         return;
     }
-    g_snprintf(info->message, sizeof info->message, "xl: %s%s", reason, words);
+    g_snprintf(info->message, sizeof info->message, "xl: %s%s", reason, more);
 }
 
 static void
