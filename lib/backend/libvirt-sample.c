@@ -150,8 +150,8 @@ read_net(seen *vm, const virTypedParameter *p, const char *what, gboolean host_v
  * CPU time that a VM lacked since it was last looked at, of the time it waited for.
  *
  * A VM that computes, waits and rests in turn, in shares u, w and 1 - u - w of the time, would
- * without waiting do the same in 1 - w of it, and so use u / (1 - w): u w / (1 - w) is what it lacks.
- * One that never rests lacks all it waits for.  One that does lacks less: on a host that is short of
+ * without waiting do the same in 1 - w of it, and so use u / (1 - w): it lacks u w / (1 - w).  One
+ * that never rests lacks all it waits for.  One that does lacks less: on a host that is short of
  * CPU even small VMs wait most of the time, and do their work all the same.
  */
 static double
