@@ -288,6 +288,7 @@ lv_facts_get(lv_session *session, virDomainPtr domain, const char *uuid, gboolea
     if (old) {
         g_hash_table_unref(facts->bytes);
         facts->bytes = g_hash_table_ref(old->bytes);
+        facts->work = old->work;
     }
     g_hash_table_replace(session->facts, g_strdup(uuid), facts);
     return facts;

@@ -176,8 +176,8 @@ lv_job_end(lv_job *job, int32_t state, int code, const char *message)
 
 /*
  * A daemon that hangs answers neither the thread that moves nor the one that watches.  Long after
- * its time-out, and after it was last seen under way, a job counts as failed; where the VM is has to
- * be asked then as after any failure.  One that libvirt has not been told of yet never will be.
+ * its time-out, and after it was last seen under way, a job counts as failed; where the VM is has
+ * to be asked then as after any failure.  One that libvirt has not been told of yet never will be.
  */
 static void
 give_up_hanging(lv_job *job)

@@ -161,7 +161,7 @@ note_completed(lv_job *job, virConnectPtr destination)
         virDomainFree(domain);
 }
 
-/* Under the lock of the bell.  Only what libvirt itself calls aborted is known to be where it was. */
+/* Under the lock of the bell.  Only what libvirt calls aborted is known to be where it was. */
 static void
 conclude(lv_job *job, gboolean moved, const lv_failure *failure)
 {

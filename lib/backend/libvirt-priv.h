@@ -101,6 +101,13 @@ void lv_call_anew(lv_host *host);
 
 /* ---- libvirt-facts.c ---- */
 
+/* What a VM's vCPUs did until it was last looked at. */
+typedef struct lv_work {
+    gint64 at_us;         /* 0: never */
+    double cpu_s, wait_s; /* the hypervisor's counters */
+    double lacking_s;     /* ours, see libvirt-sample.c */
+} lv_work;
+
 /* What only the definition of a VM says; looked at again now and then. */
 typedef struct lv_facts {
     int domain_id;        /* changes when it starts anew */
@@ -114,6 +121,7 @@ typedef struct lv_facts {
     char **host_view;     /* NULL-ended: devices whose counters are the host's, not the VM's */
     GHashTable *shared;   /* target of each writable disk -> 1 shared, 2 not */
     GHashTable *bytes;    /* target -> size of the disk, a double, as it was last told */
+    lv_work work;
 } lv_facts;
 
 /* Read now; the caller's.  NULL: see the failure. */

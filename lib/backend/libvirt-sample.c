@@ -146,12 +146,46 @@ read_net(seen *vm, const virTypedParameter *p, const char *what, gboolean host_v
         count(c, IMIG_COUNTER_HAS_NET_TX, &c->net_tx_bytes, number(p));
 }
 
+/*
+ * CPU time that a VM lacked since it was last looked at, of the time it waited for.
+ *
+ * A VM that computes, waits and rests in turn, in shares u, w and 1 - u - w of the time, would
+ * without waiting do the same in 1 - w of it, and so use u / (1 - w): it lacks u w / (1 - w).  One
+ * that never rests lacks all it waits for.  One that does lacks less: on a host that is short of
+ * CPU even small VMs wait most of the time, and do their work all the same.
+ */
+static double
+lacked_s(const lv_work *before, double cpu_s, double wait_s, gint64 now_us, uint32_t vcpus)
+{
+    double vcpu_s = (double) (now_us - before->at_us) / G_USEC_PER_SEC * vcpus;
+    double used_s = cpu_s - before->cpu_s, waited_s = wait_s - before->wait_s;
+    double waiting;
+
+    if (vcpu_s <= 0 || used_s < 0 || waited_s < 0)
+        return 0; /* counters that began anew */
+    waiting = MIN(waited_s / vcpu_s, 0.99);
+    return MIN(used_s * waiting / (1 - waiting), MIN(waited_s, MAX(vcpu_s - used_s, 0)));
+}
+
+static void
+count_lacking(seen *vm, double wait_s, lv_facts *facts, gint64 now_us)
+{
+    imig_vm_counters *c = &vm->counters;
+    lv_work *work = &facts->work;
+
+    if (!(c->present & IMIG_COUNTER_HAS_CPU))
+        return;
+    if (work->at_us > 0)
+        work->lacking_s += lacked_s(work, c->cpu_s, wait_s, now_us, vm->vcpus);
+    *work = (lv_work) { now_us, c->cpu_s, wait_s, work->lacking_s };
+    count(c, IMIG_COUNTER_HAS_CPU_WAIT, &c->cpu_wait_s, work->lacking_s);
+}
+
 /* Time on the queue of the host's scheduler: "delay" counts all of it, "wait" is all that older
    daemons know. */
 static void
-read_waiting(seen *vm, const virDomainStatsRecord *record)
+read_waiting(seen *vm, const virDomainStatsRecord *record, lv_facts *facts, gint64 now_us)
 {
-    imig_vm_counters *c = &vm->counters;
     double delay_s = 0, wait_s = 0;
     gboolean delay = FALSE, wait = FALSE;
 
@@ -169,11 +203,11 @@ read_waiting(seen *vm, const virDomainStatsRecord *record)
         }
     }
     if (delay || wait)
-        count(c, IMIG_COUNTER_HAS_CPU_WAIT, &c->cpu_wait_s, delay ? delay_s : wait_s);
+        count_lacking(vm, delay ? delay_s : wait_s, facts, now_us);
 }
 
 static void
-read_params(seen *vm, const virDomainStatsRecord *record, const lv_facts *facts)
+read_params(seen *vm, const virDomainStatsRecord *record, lv_facts *facts, gint64 now_us)
 {
     gboolean host_view = FALSE;
 
@@ -193,7 +227,7 @@ read_params(seen *vm, const virDomainStatsRecord *record, const lv_facts *facts)
             read_number(vm, p);
         }
     }
-    read_waiting(vm, record);
+    read_waiting(vm, record, facts, now_us);
 }
 
 /* What busy VMs do not tell was told before. */
@@ -255,7 +289,7 @@ see(sampling *s, const virDomainStatsRecord *record)
         vm.vcpus = facts->vcpus;
         vm.memory_bytes = facts->memory_bytes;
         vm.blocked = facts->blocked;
-        read_params(&vm, record, facts);
+        read_params(&vm, record, facts, s->at_us);
         keep_disks(&vm, facts);
         if (!vm.blocked && vm.state == VIR_DOMAIN_PAUSED)
             vm.blocked = "paused";

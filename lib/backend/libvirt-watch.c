@@ -250,7 +250,7 @@ act_on_stall(watch *w, const progress *p)
                                       "no longer shrink; it was stopped");
 }
 
-/* What was asked for, or came to be needed, from outside of the rounds; TRUE: it is to be stopped. */
+/* What was asked for, or is due, whatever the rounds do; TRUE: it is to be stopped. */
 static gboolean
 is_to_stop(watch *w)
 {

@@ -132,6 +132,8 @@ conclude(imig__runner *r, imig__running *job, const imig__place *place)
     if (job->sight == IMIG__SIGHT_ARRIVED) {
         report->message = "";
         report->backend_code = 0;
+        /* It arrived, but nobody said what it took. */
+        report->present = 0;
         imig__runner_end_step(r, job->step, IMIG_STEP_DONE, NULL);
         return TRUE;
     }

@@ -41,8 +41,8 @@ def balance(trial, turn):
     trial.claim(None not in places.values() and len(set(places.values())) == 3,
                 f"balance {turn}: the busy guests are spread over all hosts", places)
     after = trial.work_rates()
-    trial.claim(trial.lab.faults() == [], f"balance {turn}: no guest was lost, none went back",
-                trial.lab.faults())
+    trial.claim(trial.faults() == [], f"balance {turn}: no guest was lost, none went back",
+                trial.faults())
     growth = statistics.geometric_mean(max(after[name], 1e-9) / max(before[name], 1e-9)
                                        for name, _ in BUSY)
     trial.figures[f"work {turn}"] = {
@@ -82,8 +82,8 @@ def drain(trial):
                 f"{order}\n{made}\n{done}")
     trial.claim({trial.place(name) for name, _ in BUSY} == {"host2"}, "nobody is left there",
                 done)
-    trial.claim(trial.lab.faults() == [], "no guest was lost, none went back",
-                trial.lab.faults())
+    trial.claim(trial.faults() == [], "no guest was lost, none went back",
+                trial.faults())
 
 
 def run(trial):

@@ -26,5 +26,5 @@ def run(trial):
         else:
             trial.claim(word == "ok", f"contract: {what}", done.stdout + done.stderr)
     trial.claim(done.returncode == 0 and len(lines) > 5, "the contract is kept", done)
-    trial.claim(trial.lab.faults() == [], "no guest was lost", trial.lab.faults())
+    trial.claim(trial.faults() == [], "no guest was lost", trial.faults())
     trial.stop_all()

@@ -86,7 +86,8 @@ class Row:
                     f"{done}\n{trial.lab.where('victim')}")
         trial.claim(other.get("state") == "done" and trial.place("other") == self.other_to,
                     f"{self.what}: the rest is carried out", done)
-        wrong = [fault for fault in trial.lab.faults() if not (self.lost and "victim" in fault)]
+        wrong = [fault for fault in trial.faults(0 if self.lost else 10)
+                 if not (self.lost and "victim" in fault)]
         trial.claim(wrong == [], f"{self.what}: no guest went back", wrong)
 
 

@@ -48,7 +48,7 @@ def run(trial):
     classes_are_right(trial, "at first", 60)
     one_of_each_migrates(trial, hosts)
     classes_are_right(trial, "after a migration", 60 if trial.full else 40)
-    trial.claim(trial.lab.faults() == [], "no guest was lost, none went back",
-                trial.lab.faults())
+    trial.claim(trial.faults() == [], "no guest was lost, none went back",
+                trial.faults())
     trial.set_cores(None)
     trial.stop_all()

@@ -137,6 +137,13 @@ class Trial:
         return {name: (after[name]["work"] - before[name]["work"]) / took
                 for name in self.lab.guests}
 
+    def faults(self, patience_s=10):
+        """What is wrong with guests; who stood still a moment ago is given time to be heard."""
+        until = time.monotonic() + patience_s
+        while (wrong := self.lab.faults()) and time.monotonic() < until:
+            time.sleep(0.5)
+        return wrong
+
     def recover(self):
         """Mends what a chapter that broke off may have left."""
         self.set_cores(None)
