@@ -32,7 +32,7 @@ SOURCES = ("image.py", "dom0-init.sh", "guest.c", "logdirty.c", "remote.c")
 DOWNLOADED = ("linux-image-amd64", "linux-image-cloud-amd64", "xen-hypervisor-4.17-amd64",
               "xen-utils-4.17", "xenstore-utils")
 INSTALLED = ("libxenmisc4.17", "libxen-dev", "busybox-static", "libc6", "libc6-dev")
-TOOLS = ("gcc", "lz4", "depmod", "dpkg-deb", "apt-get", "ldd", "flock", "qemu-system-x86_64")
+TOOLS = ("gcc", "lz4", "depmod", "dpkg-deb", "apt-get", "ldd", "tar", "qemu-system-x86_64")
 MODULES = ("xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xenfs", "virtio_pci",
            "virtio_net")
 MODULE_PARTS = ("kernel/drivers/xen/*", "kernel/drivers/virtio/*", "kernel/drivers/net/virtio*",
