@@ -4,14 +4,14 @@
  *
  * Work is ordered through xenstore, so that one guest serves a whole series of measurements:
  * dom0 writes "NUMBER KIND RATE PAGES" to the guest's node data/order.
- *   KIND    idle, cyclic or random: in which sequence pages are written
+ *   KIND    idle; busy, which computes; cyclic or random: in which sequence pages are written
  *   RATE    pages a second (0: as fast as it goes)
  *   PAGES   size of the set that is written, of those that SET_PAGES on the kernel's command
  *           line set aside
- * Once a second the guest writes "SECONDS WRITTEN ERRORS NUMBER BOOT" to data/report: its own
- * clock, the pages written so far, those found to be wrong, the order in force, and the boot id
- * of its kernel.  WRITTEN lives in memory alone and only grows: a guest that was started anew, or
- * went back to an old copy of its memory, shows it.
+ * Once a second the guest writes "SECONDS WORK ERRORS NUMBER BOOT" to data/report: its own clock,
+ * the pages written so far (busy: rounds computed), pages found to be wrong, the order in force,
+ * and the boot id of its kernel.  WORK lives in memory alone and only grows: a guest that was
+ * started anew, or went back to an old copy of its memory, shows it.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -29,9 +29,9 @@
 
 enum { PAGE = 4096, XS_READ = 2, XS_WRITE = 11, XS_PAYLOAD = 4096 };
 
-static atomic_ullong written, errors;
+static atomic_ullong work_done, errors;
 static atomic_uint order_number;
-static atomic_int writes, at_random;
+static atomic_int writes, at_random, computes;
 static atomic_ullong order_rate, order_pages;
 
 static void
@@ -115,6 +115,16 @@ set_aside(void)
 
 /* ---- work ---- */
 
+static void
+compute(void)
+{
+    volatile uint64_t x = 1;
+
+    for (int i = 0; i < 200000; i++)
+        x = x * 6364136223846793005U + 1442695040888963407U;
+    atomic_fetch_add(&work_done, 1);
+}
+
 /* Writes what is due in ticks of some milliseconds, and looks at all pages once a second.  Time
  * lost while the guest stood still is not caught up with: that would be a burst. */
 static void
@@ -150,13 +160,15 @@ work(void)
             put(page);
         }
         done += due;
-        atomic_fetch_add(&written, due);
+        atomic_fetch_add(&work_done, due);
         if (now - checked_s >= 1) {
             for (uint64_t page = 0; page < set_pages; page++)
                 check(page);
             checked_s = now;
         }
-        if (rate != 0 || !atomic_load(&writes))
+        if (atomic_load(&computes))
+            compute();
+        else if (rate != 0 || !atomic_load(&writes))
             nanosleep(&tick, NULL);
     }
 }
@@ -215,7 +227,8 @@ take_order(const char *text)
     atomic_store(&order_rate, rate);
     atomic_store(&order_pages, pages < 1 ? 1 : pages > set_pages ? set_pages : pages);
     atomic_store(&order_number, number);
-    atomic_store(&writes, strcmp(kind, "idle") != 0);
+    atomic_store(&computes, strcmp(kind, "busy") == 0);
+    atomic_store(&writes, strcmp(kind, "cyclic") == 0 || atomic_load(&at_random));
 }
 
 static void *
@@ -225,7 +238,7 @@ report(void *boot)
     char line[160];
 
     for (;;) {
-        snprintf(line, sizeof line, "%.4f %llu %llu %u %s", now_s(), atomic_load(&written),
+        snprintf(line, sizeof line, "%.4f %llu %llu %u %s", now_s(), atomic_load(&work_done),
                  atomic_load(&errors), atomic_load(&order_number), (char *) boot);
         xenstore(XS_WRITE, "data/report", line, answer);
         if (xenstore(XS_READ, "data/order", NULL, answer) > 0)

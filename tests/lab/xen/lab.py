@@ -44,7 +44,7 @@ kernel = "/guest/vmlinux"
 ramdisk = "/guest/initrd"
 memory = {memory_mb}
 vcpus = {vcpus}
-cpus = "1"
+cpus = "{cpus}"
 cmdline = "console=hvc0 quiet mitigations=off nokaslr random.trust_cpu=on SET_PAGES={set_pages}"
 on_crash = "destroy"
 """
@@ -116,7 +116,9 @@ class Lab:
         cases = "".join(f"{name}) host=127.0.0.1:{host.port} ;;\n"
                         for name, host in self.hosts.items())
         script = self.dir / "ssh"
-        script.write_text("#!/bin/sh\n# HOST COMMAND...: runs it in that host's domain 0\n"
+        script.write_text("#!/bin/sh\n# [-OPTION... | -o OPTION] HOST COMMAND...\n"
+                          'while :; do case "$1" in -o) shift 2 ;; -*) shift ;; *) break ;; esac;'
+                          " done\n"
                           f'case "$1" in\n{cases}*) echo "no host $1" >&2; exit 255 ;;\nesac\n'
                           f'shift\nexec {self.dir}/remote "$host" "$@"\n')
         script.chmod(0o755)
@@ -174,11 +176,12 @@ class Lab:
     # ---- guests ----
 
     def start(self, host, name, kind="idle", rate=0, pages=0, memory_mb=112, set_pages=8192,
-              vcpus=1):
-        """Start a guest and wait until it works as ordered.  Returns its UUID."""
+              vcpus=1, cpus="1"):
+        """Start a guest and wait until it works as ordered.  Returns its UUID.  Domain 0 has the
+        host's processor 0 to itself, as long as guests are told to run on the other one only."""
         config = GUEST.format(name=name, uuid=guest_uuid(name), memory_mb=memory_mb, vcpus=vcpus,
-                              set_pages=set_pages)
-        self.guests[name] = {"boot": None, "written": 0, "order": 0}
+                              cpus=cpus, set_pages=set_pages)
+        self.guests[name] = {"boot": None, "work": 0, "order": 0}
         self._save()
         self.hosts[host].write("/tmp/guest.cfg", config)
         self.hosts[host].run("xl create -q /tmp/guest.cfg", timeout_s=180)
@@ -208,7 +211,7 @@ class Lab:
 
     def order(self, name, kind, rate=0, pages=1):
         """Give a guest other work, and wait until it does it: pages a second (0: as fast as it
-        goes), written in that sequence (idle, cyclic, random), over so many pages."""
+        goes), written in that sequence (cyclic, random; idle, busy: none), over so many pages."""
         host, domain = self._at(name)
         self.guests[name]["order"] += 1
         number = self.guests[name]["order"]
@@ -225,20 +228,21 @@ class Lab:
         raise RuntimeError(f"{name} is on no host")
 
     def report(self, name):
-        """What a guest says of itself: seconds, written, errors, order, boot; None: nothing."""
+        """What a guest says of itself: seconds, work, errors, order, boot; None: nothing."""
         for host in self.hosts.values():
             said = host.run("for d in $(xenstore-list /local/domain); do "
                             f"[ \"$(xenstore-read /local/domain/$d/name)\" = {shlex.quote(name)} ]"
                             " && xenstore-read /local/domain/$d/data/report; done; true",
                             check=False).split()
             if len(said) == 5:
-                return {"seconds": float(said[0]), "written": int(said[1]),
+                return {"seconds": float(said[0]), "work": int(said[1]),
                         "errors": int(said[2]), "order": int(said[3]), "boot": said[4]}
         return None
 
-    def work_between(self, name, first, last):
-        """Pages a second between two reports, by the guest's own count and clock."""
-        return (last["written"] - first["written"]) / (last["seconds"] - first["seconds"])
+    @staticmethod
+    def work_rate(first, last):
+        """Work a second between two reports, by the guest's own count and clock."""
+        return (last["work"] - first["work"]) / (last["seconds"] - first["seconds"])
 
     def where(self, name):
         """[(host, state)] of a guest, as every host has it: running, paused, ended."""
@@ -273,9 +277,9 @@ class Lab:
                 wrong.append(f"{name}: {last['errors']} pages are wrong")
             if last["boot"] != guest["boot"]:
                 wrong.append(f"{name} was started anew")
-            if last["written"] < guest["written"]:
+            if last["work"] < guest["work"]:
                 wrong.append(f"{name} went back")
-            guest["written"] = last["written"]
+            guest["work"] = last["work"]
         return wrong
 
     def migrate(self, name, source, target, transport=None):
