@@ -11,9 +11,9 @@ MIB = 2.0 ** 20
 def run(trial):
     host = trial.lab.hosts["xen1"]
     trial.have("known", "xen1", "cyclic", 1000, 2048)
-    seen = trial.inside("xen1", "status", "-c", "xenctl:", "--for", "3s", "--json")
+    seen = trial.inside("xen1", "observe", "-c", "xenctl:", "--for", "3s")
     info, domains = host.info(), host.domains()
-    if not trial.claim(seen.status == 0, "imig status -c xenctl: in domain 0", seen):
+    if not trial.claim(seen.status == 0, "imig observe -c xenctl: in domain 0", seen):
         return
     hosts, vms = seen.document["hosts"], seen.document["vms"]
     trial.claim(len(hosts) == 1 and hosts[0]["cpu_cores"] == int(info["nr_cpus"])
@@ -34,7 +34,7 @@ def run(trial):
                     f"{vm['name']}: vCPUs, memory and UUID are those of xl list",
                     f"{vm}\n{domain}")
     before, first = trial.lab.report("known"), host.domains()["known"]["cpu_s"]
-    watched = trial.inside("xen1", "status", "-c", "xenctl:", "--for", "8s", "--json")
+    watched = trial.inside("xen1", "observe", "-c", "xenctl:", "--for", "8s")
     last, after = host.domains()["known"]["cpu_s"], trial.lab.report("known")
     if trial.claim(watched.status == 0, "it is watched for longer", watched):
         cores = next(vm["cpu_cores"] for vm in watched.document["vms"] if vm["name"] == "known")

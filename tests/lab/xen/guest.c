@@ -109,6 +109,8 @@ set_aside(void)
     counts = calloc(set_pages, sizeof *counts);
     if (memory == MAP_FAILED || !counts)
         die("memory");
+    /* Nor shall the kernel gather pages behind our back: that copies, and dirties, others. */
+    madvise(memory, set_pages * PAGE, MADV_NOHUGEPAGE);
     for (uint64_t page = 0; page < set_pages; page++)
         put(page);
 }

@@ -45,7 +45,8 @@ ramdisk = "/guest/initrd"
 memory = {memory_mb}
 vcpus = {vcpus}
 cpus = "{cpus}"
-cmdline = "console=hvc0 quiet mitigations=off nokaslr random.trust_cpu=on SET_PAGES={set_pages}"
+cmdline = "console=hvc0 quiet mitigations=off nokaslr random.trust_cpu=on \
+transparent_hugepage=never SET_PAGES={set_pages}"
 on_crash = "destroy"
 """
 
