@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A host with more work than processors beside an idle one: imig balances."""
 
+import time
+
 from chapter_migrate import both_known, note
 
 
 def work_rates(trial, names, seconds=6):
-    import time
     first = {name: trial.lab.report(name) for name in names}
     time.sleep(seconds)
     return {name: trial.lab.work_rate(first[name], trial.lab.report(name)) for name in names}

@@ -21,7 +21,7 @@ TURNS = {"cyclic": 3, "random": 4}
 
 
 def fit(library, points):
-    """(rate, set, writes) in pages, by the library."""
+    """(rate, set) in pages, by the library."""
     n = len(points)
     elapsed = (c_double * n)(*(t for t, _ in points))
     dirtied = (c_double * n)(*(pages * PAGE for _, pages in points))
@@ -80,7 +80,11 @@ def known_writer(trial, library, curve, kind, rate, size):
     plain, points, writes = measure(trial, TURNS[kind] * size / rate)
     last = trial.lab.report("known")
     true_rate = trial.lab.work_rate(first, last)
-    found = fit(library, [(t, max(pages - at(curve, t), 0)) for t, pages in points])
+    own, most = [], 0.0
+    for t, pages in points:     # a union never shrinks, for all that was guessed of its parts
+        most = max(most, pages - at(curve, t))
+        own.append((t, most))
+    found = fit(library, own)
     off = [found[0] / true_rate - 1, found[1] / size - 1]
     trial.figures.setdefault("dirty", []).append(
         {"kind": kind, "rate": round(true_rate), "set": size, "found": [round(f) for f in found],
