@@ -98,6 +98,8 @@ main()
     check headers tests/check-headers.sh "$top" cc:gcc cc:clang c++:g++ c++:clang++
     check install meson install -C "$work/gcc" --no-rebuild
     check outside tests/check-outside.sh "$top" "$work"
+    tap lab-libvirt tests/lab/libvirt/run --imig "$work/prefix/bin/imig" \
+        --contract "$work/gcc/tests/test-backend"
     check docs ninja -C "$work/gcc" docs
 
     export CC=clang

@@ -88,15 +88,55 @@ slow_readings_are_given_the_time_they_need(void **state)
     g_string_free(log, TRUE);
 }
 
+/* Points in the order in which a backend tells them, and the curve they make. */
+static const struct keep_case {
+    const char *name;
+    size_t n, kept;
+    double elapsed_s[4], dirtied[4];
+    double kept_s[4], kept_bytes[4];
+} keep_cases[] = {
+    { "later points follow", 3, 3, { 1, 2, 4 }, { 10, 15, 20 }, { 1, 2, 4 }, { 10, 15, 20 } },
+    { "a union does not shrink", 2, 2, { 1, 2 }, { 10, 8 }, { 1, 2 }, { 10, 10 } },
+    { "the same time again: the newer figure", 3, 2, { 1, 1, 2 }, { 10, 7, 9 }, { 1, 2 },
+      { 7, 9 } },
+    { "the same again does not shrink the union", 3, 2, { 1, 2, 2 }, { 10, 15, 8 }, { 1, 2 },
+      { 10, 10 } },
+    { "none yet, and none that is earlier", 4, 1, { 0, 2, 1, 0 }, { 0, 5, 9, 9 }, { 2 }, { 5 } },
+    { "what is no number is no point", 2, 1, { NAN, 1 }, { 1, 3 }, { 1 }, { 3 } },
+};
+
+static void
+points_make_one_curve(void **state)
+{
+    const struct keep_case *c = *state;
+    double elapsed_s[4], dirtied[4];
+    size_t count = 0;
+
+    for (size_t i = 0; i < c->n; i++) {
+        imig_dirty_point point = { sizeof point, c->elapsed_s[i], c->dirtied[i] };
+
+        imig__dirty_keep(&point, elapsed_s, dirtied, &count);
+    }
+    assert_int_equal(count, c->kept);
+    assert_memory_equal(elapsed_s, c->kept_s, count * sizeof *elapsed_s);
+    assert_memory_equal(dirtied, c->kept_bytes, count * sizeof *dirtied);
+}
+
 int
 main(void)
 {
-    struct CMUnitTest tests[G_N_ELEMENTS(slow_cases)];
+    enum { SLOW = G_N_ELEMENTS(slow_cases), KEEP = G_N_ELEMENTS(keep_cases) };
+    struct CMUnitTest tests[SLOW + KEEP];
 
-    for (size_t i = 0; i < G_N_ELEMENTS(slow_cases); i++)
+    for (size_t i = 0; i < SLOW; i++)
         tests[i] = (struct CMUnitTest) {
             .name = slow_cases[i].name, .test_func = slow_readings_are_given_the_time_they_need,
             .initial_state = (void *) &slow_cases[i],
+        };
+    for (size_t i = 0; i < KEEP; i++)
+        tests[SLOW + i] = (struct CMUnitTest) {
+            .name = keep_cases[i].name, .test_func = points_make_one_curve,
+            .initial_state = (void *) &keep_cases[i],
         };
     return cmocka_run_group_tests_name("dirty-slow", tests, NULL, NULL);
 }

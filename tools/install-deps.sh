@@ -5,13 +5,13 @@ set -eu
 
 build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev libvirt-dev
        libxml2-dev'
-test="$build clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
-      abigail-tools python3"
 # tests/lab/libvirt: hosts, guests, the kernel of the guests
-lab="$build libvirt-dev libvirt-daemon-system libvirt-clients qemu-system-x86 python3
-     python3-libvirt linux-image-cloud-amd64 kmod iproute2 mount util-linux gnutls-bin"
+lab="$build libvirt-daemon-system libvirt-clients qemu-system-x86 python3 python3-libvirt
+     linux-image-cloud-amd64 kmod iproute2 mount util-linux gnutls-bin"
 # tests/lab/xen: hosts, guests; the hypervisor and the kernels are downloaded, never installed
 xenlab="$build libxen-dev qemu-system-x86 python3 busybox-static kmod lz4 libcmocka-dev"
+test="$lab $xenlab clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
+      abigail-tools"
 
 case "${1-}" in
 build) wanted=$build ;;

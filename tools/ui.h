@@ -98,7 +98,8 @@ typedef struct ui_option {
 
 #define UI_COMMON_INIT { .seed = -1 }
 #define UI_OPTION_CONNECT(c) { "connect", 'c', UI_TEXTS, &(c)->uris, "URI", \
-    "a hypervisor, may be repeated: sim:FILE, agent:URI; with a comma migrate=URI, id=NAME" }, \
+    "a host, may be repeated: a URI of libvirt, sim:FILE or agent:URI; behind it ,migrate=URI " \
+    "and ,id=NAME" }, \
     { "transport", 0, UI_TEXT, &ui_transport, "COMMAND", \
       "how to reach the host of xenctl+ssh://HOST (ssh -T -o BatchMode=yes %h)" }, \
     { "host-capacity", 0, UI_TEXT, &(c)->capacities, "FILE", \

@@ -188,7 +188,7 @@ typedef struct imig_backend_ops {
     /** Required with dirty_start.  The union so far; does not wait.  A hypervisor that estimates
         over periods gives the newest point that is finished, which may be the same as before, and
         `elapsed_s` 0 as long as there is none.  Estimates of different periods may fall: the
-        library drops what is not new and lets no union shrink. */
+        library lets no union shrink; a new figure for the same time takes the place of the old. */
     int (*dirty_read)(void *state, const char *vm, imig_dirty_point *into, imig_error **error);
 
     /** Required with dirty_start.  End the logging. */

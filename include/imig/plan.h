@@ -45,10 +45,11 @@ typedef struct imig_plan_options {
     uint32_t    spare_hosts;  /**< may fail without another getting overloaded; default 0 */
     int32_t     order_by;     /**< an #imig_order_by */
     int32_t     explain;      /**< 1: a reason for every VM that stays */
-    uint64_t    migrate_flags; /**< IMIG_MIGRATE_*, as in imig_execute_options; those about disks
-                                    count: a VM with a disk that is not shared only moves with
-                                    #IMIG_MIGRATE_COPY_DISKS, or with #IMIG_MIGRATE_UNSAFE as if the
-                                    disk were shared */
+    uint64_t    migrate_flags; /**< IMIG_MIGRATE_*, as in imig_execute_options: a VM with a disk
+                                    that is not shared only moves with #IMIG_MIGRATE_COPY_DISKS, or
+                                    with #IMIG_MIGRATE_UNSAFE as if the disk were shared; one that
+                                    would not converge only with #IMIG_MIGRATE_AUTO_CONVERGE or
+                                    #IMIG_MIGRATE_POST_COPY */
 } imig_plan_options;
 
 #define IMIG_PLAN_HAS_THRESHOLD           (UINT64_C(1) << 0)  /**< `threshold` */

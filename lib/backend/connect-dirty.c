@@ -75,12 +75,18 @@ imig__dirty_keep(const imig_dirty_point *point, double *elapsed_s, double *dirti
 {
     size_t n = *count;
 
-    if (!(isfinite(point->elapsed_s) && point->elapsed_s > (n > 0 ? elapsed_s[n - 1] : 0))
+    if (!(isfinite(point->elapsed_s) && point->elapsed_s > 0)
         || !(isfinite(point->dirtied_bytes) && point->dirtied_bytes >= 0))
+        return FALSE;
+    if (n > 0 && point->elapsed_s == elapsed_s[n - 1])
+        n--; /* looked at again: the newer figure knows more */
+    else if (n > 0 && point->elapsed_s < elapsed_s[n - 1])
         return FALSE;
     elapsed_s[n] = point->elapsed_s;
     dirtied_bytes[n] = n > 0 ? fmax(point->dirtied_bytes, dirtied_bytes[n - 1])
                              : point->dirtied_bytes;
+    if (n < *count)
+        return FALSE;
     ++*count;
     return TRUE;
 }

@@ -104,8 +104,9 @@ int imig__connection_dirty_read(imig_connection *connection, const char *host, c
 int imig__connection_dirty_stop(imig_connection *connection, const char *host, const char *vm,
                                 imig_error **error);
 
-/* Puts a point behind those there are, as one of a union: later than they, and no less.  FALSE: it
-   is none, as where a backend has nothing new yet. */
+/* Puts a point behind those there are, as one of a union: later than they, and no less; one for the
+   same time as the last stands in its place.  FALSE: it is no further one, as where a backend has
+   nothing new yet. */
 gboolean imig__dirty_keep(const imig_dirty_point *point, double *elapsed_s, double *dirtied_bytes,
                           size_t *count);
 

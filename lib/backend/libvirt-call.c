@@ -55,26 +55,37 @@ call_thread(void *data)
     return NULL;
 }
 
-static gboolean
-is_done(lv_call *call)
+void
+lv_call_goes_on(lv_call *call)
 {
-    gboolean done;
-
     g_mutex_lock(&call->lock);
-    done = call->done;
+    call->alive_us = g_get_monotonic_time();
     g_mutex_unlock(&call->lock);
-    return done;
 }
 
+/* Has it ended, or been without an answer for so long that it counts no more? */
+static gboolean
+is_over(lv_call *call, double patience_s)
+{
+    gint64 patience_us = (gint64) (patience_s * G_USEC_PER_SEC);
+    gboolean over;
+
+    g_mutex_lock(&call->lock);
+    over = call->done || g_get_monotonic_time() - call->alive_us > patience_us;
+    g_mutex_unlock(&call->lock);
+    return over;
+}
+
+/* FALSE: it has not got an answer for so long. */
 static gboolean
 wait_for_end(lv_call *call, double for_s)
 {
-    gint64 until_us = g_get_monotonic_time() + (gint64) (for_s * G_USEC_PER_SEC);
+    gint64 for_us = (gint64) (for_s * G_USEC_PER_SEC);
     gboolean done;
 
     g_mutex_lock(&call->lock);
-    while (!call->done && g_cond_wait_until(&call->ended, &call->lock, until_us))
-        ;
+    while (!call->done && g_get_monotonic_time() - call->alive_us < for_us)
+        g_cond_wait_until(&call->ended, &call->lock, call->alive_us + for_us);
     done = call->done;
     g_mutex_unlock(&call->lock);
     return done;
@@ -90,12 +101,11 @@ static GHashTable *stuck_calls;
 static gboolean
 hangs_still(const char *uri)
 {
-    gint64 patience_us = (gint64) (LV_HANG_S * G_USEC_PER_SEC);
     lv_call *call;
 
     g_mutex_lock(&stuck_lock);
     call = stuck_calls ? g_hash_table_lookup(stuck_calls, uri) : NULL;
-    if (call && (is_done(call) || g_get_monotonic_time() - call->begun_us > patience_us)) {
+    if (call && is_over(call, LV_HANG_S)) {
         g_hash_table_remove(stuck_calls, uri);
         call = NULL;
     }
@@ -135,9 +145,12 @@ make(lv_host *host, lv_call *call, imig_error **error)
         return lv_fail(error, IMIG_ERR_TIMEOUT, "the host still does not answer");
     call->uri = g_strdup(host->uri);
     call->session = host->session ? lv_session_ref(host->session) : NULL;
-    call->begun_us = g_get_monotonic_time();
+    call->alive_us = g_get_monotonic_time();
     g_atomic_int_inc(&call->refs);
-    g_thread_unref(g_thread_new("imig-call", call_thread, call));
+    if (!lv_thread("imig-call", call_thread, call)) {
+        lv_call_unref(call);
+        return lv_fail(error, IMIG_ERR_BACKEND, "no thread can be started to ask it");
+    }
     if (!wait_for_end(call, LV_CALL_S)) {
         leave_behind(call);
         set_session(host, NULL);

@@ -13,7 +13,8 @@ typedef struct asking {
 typedef struct comparing {
     lv_call call;
     char *cpu;
-    int result; /* a virCPUCompareResult */
+    gboolean whole_host; /* the CPU is a host's own */
+    int result;          /* a virCPUCompareResult */
 } comparing;
 
 static void
@@ -60,7 +61,11 @@ compare_run(lv_call *call)
 {
     comparing *c = (comparing *) call;
 
-    c->result = virConnectCompareCPU(call->session->connection, c->cpu, 0);
+    /* What KVM gives is not what the bare host has: paravirtual features, those it emulates. */
+    c->result = c->whole_host
+                    ? virConnectCompareCPU(call->session->connection, c->cpu, 0)
+                    : virConnectCompareHypervisorCPU(call->session->connection, NULL, NULL, NULL,
+                                                     "kvm", c->cpu, 0);
     if (c->result == VIR_CPU_COMPARE_ERROR)
         return lv_failure_take(&call->failure, "comparing CPUs");
     return IMIG_OK;
@@ -73,6 +78,7 @@ check_cpu(lv_host *there, const asking *a, const char *host, imig_error **error)
     int code;
 
     c->cpu = g_strdup(a->cpu);
+    c->whole_host = a->passes_cpu;
     code = lv_call_make(there, &c->call, NULL);
     if (code == IMIG_OK && (c->result == VIR_CPU_COMPARE_INCOMPATIBLE
                             || (a->passes_cpu && c->result != VIR_CPU_COMPARE_IDENTICAL)))

@@ -6,9 +6,10 @@
 /*
  * QEMU compares samples of pages at the beginning and at the end of a period of whole seconds.  So
  * the curve of the dirtied set is looked at with periods of growing length, one after the other,
- * and each look is one point of it: what was dirtied in so many seconds.
+ * and each length is one point of it: what was dirtied in so many seconds.  A sample is small, and
+ * every look takes a new one: looks of the same length are averaged.
  */
-enum { LONGEST_S = 4 };
+static const int periods_s[] = { 1, 1, 2, 2, 3 };
 
 static const gulong LOOK_US = 100000;
 static const double SLACK_S = 10; /* a period that is so late never ends */
@@ -22,6 +23,7 @@ typedef struct logger {
     gboolean stop, ended;
     lv_failure failure;
     imig_dirty_point point;
+    int looks;   /* that the point is the average of */
 } logger;
 
 static void
@@ -104,8 +106,12 @@ look(logger *l, virDomainPtr domain, int period_s, lv_failure *failure)
     if (failure->code != IMIG_OK)
         return FALSE;
     g_mutex_lock(&l->lock);
+    l->looks = l->point.elapsed_s < period_s ? 1 : l->looks + 1;
     l->point.elapsed_s = period_s;
-    l->point.dirtied_bytes = bytes;
+    if (l->looks == 1)
+        l->point.dirtied_bytes = bytes;
+    else
+        l->point.dirtied_bytes += (bytes - l->point.dirtied_bytes) / l->looks;
     g_mutex_unlock(&l->lock);
     return TRUE;
 }
@@ -113,9 +119,10 @@ look(logger *l, virDomainPtr domain, int period_s, lv_failure *failure)
 static void
 look_on(logger *l, virDomainPtr domain, lv_failure *failure)
 {
-    for (int period_s = 1; look(l, domain, period_s, failure) && period_s < LONGEST_S;) {
-        period_s++;
-        if (virDomainStartDirtyRateCalc(domain, period_s, 0) < 0) {
+    for (size_t i = 0; look(l, domain, periods_s[i], failure)
+                       && i + 1 < G_N_ELEMENTS(periods_s);) {
+        i++;
+        if (virDomainStartDirtyRateCalc(domain, periods_s[i], 0) < 0) {
             lv_failure_take(failure, "measuring the dirty rate");
             return;
         }
@@ -176,7 +183,7 @@ begin_run(lv_call *call)
         return lv_failure_take(&call->failure, "looking for the VM");
     if (is_migrating(domain))
         lv_failure_set(&call->failure, IMIG_ERR_BUSY, "VM %s is being migrated or saved", vm);
-    else if (virDomainStartDirtyRateCalc(domain, 1, 0) < 0)
+    else if (virDomainStartDirtyRateCalc(domain, periods_s[0], 0) < 0)
         lv_failure_take(&call->failure, "measuring the dirty rate");
     virDomainFree(domain);
     return call->failure.code;
@@ -212,8 +219,11 @@ lv_dirty_start(void *state, const char *vm, imig_error **error)
     l->vm = g_strdup(vm);
     g_mutex_init(&l->lock);
     g_hash_table_insert(host->loggers, g_strdup(vm), l);
-    g_thread_unref(g_thread_new("imig-dirty", log_thread, l));
-    return IMIG_OK;
+    if (lv_thread("imig-dirty", log_thread, l))
+        return IMIG_OK;
+    g_hash_table_remove(host->loggers, vm);
+    logger_unref(l);
+    return lv_fail(error, IMIG_ERR_BACKEND, "VM %s: no thread to measure its dirty rate", vm);
 }
 
 int

@@ -7,6 +7,7 @@
 
 /* Devices are plugged and jobs begin without a word to us. */
 static const gint64 READ_AGAIN_US = 30 * G_USEC_PER_SEC;
+static const unsigned long long HANGS_MS = 3000;
 static const gint64 FORGET_US = 600 * G_USEC_PER_SEC;
 
 /* What keeps a VM where it is, by what its definition shows. */
@@ -23,7 +24,7 @@ static const struct {
 
 /* Pools of storage that every host can see, by type. */
 static const char *const shared_pools[] = {
-    "netfs", "iscsi", "iscsi-direct", "scsi", "mpath", "rbd", "sheepdog", "gluster", "vstorage",
+    "netfs", "iscsi", "iscsi-direct", "mpath", "rbd", "sheepdog", "gluster", "vstorage",
 };
 
 void
@@ -34,6 +35,7 @@ lv_facts_free(void *data)
     free(facts->cpu);
     g_strfreev(facts->host_view);
     g_hash_table_unref(facts->shared);
+    g_hash_table_unref(facts->bytes);
     g_free(facts);
 }
 
@@ -86,12 +88,10 @@ has_child(xmlNodePtr node, const char *child)
     return FALSE;
 }
 
-/* Is this file or device in a pool that other hosts have, too? */
+/* Does this pool take its storage from where other hosts have it, too?  Frees the pool. */
 static gboolean
-in_shared_pool(virConnectPtr connection, const char *path)
+is_shared_pool(virStoragePoolPtr pool)
 {
-    virStorageVolPtr volume = virStorageVolLookupByPath(connection, path);
-    virStoragePoolPtr pool = volume ? virStoragePoolLookupByVolume(volume) : NULL;
     char *xml = pool ? virStoragePoolGetXMLDesc(pool, 0) : NULL;
     char *type = xml ? lv_xml_text(xml, "/pool/@type") : NULL;
     gboolean shared = FALSE;
@@ -102,22 +102,40 @@ in_shared_pool(virConnectPtr connection, const char *path)
     free(xml);
     if (pool)
         virStoragePoolFree(pool);
-    if (volume)
-        virStorageVolFree(volume);
+    return shared;
+}
+
+/* A file or a device, by the pool that it is a volume of; one of no pool is its host's alone. */
+static gboolean
+in_shared_pool(virConnectPtr connection, const char *path)
+{
+    virStorageVolPtr volume = virStorageVolLookupByPath(connection, path);
+    gboolean shared;
+
+    if (!volume)
+        return FALSE;
+    shared = is_shared_pool(virStoragePoolLookupByVolume(volume));
+    virStorageVolFree(volume);
     return shared;
 }
 
 static gboolean
 is_shared(virConnectPtr connection, xmlNodePtr disk)
 {
-    char *path = child_attribute(disk, "source", "file");
-    gboolean shared;
+    xmlChar *type = xmlGetProp(disk, (const xmlChar *) "type");
+    const char *kind = type ? (const char *) type : "";
+    gboolean by_path = strcmp(kind, "file") == 0 || strcmp(kind, "block") == 0;
+    gboolean by_pool = strcmp(kind, "volume") == 0;
+    gboolean shared = strcmp(kind, "network") == 0 || has_child(disk, "shareable");
+    char *source = by_pool ? child_attribute(disk, "source", "pool")
+                   : by_path ? child_attribute(disk, "source", kind[0] == 'f' ? "file" : "dev")
+                             : NULL;
 
-    if (!path)
-        path = child_attribute(disk, "source", "dev");
-    /* Neither a file nor a device: a volume of the network. */
-    shared = !path || has_child(disk, "shareable") || in_shared_pool(connection, path);
-    g_free(path);
+    if (!shared && source)
+        shared = by_pool ? is_shared_pool(virStoragePoolLookupByName(connection, source))
+                         : in_shared_pool(connection, source);
+    g_free(source);
+    xmlFree(type);
     return shared;
 }
 
@@ -166,14 +184,32 @@ is_there(xmlXPathContextPtr context, const char *xpath)
     return there;
 }
 
+/* Asking about jobs waits half a minute for a hypervisor that hangs; asking this never waits. */
+static gboolean
+hypervisor_hangs(virDomainPtr domain)
+{
+    virDomainControlInfo control = { .state = VIR_DOMAIN_CONTROL_OK };
+
+    return virDomainGetControlInfo(domain, &control, 0) == 0
+           && (control.state == VIR_DOMAIN_CONTROL_ERROR
+               || (control.state == VIR_DOMAIN_CONTROL_OCCUPIED && control.stateTime > HANGS_MS));
+}
+
 int
 lv_operation(virDomainPtr domain)
 {
     virTypedParameterPtr params = NULL;
     int n = 0, type = VIR_DOMAIN_JOB_NONE, operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
 
-    if (virDomainGetJobStats(domain, &type, &params, &n, 0) < 0)
-        return -1; /* drivers without jobs */
+    if (hypervisor_hangs(domain))
+        return VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+    if (virDomainGetJobStats(domain, &type, &params, &n, 0) < 0) {
+        const virError *e = virGetLastError();
+
+        /* Of a job that brings it here there are none.  Drivers without jobs say so otherwise. */
+        return e && e->code == VIR_ERR_OPERATION_INVALID ? VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN
+                                                         : -1;
+    }
     virTypedParamsGetInt(params, n, VIR_DOMAIN_JOB_OPERATION, &operation);
     virTypedParamsFree(params, n);
     return type == VIR_DOMAIN_JOB_NONE ? -1 : operation;
@@ -199,6 +235,7 @@ parse(const char *xml, virConnectPtr connection)
     lv_facts *facts = g_new0(lv_facts, 1);
 
     facts->shared = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    facts->bytes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     if (context) {
         facts->vcpus = (uint32_t) number(context, "/domain/vcpu");
         facts->memory_bytes = number(context, "/domain/memory") * 1024;
@@ -217,28 +254,41 @@ parse(const char *xml, virConnectPtr connection)
     return facts;
 }
 
-const lv_facts *
-lv_facts_get(lv_session *session, virDomainPtr domain, const char *uuid, gboolean fresh,
-             lv_failure *failure)
+lv_facts *
+lv_facts_read(virConnectPtr connection, virDomainPtr domain, lv_failure *failure)
 {
-    lv_facts *facts = g_hash_table_lookup(session->facts, uuid);
-    int id = (int) virDomainGetID(domain);
-    gint64 now_us = g_get_monotonic_time();
-    char *xml;
+    lv_facts *facts;
+    char *xml = virDomainGetXMLDesc(domain, 0);
 
-    if (facts && !fresh && facts->domain_id == id && now_us - facts->read_us < READ_AGAIN_US)
-        return facts;
-    xml = virDomainGetXMLDesc(domain, 0);
     if (!xml) {
         lv_failure_take(failure, "reading a definition");
         return NULL;
     }
-    facts = parse(xml, session->connection);
+    facts = parse(xml, connection);
     free(xml);
-    facts->domain_id = id;
-    facts->read_us = now_us;
+    facts->domain_id = (int) virDomainGetID(domain);
+    facts->read_us = g_get_monotonic_time();
     if (!facts->blocked)
         facts->blocked = job_of(domain);
+    return facts;
+}
+
+lv_facts *
+lv_facts_get(lv_session *session, virDomainPtr domain, const char *uuid, gboolean fresh,
+             lv_failure *failure)
+{
+    lv_facts *facts = g_hash_table_lookup(session->facts, uuid), *old = facts;
+
+    if (facts && !fresh && facts->domain_id == (int) virDomainGetID(domain)
+        && g_get_monotonic_time() - facts->read_us < READ_AGAIN_US)
+        return facts;
+    facts = lv_facts_read(session->connection, domain, failure);
+    if (!facts)
+        return NULL;
+    if (old) {
+        g_hash_table_unref(facts->bytes);
+        facts->bytes = g_hash_table_ref(old->bytes);
+    }
     g_hash_table_replace(session->facts, g_strdup(uuid), facts);
     return facts;
 }

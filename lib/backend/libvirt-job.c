@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static const double END_S = 10; /* what jobs get to stop when their host is closed */
+static const double END_S = 10;   /* what jobs get to stop when their host is closed */
+static const double GRACE_S = 30; /* from a job's time-out until it is out of our hands */
 
 lv_bell *
 lv_bell_new(void)
@@ -103,6 +104,24 @@ job_new(lv_host *host, const imig_migration *m)
     return job;
 }
 
+/* Nothing is moved that nobody watches. */
+static void
+start(lv_job *job)
+{
+    if (!lv_thread("imig-watch", lv_job_watch, lv_job_ref(job))) {
+        lv_job_unref(job);
+    } else if (lv_thread("imig-move", lv_job_move, lv_job_ref(job))) {
+        return;
+    } else {
+        lv_job_unref(job);
+    }
+    g_mutex_lock(&job->bell->lock);
+    job->returned = TRUE;
+    g_cond_broadcast(&job->bell->rung);
+    lv_job_end(job, IMIG_JOB_FAILED, IMIG_ERR_BACKEND, "no thread can be started to migrate it");
+    g_mutex_unlock(&job->bell->lock);
+}
+
 int
 lv_migrate(void *state, const imig_migration *m, uint64_t *ret_job, imig_error **error)
 {
@@ -123,8 +142,7 @@ lv_migrate(void *state, const imig_migration *m, uint64_t *ret_job, imig_error *
     g_mutex_lock(&host->bell->lock);
     g_hash_table_insert(host->jobs, number, job);
     g_mutex_unlock(&host->bell->lock);
-    g_thread_unref(g_thread_new("imig-move", lv_job_move, lv_job_ref(job)));
-    g_thread_unref(g_thread_new("imig-watch", lv_job_watch, lv_job_ref(job)));
+    start(job);
     *ret_job = host->last_job;
     return IMIG_OK;
 }
@@ -139,6 +157,41 @@ find(lv_host *host, uint64_t number, lv_job **ret_job, imig_error **error)
                     : lv_fail(error, IMIG_ERR_NOT_FOUND, "no job %" G_GUINT64_FORMAT, number);
 }
 
+void
+lv_job_end(lv_job *job, int32_t state, int code, const char *message)
+{
+    imig_job *info = &job->info;
+
+    if (!is_under_way(info))
+        return; /* it was given up before */
+    info->state = state;
+    info->error_code = code;
+    info->ended_s = lv_job_clock(job);
+    info->remaining_bytes = 0;
+    info->present &= ~(IMIG_JOB_HAS_REMAINING | IMIG_JOB_HAS_DIRTY);
+    g_strlcpy(info->message, message, sizeof info->message);
+    job->bell->rings++;
+    g_cond_broadcast(&job->bell->rung);
+}
+
+/*
+ * A daemon that hangs answers neither the thread that moves nor the one that watches.  Long after
+ * its time-out, and after it was last seen under way, a job counts as failed; where the VM is has to
+ * be asked then as after any failure.  One that libvirt has not been told of yet never will be.
+ */
+static void
+give_up_hanging(lv_job *job)
+{
+    double now_s = lv_job_clock(job);
+
+    if (!job->begun && job->cancel)
+        lv_job_end(job, IMIG_JOB_CANCELLED, IMIG_OK, "cancelled");
+    else if (job->timeout_s > 0 && now_s - job->info.started_s > job->timeout_s + GRACE_S
+             && now_s - job->seen_s > GRACE_S)
+        lv_job_end(job, IMIG_JOB_FAILED, IMIG_ERR_TIMEOUT, "it did not end in the time it was "
+                   "given, and could not be stopped: a host does not answer");
+}
+
 int
 lv_poll(void *state, uint64_t number, imig_job *into, imig_error **error)
 {
@@ -149,6 +202,7 @@ lv_poll(void *state, uint64_t number, imig_job *into, imig_error **error)
     if (code != IMIG_OK)
         return code;
     g_mutex_lock(&host->bell->lock);
+    give_up_hanging(job);
     if (is_under_way(&job->info))
         job->info.ended_s = lv_job_clock(job);
     *into = job->info;
@@ -166,7 +220,7 @@ lv_cancel(void *state, uint64_t number, imig_error **error)
     if (code != IMIG_OK)
         return code;
     g_mutex_lock(&host->bell->lock);
-    job->cancel = TRUE;
+    job->cancel |= !job->switched; /* post-copy cannot be taken back */
     g_mutex_unlock(&host->bell->lock);
     return IMIG_OK;
 }
@@ -201,7 +255,8 @@ any_under_way(lv_host *host)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         lv_job *job = value;
 
-        job->cancel = TRUE;
+        job->cancel |= !job->switched;
+        give_up_hanging(job);
         any |= is_under_way(&job->info);
     }
     return any;

@@ -31,6 +31,30 @@ is_peer_to_peer(const lv_job *job)
            && !g_str_has_prefix(job->migrate_uri, "unix:");
 }
 
+/* Without a list libvirt copies every disk, also those that the destination has already. */
+static gboolean
+add_disks(const lv_job *job, virDomainPtr domain, virTypedParameterPtr *params, int *n, int *room,
+          gboolean *any, lv_failure *failure)
+{
+    lv_facts *facts;
+    GHashTableIter iter;
+    gpointer target, kind;
+
+    if (!(job->flags & IMIG_MIGRATE_COPY_DISKS))
+        return TRUE;
+    facts = lv_facts_read(virDomainGetConnect(domain), domain, failure);
+    if (!facts)
+        return FALSE;
+    g_hash_table_iter_init(&iter, facts->shared);
+    while (g_hash_table_iter_next(&iter, &target, &kind))
+        if (GPOINTER_TO_INT(kind) == 2) {
+            virTypedParamsAddString(params, n, room, VIR_MIGRATE_PARAM_MIGRATE_DISKS, target);
+            *any = TRUE;
+        }
+    lv_facts_free(facts);
+    return TRUE;
+}
+
 static unsigned int
 flags_of(const lv_job *job, virDomainPtr domain)
 {
@@ -53,8 +77,12 @@ move(const lv_job *job, virDomainPtr domain, virConnectPtr destination, lv_failu
     virTypedParameterPtr params = NULL;
     int n = 0, room = 0;
     unsigned int flags = flags_of(job, domain);
-    gboolean moved = FALSE;
+    gboolean moved = FALSE, copies = FALSE;
 
+    if (!add_disks(job, domain, &params, &n, &room, &copies, failure))
+        return FALSE;
+    if (!copies)
+        flags &= ~(unsigned int) VIR_MIGRATE_NON_SHARED_DISK;
     if (job->bandwidth_bytes_per_s > 0) /* whole MiB/s, at least one */
         virTypedParamsAddULLong(&params, &n, &room, VIR_MIGRATE_PARAM_BANDWIDTH,
                                 (unsigned long long) ceil(job->bandwidth_bytes_per_s / MIB));
@@ -133,32 +161,19 @@ note_completed(lv_job *job, virConnectPtr destination)
         virDomainFree(domain);
 }
 
-/* Under the lock of the bell. */
+/* Under the lock of the bell.  Only what libvirt itself calls aborted is known to be where it was. */
 static void
 conclude(lv_job *job, gboolean moved, const lv_failure *failure)
 {
-    imig_job *info = &job->info;
-
-    info->ended_s = lv_job_clock(job);
-    info->remaining_bytes = 0;
-    info->present &= ~(IMIG_JOB_HAS_REMAINING | IMIG_JOB_HAS_DIRTY);
-    if (moved) {
-        info->state = IMIG_JOB_DONE;
-    } else if (job->stopped) {
-        info->state = IMIG_JOB_FAILED;
-        info->error_code = job->stopped_code;
-        g_strlcpy(info->message, job->stopped, sizeof info->message);
-    } else if (job->cancel) {
-        info->state = IMIG_JOB_CANCELLED;
-        g_strlcpy(info->message, "cancelled", sizeof info->message);
-    } else {
-        info->state = IMIG_JOB_FAILED;
-        info->error_code = failure->code;
-        info->backend_code = failure->backend_code;
-        g_strlcpy(info->message, failure->message, sizeof info->message);
-    }
-    g_cond_broadcast(&job->bell->rung);
-    job->bell->rings++;
+    job->info.backend_code = failure->backend_code;
+    if (moved)
+        lv_job_end(job, IMIG_JOB_DONE, IMIG_OK, "");
+    else if (job->stopped)
+        lv_job_end(job, IMIG_JOB_FAILED, job->stopped_code, job->stopped);
+    else if (job->cancel && (!job->begun || failure->code == IMIG_ERR_CANCELLED))
+        lv_job_end(job, IMIG_JOB_CANCELLED, IMIG_OK, "cancelled");
+    else
+        lv_job_end(job, IMIG_JOB_FAILED, failure->code, failure->message);
 }
 
 static virConnectPtr
@@ -175,6 +190,19 @@ reach_destination(const lv_job *job, lv_failure *failure)
     return destination;
 }
 
+/* It may have been given up while the hosts were being reached. */
+static gboolean
+may_begin(lv_job *job)
+{
+    gboolean may;
+
+    g_mutex_lock(&job->bell->lock);
+    may = !job->cancel && !job->stopped && job->info.state == IMIG_JOB_RUNNING;
+    job->begun |= may;
+    g_mutex_unlock(&job->bell->lock);
+    return may;
+}
+
 void *
 lv_job_move(void *data)
 {
@@ -183,14 +211,18 @@ lv_job_move(void *data)
     virConnectPtr source = lv_connect(job->uri, &failure);
     virConnectPtr destination = source ? reach_destination(job, &failure) : NULL;
     virDomainPtr domain = destination ? virDomainLookupByUUIDString(source, job->vm) : NULL;
-    gboolean moved = domain && move(job, domain, destination, &failure);
+    gboolean moved = FALSE;
 
     if (destination && !domain)
         lv_failure_take(&failure, "looking for the VM");
+    else if (domain && may_begin(job))
+        moved = move(job, domain, destination, &failure);
     if (moved)
         note_completed(job, destination);
     g_mutex_lock(&job->bell->lock);
+    job->returned = TRUE;
     conclude(job, moved, &failure);
+    g_cond_broadcast(&job->bell->rung);
     g_mutex_unlock(&job->bell->lock);
     if (domain)
         virDomainFree(domain);

@@ -18,14 +18,14 @@ extern const imig_module_api *lv_api;
 #define LV_CALL_S 10.0 /* a daemon that has not answered after it counts as hanging */
 #define LV_HANG_S 60.0 /* so long one call that hangs stands for all that would */
 
-/* ---- libvirt-error.c ---- */
+/* ---- libvirt-base.c ---- */
 
 /* One failure, copied out of libvirt or of our own. */
 typedef struct lv_failure {
     int code;             /* an imig_errcode; IMIG_OK: none */
     int64_t backend_code; /* a virErrorNumber, or 0 */
     gboolean lost;        /* the connection is of no use any more */
-    char message[256];
+    char message[1024];
 } lv_failure;
 
 /* The last error of libvirt on this thread; returns its imig_errcode. */
@@ -37,6 +37,10 @@ void lv_log(int32_t level, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* Keeps libvirt from printing what is reported anyway; as the process allows. */
 void lv_keep_quiet(virConnectPtr connection);
+
+/* A thread that nobody joins.  Signals are the program's own business, and a daemon that hangs up
+   must not kill it by SIGPIPE: the thread has all of them blocked.  FALSE: there can be no more. */
+gboolean lv_thread(const char *name, GThreadFunc run, void *data);
 
 /* ---- libvirt-session.c ---- */
 
@@ -77,7 +81,7 @@ typedef struct lv_call {
     lv_session *session;
     lv_failure failure;
     char *uri;
-    gint64 begun_us;
+    gint64 alive_us; /* when it began, or last got an answer; guarded by the lock, as is done */
     gboolean done;
     GMutex lock;
     GCond ended;
@@ -85,6 +89,9 @@ typedef struct lv_call {
 
 void *lv_call_new(size_t size, int (*run)(lv_call *), void (*clear)(lv_call *));
 void lv_call_unref(lv_call *call);
+
+/* It is made of many, and got on: its time begins anew. */
+void lv_call_goes_on(lv_call *call);
 
 /* Makes the call; its session is the host's from then on.  The caller keeps its reference. */
 int lv_call_make(lv_host *host, lv_call *call, imig_error **error);
@@ -106,16 +113,21 @@ typedef struct lv_facts {
     gboolean passes_cpu;  /* ... which is the host's own */
     char **host_view;     /* NULL-ended: devices whose counters are the host's, not the VM's */
     GHashTable *shared;   /* target of each writable disk -> 1 shared, 2 not */
+    GHashTable *bytes;    /* target -> size of the disk, a double, as it was last told */
 } lv_facts;
 
-/* Lent until the next call; NULL: see the failure. */
-const lv_facts *lv_facts_get(lv_session *session, virDomainPtr domain, const char *uuid,
-                             gboolean fresh, lv_failure *failure);
+/* Read now; the caller's.  NULL: see the failure. */
+lv_facts *lv_facts_read(virConnectPtr connection, virDomainPtr domain, lv_failure *failure);
 void lv_facts_free(void *facts);
+
+/* Lent until the next call; NULL: see the failure. */
+lv_facts *lv_facts_get(lv_session *session, virDomainPtr domain, const char *uuid, gboolean fresh,
+                       lv_failure *failure);
 /* Those of VMs that have long gone. */
 void lv_facts_forget(lv_session *session);
 
-/* The virDomainJobOperation that is under way on a VM; -1: none. */
+/* The virDomainJobOperation that is under way on a VM; -1: none.  Does not wait for a hypervisor
+   that hangs: what it does is unknown then. */
 int lv_operation(virDomainPtr domain);
 
 /* The text of the first node of an XPath; free() it. */
@@ -158,11 +170,18 @@ typedef struct lv_job {
     double epoch_s;       /* of the host's clock */
     lv_bell *bell;        /* its lock guards what follows */
     imig_job info;
+    double seen_s;        /* when the watch last saw it under way */
+    gboolean begun;       /* libvirt has been told to migrate */
+    gboolean returned;    /* and has answered: nothing happens any more */
     gboolean cancel;      /* asked for */
     const char *stopped;  /* why we ended it ourselves, a constant text; NULL: not so */
     int stopped_code;
     gboolean switched;    /* to post-copy */
 } lv_job;
+
+/* The lock of the bell is held: the job has this outcome from now on. */
+void lv_job_end(lv_job *job, int32_t state, int code, const char *message);
+
 
 int lv_migrate(void *state, const imig_migration *migration, uint64_t *ret_job,
                imig_error **error);

@@ -196,9 +196,21 @@ read_params(seen *vm, const virDomainStatsRecord *record, const lv_facts *facts)
     read_waiting(vm, record);
 }
 
+/* What busy VMs do not tell was told before. */
+static double
+disk_bytes(const disk *d, lv_facts *facts)
+{
+    const double *told = g_hash_table_lookup(facts->bytes, d->target);
+
+    if (d->bytes > 0)
+        g_hash_table_replace(facts->bytes, g_strdup(d->target),
+                             g_memdup2(&d->bytes, sizeof d->bytes));
+    return d->bytes > 0 || !told ? d->bytes : *told;
+}
+
 /* Writable disks only, and whether other hosts have them. */
 static void
-keep_disks(seen *vm, const lv_facts *facts)
+keep_disks(seen *vm, lv_facts *facts)
 {
     guint kept = 0;
 
@@ -211,6 +223,7 @@ keep_disks(seen *vm, const lv_facts *facts)
             continue;
         }
         d.shared = known == 1;
+        d.bytes = disk_bytes(&d, facts);
         g_array_index(vm->disks, disk, kept++) = d;
     }
     g_array_set_size(vm->disks, kept);
@@ -226,12 +239,12 @@ is_arriving(const seen *vm, virDomainPtr domain)
            && lv_operation(domain) == VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN;
 }
 
-/* FALSE: the connection is lost. */
+/* FALSE: the host cannot be seen whole. */
 static gboolean
 see(sampling *s, const virDomainStatsRecord *record)
 {
     seen vm = { .disks = g_array_new(FALSE, TRUE, sizeof(disk)) };
-    const lv_facts *facts = NULL;
+    lv_facts *facts = NULL;
     lv_failure failure = { IMIG_OK };
 
     vm.counters = (imig_vm_counters) IMIG_VM_COUNTERS_INIT;
@@ -251,9 +264,11 @@ see(sampling *s, const virDomainStatsRecord *record)
         seen_clear(&vm); /* it has just gone, or is not here yet */
     else
         g_array_append_val(s->vms, vm);
-    if (failure.lost)
-        s->call.failure = failure;
-    return !failure.lost;
+    lv_call_goes_on(&s->call);
+    if (failure.code == IMIG_OK || failure.code == IMIG_ERR_NOT_FOUND)
+        return TRUE;
+    s->call.failure = failure;
+    return FALSE;
 }
 
 static int
@@ -362,13 +377,12 @@ lv_sample(void *state, imig_sample *into, imig_error **error)
     lv_host *host = state;
     sampling *s = lv_call_new(sizeof *s, sample_run, sampling_clear);
     int code = lv_call_make(host, &s->call, error);
-    double time_s = host->epoch_s + (double) s->at_us / G_USEC_PER_SEC;
 
     if (code == IMIG_OK)
         code = add_host(s->call.session, into, error);
     for (guint i = 0; code == IMIG_OK && i < s->vms->len; i++)
-        code = add_vm(host, s->call.session, &g_array_index(s->vms, seen, i), time_s, into,
-                      error);
+        code = add_vm(host, s->call.session, &g_array_index(s->vms, seen, i),
+                      host->epoch_s + (double) s->at_us / G_USEC_PER_SEC, into, error);
     lv_call_unref(&s->call);
     return code;
 }

@@ -10,6 +10,18 @@ enum { KEEPALIVE_S = 5, KEEPALIVE_COUNT = 3 };
 
 static const double bytes_per_mbit = 125000;
 
+/* Without this ssh asks for a password at the terminal, from a thread that nobody knows of. */
+static char *
+without_terminal(const char *uri)
+{
+    const char *scheme_end = strstr(uri, "://");
+    const char *ssh = strstr(uri, "+ssh");
+
+    if (!scheme_end || !ssh || ssh > scheme_end || strstr(uri, "no_tty="))
+        return g_strdup(uri);
+    return g_strconcat(uri, strchr(uri, '?') ? "&" : "?", "no_tty=1", NULL);
+}
+
 static void *
 run_loop(void *unused)
 {
@@ -27,9 +39,7 @@ lv_loop_start(void)
 
     if (lv_api->process & IMIG_PROCESS_HAS_EVENT_LOOP || !g_once_init_enter(&started))
         return;
-    if (virEventRegisterDefaultImpl() == 0)
-        g_thread_unref(g_thread_new("imig-libvirt", run_loop, NULL));
-    else
+    if (virEventRegisterDefaultImpl() != 0 || !lv_thread("imig-libvirt", run_loop, NULL))
         lv_log(IMIG_LOG_WARNING, "libvirt's event loop: %s", virGetLastErrorMessage());
     g_once_init_leave(&started, 1);
 }
@@ -54,7 +64,10 @@ lv_connect(const char *uri, lv_failure *failure)
     virConnectAuth auth = {
         .credtype = kinds, .ncredtype = G_N_ELEMENTS(kinds), .cb = no_answer,
     };
-    virConnectPtr connection = virConnectOpenAuth(uri, &auth, 0);
+    char *quiet_uri = without_terminal(uri);
+    virConnectPtr connection = virConnectOpenAuth(quiet_uri, &auth, 0);
+
+    g_free(quiet_uri);
 
     if (!connection) {
         lv_failure_take(failure, "cannot connect");
@@ -200,8 +213,8 @@ lv_session_unref(lv_session *session)
 {
     if (!session || !g_atomic_int_dec_and_test(&session->refs))
         return;
-    if (session->connection)
-        g_thread_unref(g_thread_new("imig-close", close_connection, session->connection));
+    if (session->connection && !lv_thread("imig-close", close_connection, session->connection))
+        lv_log(IMIG_LOG_WARNING, "a connection to libvirt stays open: no thread to close it");
     g_hash_table_unref(session->facts);
     g_free(session->hypervisor);
     free(session->hostname);

@@ -19,17 +19,22 @@ static const double throttled_percent = 99; /* more is not possible */
 /* What the watch has seen of one migration. */
 typedef struct watch {
     lv_job *job;
-    virDomainPtr domain;
-    double limit_s;         /* downtime limit, as last set */
+    virConnectPtr connection; /* NULL: none at the moment */
+    virDomainPtr domain;      /* NULL with it */
+    gboolean said;            /* that there is none */
+    double limit_s;           /* downtime limit, as last set */
     gboolean limit_set;
     uint32_t round, best_round;
-    double round_bytes;     /* most of this round that was left */
+    double round_bytes;       /* most of this round that was left */
     double best_bytes, best_at_s;
-    double bytes_per_s;
+    double throttle;          /* per cent, the most so far */
 } watch;
 
 /* The statistics of the job that count here. */
 typedef struct progress {
+    gboolean ours;     /* a migration from here is under way, not another job */
+    gboolean known;    /* and past its set-up */
+    gboolean handover; /* the VM stands still: it is nearly over */
     double transferred, remaining, rounds, dirty_pages_per_s, page_bytes, bytes_per_s, throttle;
 } progress;
 
@@ -41,16 +46,68 @@ get(virTypedParameterPtr params, int n, const char *name)
     return value > 0 ? value : 0; /* NaN, too */
 }
 
-/* FALSE: no migration is under way at this moment. */
+static void
+hang_up(watch *w)
+{
+    if (w->domain)
+        virDomainFree(w->domain);
+    if (w->connection)
+        virConnectClose(w->connection);
+    w->domain = NULL;
+    w->connection = NULL;
+}
+
+/* A daemon may be away for a while; the migration may go on all the same. */
 static gboolean
-look(const watch *w, progress *p)
+reach(watch *w)
+{
+    lv_failure failure = { IMIG_OK };
+
+    if (w->domain)
+        return TRUE;
+    w->connection = lv_connect(w->job->uri, &failure);
+    if (w->connection)
+        w->domain = virDomainLookupByUUIDString(w->connection, w->job->vm);
+    if (!w->domain) {
+        if (w->connection)
+            lv_failure_take(&failure, "looking for the VM");
+        if (!w->said)
+            lv_log(IMIG_LOG_WARNING, "VM %s: nobody watches its migration for now: %s",
+                   w->job->vm, failure.message);
+        w->said = TRUE;
+        hang_up(w);
+    }
+    return w->domain != NULL;
+}
+
+static gboolean
+stands_still(virDomainPtr domain)
+{
+    int state = 0, reason = 0;
+
+    return virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED
+           && (reason == VIR_DOMAIN_PAUSED_MIGRATION || reason == VIR_DOMAIN_PAUSED_POSTCOPY);
+}
+
+static void
+look(watch *w, progress *p)
 {
     virTypedParameterPtr params = NULL;
     int n = 0, type = VIR_DOMAIN_JOB_NONE;
-    gboolean active = virDomainGetJobStats(w->domain, &type, &params, &n, 0) == 0
-                      && type == VIR_DOMAIN_JOB_UNBOUNDED;
+    lv_failure failure = { IMIG_OK };
 
+    *p = (progress) { FALSE };
+    if (virDomainGetJobStats(w->domain, &type, &params, &n, 0) < 0) {
+        lv_failure_take(&failure, "watching");
+        if (failure.lost)
+            hang_up(w);
+        return;
+    }
     *p = (progress) {
+        .ours = type != VIR_DOMAIN_JOB_NONE
+                && lv_stat(params, n, VIR_DOMAIN_JOB_OPERATION)
+                       == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT,
+        .known = get(params, n, VIR_DOMAIN_JOB_MEMORY_TOTAL) > 0,
         .transferred = get(params, n, VIR_DOMAIN_JOB_DATA_PROCESSED),
         .remaining = get(params, n, VIR_DOMAIN_JOB_MEMORY_REMAINING),
         .rounds = get(params, n, VIR_DOMAIN_JOB_MEMORY_ITERATION),
@@ -59,10 +116,8 @@ look(const watch *w, progress *p)
         .bytes_per_s = get(params, n, VIR_DOMAIN_JOB_MEMORY_BPS),
         .throttle = get(params, n, VIR_DOMAIN_JOB_AUTO_CONVERGE_THROTTLE),
     };
-    /* During the set-up nothing is known yet. */
-    active = active && get(params, n, VIR_DOMAIN_JOB_MEMORY_TOTAL) > 0;
     virTypedParamsFree(params, n);
-    return active;
+    p->handover = p->ours && stands_still(w->domain);
 }
 
 static void
@@ -71,6 +126,9 @@ report(const watch *w, const progress *p)
     imig_job *info = &w->job->info;
 
     g_mutex_lock(&w->job->bell->lock);
+    w->job->seen_s = lv_job_clock(w->job);
+    if (info->state == IMIG_JOB_RUNNING && p->handover)
+        info->state = IMIG_JOB_FINISHING;
     if (info->state == IMIG_JOB_RUNNING || info->state == IMIG_JOB_FINISHING) {
         info->transferred_bytes = p->transferred;
         info->remaining_bytes = p->remaining;
@@ -84,13 +142,17 @@ report(const watch *w, const progress *p)
     g_mutex_unlock(&w->job->bell->lock);
 }
 
-static void
+static gboolean
 set_limit(watch *w, double limit_s)
 {
-    w->limit_s = limit_s;
-    if (virDomainMigrateSetMaxDowntime(w->domain, (unsigned long long) ceil(limit_s * 1000), 0) < 0)
+    if (virDomainMigrateSetMaxDowntime(w->domain, (unsigned long long) ceil(limit_s * 1000), 0)
+        < 0) {
         lv_log(IMIG_LOG_WARNING, "VM %s: downtime limit: %s", w->job->vm,
                virGetLastErrorMessage());
+        return FALSE;
+    }
+    w->limit_s = limit_s;
+    return TRUE;
 }
 
 /* Ends it; the thread that moves says what came of it. */
@@ -106,10 +168,11 @@ stop(watch *w, int code, const char *why)
     virDomainAbortJob(w->domain); /* asked again at the next tick where it was too early */
 }
 
+/* Something has changed: the rounds from here on are compared with each other. */
 static void
 forget_best(watch *w, const progress *p)
 {
-    w->best_bytes = p->remaining;
+    w->best_bytes = INFINITY;
     w->best_at_s = lv_job_clock(w->job);
     w->best_round = (uint32_t) p->rounds;
 }
@@ -149,17 +212,18 @@ raise_downtime(watch *w, const progress *p)
                                       "allowed; it was stopped");
         return;
     }
-    set_limit(w, fmin(most_s, fmax(2 * w->limit_s, needed_s)));
-    lv_log(IMIG_LOG_INFO, "VM %s: rounds no longer shrink, downtime limit raised to %g s",
-           w->job->vm, w->limit_s);
+    if (set_limit(w, fmin(most_s, fmax(2 * w->limit_s, needed_s))))
+        lv_log(IMIG_LOG_INFO, "VM %s: rounds no longer shrink, downtime limit raised to %g s",
+               w->job->vm, w->limit_s);
     forget_best(w, p);
 }
 
 static void
-switch_to_post_copy(watch *w)
+switch_to_post_copy(watch *w, const progress *p)
 {
     if (virDomainMigrateStartPostCopy(w->domain, 0) < 0) {
         lv_log(IMIG_LOG_WARNING, "VM %s: post-copy: %s", w->job->vm, virGetLastErrorMessage());
+        forget_best(w, p); /* tried again where it stalls again */
         return;
     }
     lv_log(IMIG_LOG_INFO, "VM %s: rounds no longer shrink, switched to post-copy", w->job->vm);
@@ -178,7 +242,7 @@ act_on_stall(watch *w, const progress *p)
     if (job->flags & IMIG_MIGRATE_AUTO_CONVERGE && p->throttle < throttled_percent)
         forget_best(w, p); /* being throttled still further */
     else if (job->flags & IMIG_MIGRATE_POST_COPY)
-        switch_to_post_copy(w);
+        switch_to_post_copy(w, p);
     else if (job->on_stall == IMIG_STALL_RAISE_DOWNTIME)
         raise_downtime(w, p);
     else if (job->on_stall == IMIG_STALL_ABORT)
@@ -186,39 +250,69 @@ act_on_stall(watch *w, const progress *p)
                                       "no longer shrink; it was stopped");
 }
 
+/* What was asked for, or came to be needed, from outside of the rounds; TRUE: it is to be stopped. */
+static gboolean
+is_to_stop(watch *w)
+{
+    lv_job *job = w->job;
+    gboolean stop_it;
+
+    g_mutex_lock(&job->bell->lock);
+    if (!job->cancel && !job->stopped && job->timeout_s > 0
+        && lv_job_clock(job) - job->info.started_s > job->timeout_s) {
+        job->stopped = "it did not end in the time it was given; it was stopped";
+        job->stopped_code = IMIG_ERR_TIMEOUT;
+    }
+    stop_it = job->cancel || job->stopped || job->info.state >= IMIG_JOB_DONE;
+    if (!job->begun && job->stopped)
+        lv_job_end(job, IMIG_JOB_FAILED, job->stopped_code, job->stopped);
+    g_mutex_unlock(&job->bell->lock);
+    return stop_it;
+}
+
+static gboolean
+is_switched(const watch *w)
+{
+    gboolean switched;
+
+    g_mutex_lock(&w->job->bell->lock);
+    switched = w->job->switched;
+    g_mutex_unlock(&w->job->bell->lock);
+    return switched;
+}
+
 static void
 tick(watch *w)
 {
-    lv_job *job = w->job;
+    const lv_job *job = w->job;
     progress p;
-    gboolean active = look(w, &p), cancel, switched;
 
-    if (active)
+    if (!reach(w))
+        return;
+    look(w, &p);
+    if (p.ours && p.known)
         report(w, &p);
-    g_mutex_lock(&job->bell->lock);
-    cancel = job->cancel || job->stopped;
-    switched = job->switched;
-    g_mutex_unlock(&job->bell->lock);
-    if (switched)
-        return; /* neither can it be stopped nor will it stall */
-    if (cancel) {
-        virDomainAbortJob(w->domain); /* again where it was too early */
+    /* Neither post-copy nor a hand-over can be stopped, and neither stalls. */
+    if (is_switched(w) || p.handover)
+        return;
+    if (is_to_stop(w)) {
+        if (p.ours)
+            virDomainAbortJob(w->domain); /* again at the next tick where it was too early */
         return;
     }
-    if (job->timeout_s > 0 && lv_job_clock(job) - job->info.started_s > job->timeout_s) {
-        stop(w, IMIG_ERR_TIMEOUT, "it did not end in the time it was given; it was stopped");
+    if (!p.ours || !p.known)
         return;
+    if (!w->limit_set)
+        w->limit_set = job->downtime_limit_s <= 0 || set_limit(w, job->downtime_limit_s);
+    if (p.throttle > w->throttle) {
+        w->throttle = p.throttle;
+        forget_best(w, &p);
     }
-    if (!active)
-        return;
-    if (!w->limit_set && job->downtime_limit_s > 0)
-        set_limit(w, job->downtime_limit_s);
-    w->limit_set = TRUE;
     if (is_stalled(w, &p))
         act_on_stall(w, &p);
 }
 
-/* TRUE: the job has ended. */
+/* TRUE: libvirt has answered.  One that was given up is watched until then, and stopped. */
 static gboolean
 rest(lv_job *job)
 {
@@ -226,7 +320,7 @@ rest(lv_job *job)
     gboolean ended;
 
     g_mutex_lock(&job->bell->lock);
-    while (!(ended = job->info.state >= IMIG_JOB_DONE)
+    while (!(ended = job->returned)
            && g_cond_wait_until(&job->bell->rung, &job->bell->lock, until_us))
         ;
     g_mutex_unlock(&job->bell->lock);
@@ -237,20 +331,11 @@ void *
 lv_job_watch(void *data)
 {
     lv_job *job = data;
-    lv_failure failure = { IMIG_OK };
-    virConnectPtr connection = lv_connect(job->uri, &failure);
-    virDomainPtr domain = connection ? virDomainLookupByUUIDString(connection, job->vm) : NULL;
-    watch w = { .job = job, .domain = domain, .limit_s = default_limit_s };
+    watch w = { .job = job, .limit_s = default_limit_s };
 
-    if (!domain)
-        lv_log(IMIG_LOG_WARNING, "VM %s: nobody watches its migration: %s", job->vm,
-               connection ? virGetLastErrorMessage() : failure.message);
-    while (domain && !rest(job))
+    while (!rest(job))
         tick(&w);
-    if (domain)
-        virDomainFree(domain);
-    if (connection)
-        virConnectClose(connection);
+    hang_up(&w);
     lv_job_unref(job);
     return NULL;
 }

@@ -5,6 +5,8 @@
 
 const imig_module_api *lv_api;
 
+static const double LONGEST_S = 86400; /* one wait; longer ones are made of several */
+
 /* Every open URI, so that check() can ask the other end. */
 static GMutex hosts_lock;
 static GPtrArray *hosts;
@@ -46,12 +48,15 @@ lv_open(const char *uri, void **ret_state, imig_error **error)
     lv_call *call = lv_call_new(sizeof *call, nothing, NULL);
     int code;
 
+    static gsize known;
     static gint64 epoch_us;
 
     lv_loop_start();
     /* One for all: a time on one host's clock is the same on another's. */
-    if (g_once_init_enter(&epoch_us))
-        g_once_init_leave(&epoch_us, g_get_real_time() - g_get_monotonic_time());
+    if (g_once_init_enter(&known)) {
+        epoch_us = g_get_real_time() - g_get_monotonic_time();
+        g_once_init_leave(&known, 1);
+    }
     *host = (lv_host) {
         .refs = 1, .uri = g_strdup(uri), .bell = lv_bell_new(),
         .epoch_s = (double) epoch_us / G_USEC_PER_SEC,
@@ -95,7 +100,7 @@ lv_wait(void *state, double deadline_s, imig_error **error)
 {
     lv_host *host = state;
     lv_bell *bell = host->bell;
-    double left_s = deadline_s - lv_clock(host);
+    double left_s = CLAMP(deadline_s - lv_clock(host), 0, LONGEST_S);
     gint64 until_us = g_get_monotonic_time() + (gint64) (left_s * G_USEC_PER_SEC);
 
     (void) error;
@@ -239,10 +244,13 @@ int
 imig_backend_entry(const imig_module_api *api, const imig_backend_ops **ret_ops,
                    imig_error **error)
 {
-    lv_api = api;
+    /* What the first context gave stays: threads of its connections use it at any time, and what is
+       called in it is the same in all.  Log lines go to its hook, therefore. */
     g_mutex_lock(&hosts_lock);
-    if (!hosts)
+    if (!hosts) {
+        lv_api = api;
         hosts = g_ptr_array_new();
+    }
     g_mutex_unlock(&hosts_lock);
     lv_keep_quiet(NULL);
     if (virInitialize() < 0) {

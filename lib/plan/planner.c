@@ -193,6 +193,14 @@ fix_local_disks(imig__planner *planner)
             fixed[v] = "local-disk";
 }
 
+/* A migration that does not converge by itself is no way, unless it is to be made to. */
+static gboolean
+may_go(const imig__planner *planner, const imig_cost *cost)
+{
+    return cost->converges || planner->opt.migrate_flags & (IMIG_MIGRATE_AUTO_CONVERGE
+                                                            | IMIG_MIGRATE_POST_COPY);
+}
+
 static void
 price_moves(imig__planner *planner)
 {
@@ -211,7 +219,7 @@ price_moves(imig__planner *planner)
             planner->opt.gain_ratio
             * (planner->move_loss[v]
                + (WORK_S + WORK_S_PER_BYTE * cost.transferred_bytes) / planner->opt.horizon_s);
-        if (!cost.converges && !planner->problem.space->fixed[v])
+        if (!may_go(planner, &cost) && !planner->problem.space->fixed[v])
             planner->problem.space->fixed[v] = "will-not-converge";
     }
     imig__traffic_free(traffic);
@@ -348,7 +356,8 @@ give_up(imig__planner *planner, const imig__move *moves)
     for (size_t i = 0; i < schedule->stuck_count; i++, n++)
         planner->kept[moves[schedule->stuck[i]].vm] = "no-path";
     for (size_t i = 0; i < schedule->step_count; i++)
-        if (!schedule->steps[i].cost.converges && !planner->kept[schedule->steps[i].vm]) {
+        if (!may_go(planner, &schedule->steps[i].cost)
+            && !planner->kept[schedule->steps[i].vm]) {
             planner->kept[schedule->steps[i].vm] = "will-not-converge";
             n++;
         }

@@ -61,13 +61,13 @@ def again(trial):
 
 def drain(trial):
     """All leave one host for another: who holds up the others goes first, the receiver last."""
-    hosts = [trial.lab.uri("host1"), trial.lab.uri("host2")]
+    hosts = ("host1", "host2")
     trial.stop_all()
     trial.lab.start_all([trial.guest("host1", name, kind) for name, kind in BUSY])
     trial.set_cores(0.5)
     plan = str(trial.lab.dir / "drain.json")
-    made = trial.imig("plan", "--drain", "host1", "--for", "30s", "-o", plan, uris=hosts)
-    done = trial.imig("run", plan, "--for", "2s", "--yes", "--json", uris=hosts)
+    made = trial.imig("plan", "--drain", "host1", "--for", "30s", "-o", plan, hosts=hosts)
+    done = trial.imig("run", plan, "--for", "2s", "--yes", "--json", hosts=hosts)
     if not trial.claim(made.status in (0, 3) and done.status == 0, "a host is drained",
                        f"{made}\n{done}"):
         return

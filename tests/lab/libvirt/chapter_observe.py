@@ -5,9 +5,6 @@ import time
 
 from trial import KINDS
 
-# A period of page sampling sees a part of the memory, and rounds to whole MB/s.
-DIRTY_WITHIN = 2.5
-
 
 def classes_are_right(trial, when, seconds):
     """All guests, by observation alone."""
@@ -27,28 +24,6 @@ def classes_are_right(trial, when, seconds):
     trial.figures[f"observing, share of a core by host, {when}"] = {
         name: round(share, 5) for name, share in used.items()}
     trial.claim(max(used.values()) < 0.01, f"observing takes under 1 % of a core {when}", used)
-
-
-def dirty_rates(trial):
-    """Dirty rate and working set against what the guests are told to do."""
-    for name in ("memory-dirty-1", "memory-dirty-2"):
-        guest = trial.lab.guests[name]
-        seen = trial.imig("dirty", name, "--for", "8s", "--json")
-        if not trial.claim(seen.status == 0, f"imig dirty measures a {guest['pattern']} writer",
-                           seen):
-            continue
-        found = seen.document
-        rate, size = guest["rate_mb"] * 2**20, guest["size_mb"] * 2**20
-        set_bytes = found["working_set_bytes"]
-        trial.figures[f"dirty, {guest['pattern']}"] = {
-            "rate_known": rate, "rate": found["dirty_bytes_per_s"], "set_known": size,
-            "set": set_bytes,
-            "rate_error": round(found["dirty_bytes_per_s"] / rate - 1, 3),
-            "set_error": None if set_bytes is None else round(set_bytes / size - 1, 3)}
-        trial.claim(rate / DIRTY_WITHIN < found["dirty_bytes_per_s"] < rate * DIRTY_WITHIN
-                    and (set_bytes is None or size / DIRTY_WITHIN < set_bytes
-                         < size * DIRTY_WITHIN),
-                    f"rate and working set of a {guest['pattern']} writer are found", seen.out)
 
 
 def one_of_each_migrates(trial, hosts):
@@ -71,7 +46,6 @@ def run(trial):
     trial.lab.start_all(guests)
     trial.set_cores(0.5)
     classes_are_right(trial, "at first", 60)
-    dirty_rates(trial)
     one_of_each_migrates(trial, hosts)
     classes_are_right(trial, "after a migration", 60 if trial.full else 40)
     trial.claim(trial.lab.faults() == [], "no guest was lost, none went back",

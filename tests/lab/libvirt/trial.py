@@ -86,19 +86,25 @@ class Trial:
 
     # ---- imig ----
 
-    def start(self, command, *arguments, uris=None):
-        """The argument vector; hosts as the lab knows them unless uris says otherwise."""
+    def start(self, command, *arguments, uris=None, hosts=None):
+        """The argument vector; uris may stand for what the lab calls its hosts."""
+        hosts = hosts or list(self.lab.hosts)
         argv = [self.imig_path, command]
-        for uri in self.lab.uris() if uris is None else uris:
+        for uri in [self.lab.uri(host) for host in hosts] if uris is None else uris:
             argv += ["-c", uri]
-        return argv + ["--host-capacity", self.capacities()] + [str(a) for a in arguments]
+        return argv + ["--host-capacity", self.capacities(hosts)] + [str(a) for a in arguments]
 
-    def imig(self, command, *arguments, uris=None, timeout_s=240, meanwhile=None):
-        return Result(self.start(command, *arguments, uris=uris), timeout_s, meanwhile)
+    def imig(self, command, *arguments, uris=None, hosts=None, timeout_s=240, meanwhile=None):
+        return Result(self.start(command, *arguments, uris=uris, hosts=hosts), timeout_s, meanwhile)
 
-    def capacities(self):
-        return self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S,
-                                      disk_ops_per_s=DISK_OPS_PER_S)
+    def capacities(self, hosts):
+        """A file for --host-capacity: every libvirtd sees the whole machine as its own."""
+        path = self.lab.dir / "capacity.json"
+        path.write_text(json.dumps({"format": "imig-capacity/1", "hosts": [
+            {"id": name, "cpu_cores": self.lab.hosts[name].cgroup.cores() or 1.0,
+             "memory_bytes": 2 << 30, "net_bytes_per_s": LINK_BYTES_PER_S,
+             "disk_ops_per_s": DISK_OPS_PER_S} for name in hosts]}))
+        return str(path)
 
     def plan_file(self, steps):
         """A plan written by hand; steps are (guest, from, to), each worth doing alone."""

@@ -8,7 +8,8 @@
 
 #include <math.h>
 
-/* A disk that only its host sees keeps a VM there, as hypervisors do, until options say more. */
+/* A disk that only its host sees keeps a VM there, as hypervisors do, and so does memory that is
+   dirtied too fast, until flags say more. */
 
 static const double DISK = 20 * GIB, MEMORY = 2 * GIB;
 
@@ -104,6 +105,51 @@ a_drained_host_keeps_or_sheds_it(void **state)
     imig_cluster_unref(cluster);
 }
 
+static const struct busy_case {
+    const char *name;
+    uint64_t flags;
+    size_t moves;
+} busy_cases[] = {
+    { "who would not converge stays", 0, 0 },
+    { "also where only its disks may go", IMIG_MIGRATE_UNSAFE, 0 },
+    { "throttled, it goes", IMIG_MIGRATE_AUTO_CONVERGE, 1 },
+    { "with post-copy, it goes", IMIG_MIGRATE_POST_COPY, 1 },
+};
+
+static void
+who_would_not_converge_goes_where_it_is_made_to(void **state)
+{
+    const struct busy_case *c = *state;
+    imig_cluster *cluster = imig_cluster_new(0);
+    imig_vm_info vm = a_vm("busy", 0, 1, 4, IMIG_WORKLOAD_MEMORY_DIRTY);
+    imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+    const uint32_t drain[] = { 0 };
+    imig_plan *plan;
+
+    add_host(cluster, "h0", 8, 32);
+    add_host(cluster, "h1", 8, 32);
+    vm.dirty_bytes_per_s = 1e10;
+    vm.working_set_bytes = 3 * GIB;
+    vm.present |= UINT64_C(1) << IMIG_METRIC_DIRTY_BYTES_PER_S;
+    vm.present |= UINT64_C(1) << IMIG_METRIC_WORKING_SET_BYTES;
+    put_vm(cluster, &vm);
+    finish(cluster);
+    options.goal = "drain";
+    options.drain = drain;
+    options.drain_count = 1;
+    options.migrate_flags = c->flags;
+    assert_int_equal(imig_plan_make(cluster, &options, &plan, NULL), IMIG_OK);
+    assert_int_equal(imig_plan_step_count(plan), c->moves);
+    if (c->moves == 0) {
+        const char *id, *code;
+
+        assert_int_equal(imig_plan_get_kept(plan, 0, &id, &code, NULL, NULL), IMIG_OK);
+        assert_string_equal(code, "will-not-converge");
+    }
+    imig_plan_unref(plan);
+    imig_cluster_unref(cluster);
+}
+
 /* What a migration would cost is said also where nothing lets the VM go yet. */
 static void
 unknown_flags_are_refused_and_no_flags_copy(void **state)
@@ -126,14 +172,21 @@ unknown_flags_are_refused_and_no_flags_copy(void **state)
 int
 main(void)
 {
-    enum { ROWS = sizeof cases / sizeof *cases };
-    struct CMUnitTest tests[ROWS + 1];
+    enum { ROWS = sizeof cases / sizeof *cases, BUSY = sizeof busy_cases / sizeof *busy_cases };
+    struct CMUnitTest tests[ROWS + BUSY + 1];
 
     for (size_t i = 0; i < ROWS; i++)
         tests[i] = (struct CMUnitTest) {
             .name = cases[i].name, .test_func = a_drained_host_keeps_or_sheds_it,
             .initial_state = (void *) &cases[i],
         };
-    tests[ROWS] = (struct CMUnitTest) cmocka_unit_test(unknown_flags_are_refused_and_no_flags_copy);
-    return cmocka_run_group_tests_name("planner-disks", tests, NULL, NULL);
+    for (size_t i = 0; i < BUSY; i++)
+        tests[ROWS + i] = (struct CMUnitTest) {
+            .name = busy_cases[i].name,
+            .test_func = who_would_not_converge_goes_where_it_is_made_to,
+            .initial_state = (void *) &busy_cases[i],
+        };
+    tests[ROWS + BUSY] =
+        (struct CMUnitTest) cmocka_unit_test(unknown_flags_are_refused_and_no_flags_copy);
+    return cmocka_run_group_tests_name("planner-flags", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backend/libvirt-priv.h"
 
+#include <signal.h>
 #include <stdarg.h>
 
 /* What is no plain "the hypervisor said no". */
@@ -114,4 +115,19 @@ lv_keep_quiet(virConnectPtr connection)
         virConnSetErrorFunc(connection, NULL, ignore);
     else if (lv_api->process & IMIG_PROCESS_QUIET)
         virSetErrorFunc(NULL, ignore);
+}
+
+gboolean
+lv_thread(const char *name, GThreadFunc run, void *data)
+{
+    sigset_t all, before;
+    GThread *thread;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before); /* what a thread begins with is what its maker has */
+    thread = g_thread_try_new(name, run, data, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (thread)
+        g_thread_unref(thread);
+    return thread != NULL;
 }
