@@ -7,7 +7,6 @@ import re
 import shlex
 import socket
 import subprocess
-import time
 
 from image import LINK_MTU
 from machine import run, wait_until
