@@ -9,7 +9,7 @@ import socket
 import subprocess
 
 from image import LINK_MTU
-from machine import run, wait_until
+from machine import wait_until
 
 # What a host is able to do for domains: SVM with nested paging, as PVH guests need.  "-cpu max" of
 # QEMU 7.2 does not do: SMAP kills a PV domain 0, RDTSCP PVH guests, AVX registers get mixed up.
