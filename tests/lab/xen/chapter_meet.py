@@ -16,10 +16,11 @@ def other(host):
     return "xen2" if host == "xen1" else "xen1"
 
 
-def under_way(trial, host):
-    """A helper of the toolstack sends memory there."""
-    wait_until(lambda: trial.lab.hosts[host].call(
-        "pgrep -f 'libxl-save-helper --save-domain'").returncode == 0, "memory is sent", 60, 0.3)
+def under_way(trial, host, process):
+    """The other host has the domain in the making, by the name that xl gives it until then."""
+    wait_until(lambda: process.poll() is not None
+               or "known--incoming" in trial.lab.hosts[other(host)].domains(),
+               "the guest arrives", 60, 0.3)
     time.sleep(1.5)
 
 
@@ -30,7 +31,7 @@ def begin_xl(trial, host):
 
 def ours_then_measure(trial, host):
     moved = trial.begin_outside("migrate", "known", other(host), "--for", "2s", "--json")
-    under_way(trial, host)
+    under_way(trial, host, moved.process)
     measured = trial.inside(host, "dirty", "-c", "xenctl:", "known", "--for", "2s")
     waited = moved.ended
     moved.wait()
@@ -55,7 +56,7 @@ def measure_then_ours(trial, host):
 
 def xl_then_measure(trial, host):
     process = begin_xl(trial, host)
-    under_way(trial, host)
+    under_way(trial, host, process)
     measured = trial.inside(host, "dirty", "-c", "xenctl:", "known", "--for", "2s")
     said = process.communicate(timeout=240)[1]
     return (process.returncode == 0 and trial.place("known") == other(host)
