@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Installs what is missing on Debian 12: install-deps.sh build | test | lab
+# Installs what is missing on Debian 12: install-deps.sh build | test | lab | xenlab
 set -eu
 
 build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev libvirt-dev
@@ -8,14 +8,17 @@ build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev 
 # tests/lab/libvirt: hosts, guests, the kernel of the guests
 lab="$build libvirt-daemon-system libvirt-clients qemu-system-x86 python3 python3-libvirt
      linux-image-cloud-amd64 kmod iproute2 mount util-linux gnutls-bin"
-test="$lab clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
+# tests/lab/xen: hosts, guests; the hypervisor and the kernels are downloaded, never installed
+xenlab="$build libxen-dev qemu-system-x86 python3 busybox-static kmod lz4 libcmocka-dev"
+test="$lab $xenlab clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
       abigail-tools"
 
 case "${1-}" in
 build) wanted=$build ;;
 test) wanted=$test ;;
 lab) wanted=$lab ;;
-*) echo "usage: $0 build | test | lab" >&2; exit 2 ;;
+xenlab) wanted=$xenlab ;;
+*) echo "usage: $0 build | test | lab | xenlab" >&2; exit 2 ;;
 esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

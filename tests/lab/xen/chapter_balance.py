@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A host with more work than processors beside an idle one: imig balances."""
+
+import time
+
+from chapter_migrate import both_known, note
+
+
+def work_rates(trial, names, seconds=6):
+    first = {name: trial.lab.report(name) for name in names}
+    time.sleep(seconds)
+    return {name: trial.lab.work_rate(first[name], trial.lab.report(name)) for name in names}
+
+
+def run(trial):
+    names = ("busy1", "busy2", "busy3")
+    trial.lab.stop_all()
+    for name in names:
+        trial.have(name, "xen1", "busy", memory_mb=96, set_pages=512, cpus="all")
+    before = work_rates(trial, names)
+    done = trial.outside("balance", "--yes", "--json", "--for", "10s", "--interval", "3s")
+    document = done.document if done.status in (0, 3) and done.out else None
+    if not trial.claim(done.status == 0 and document, "balance is carried out", done):
+        return
+    steps = document["run"]["steps"]
+    note(trial, "balance", steps)
+    trial.claim(len(steps) >= 1 and document["run"]["done"] == len(steps), "every step is done",
+                done)
+    trial.claim(all(map(both_known, steps)), "predicted and measured beside each other", steps)
+    places = {name: trial.place(name) for name in names}
+    trial.claim(set(places.values()) == {"xen1", "xen2"}, "the guests are on both hosts", places)
+    trial.whole("balanced")
+    after = work_rates(trial, names)
+    trial.figures["work before and after a balance"] = {
+        name: [round(before[name], 1), round(after[name], 1)] for name in names}
