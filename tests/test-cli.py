@@ -55,6 +55,22 @@ class Case(unittest.TestCase):
         self.assertIn(names, lines[0])
         self.assertEqual(sorted(os.listdir(self.dir)), before)
 
+    def on_terminal(self, *args, answer=b""):
+        """Its exit status, and what a user sees of it."""
+        master, slave = pty.openpty()
+        with subprocess.Popen([IMIG, *map(str, args)], stdin=slave, stdout=slave, stderr=slave,
+                              env={**os.environ, "TERM": "xterm"}) as child:
+            os.close(slave)
+            seen = b""
+            os.write(master, answer)
+            try:
+                while piece := os.read(master, 65536):
+                    seen += piece
+            except OSError:  # how a terminal says that the other side has gone
+                pass
+        os.close(master)
+        return child.returncode, seen
+
     def write(self, name, content):
         path = self.dir / name
         path.write_text(content if isinstance(content, str) else json.dumps(content))
@@ -282,6 +298,18 @@ class Status(Case):
 
 
 class Observe(Case):
+    def test_a_terminal_shows_how_long_it_takes(self):
+        slow = ("-c", f"{self.sim}?pace=10", "--for", "8s")
+        status, seen = self.on_terminal("status", *slow)
+        self.assertEqual(status, 0, seen)
+        self.assertRegex(seen, rb"^watching, [78] s to go\r\033\[K")
+        for quiet in (("status", *slow, "--json"),
+                      ("observe", *slow, "--quiet", "-o", self.dir / "seen.json")):
+            status, seen = self.on_terminal(*quiet)
+            self.assertEqual(status, 0, seen)
+            self.assertNotIn(b"watching", seen)
+        self.assertEqual(imig("status", *slow).stderr, b"")
+
     def test_writes_a_document_that_status_reads(self):
         out = self.dir / "seen.json"
         self.assertIn("25 VMs", self.ok("observe", "-c", self.sim, "-o", out))
@@ -487,19 +515,8 @@ class Balance(Case):
         self.assertIn(b"--yes", done.stderr)
 
     def test_colours_and_progress_on_a_terminal(self):
-        master, slave = pty.openpty()
-        with subprocess.Popen([IMIG, "balance", "-c", self.sim], stdin=slave, stdout=slave,
-                              stderr=slave, env={**os.environ, "TERM": "xterm"}) as child:
-            os.close(slave)
-            seen = b""
-            os.write(master, b"y\n")
-            try:
-                while piece := os.read(master, 65536):
-                    seen += piece
-            except OSError:  # how a terminal says that the other side has gone
-                pass
-        os.close(master)
-        self.assertEqual(child.returncode, 0, seen)
+        status, seen = self.on_terminal("balance", "-c", self.sim, answer=b"y\n")
+        self.assertEqual(status, 0, seen)
         self.assertIn(b"[y/N]", seen)
         self.assertIn(b"\033[31m", seen)
         self.assertIn(b"\r\033[K", seen)
