@@ -433,7 +433,9 @@ class Run(Case):
                                sum(s["duration_s"]["measured"] for s in run["steps"]))
 
     def test_asks_only_on_a_terminal(self):
-        self.refused("run", self.plan(), "-c", self.sim, names="--yes")
+        plan = self.plan()
+        for uri in (self.sim, "sim:/none.json"):  # refused before anything is opened
+            self.refused("run", plan, "-c", uri, names="--yes")
 
     def test_a_plan_that_no_longer_holds(self):
         plan = json.loads(self.plan().read_text())
@@ -510,9 +512,8 @@ class Balance(Case):
         self.assertEqual(document["run"]["done"], len(document["plan"]["steps"]))
 
     def test_asks_only_on_a_terminal(self):
-        done = imig("balance", "-c", self.sim)
-        self.assertEqual(done.returncode, 2)
-        self.assertIn(b"--yes", done.stderr)
+        for uri in (self.sim, "sim:/none.json"):
+            self.refused("balance", "-c", uri, names="--yes")
 
     def test_colours_and_progress_on_a_terminal(self):
         status, seen = self.on_terminal("balance", "-c", self.sim, answer=b"y\n")

@@ -82,8 +82,10 @@ balance_hosts(const balance *b)
     g_autoptr(imig_cluster) before = NULL;
     g_autoptr(imig_plan) plan = NULL;
     g_autoptr(json_t) document = json_object();
-    int status = ui_connect(&b->common, &connection), written;
+    int status = b->yes || b->dry_run ? UI_DONE : ui_can_confirm(), written;
 
+    if (status == UI_DONE)
+        status = ui_connect(&b->common, &connection);
     if (status == UI_DONE)
         status = ui_observe(connection, &b->watch, &before);
     if (status == UI_DONE)

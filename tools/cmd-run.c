@@ -29,16 +29,19 @@ run_plan(const ui_common *common, const ui_watch *watch, ui_migration *migration
     g_autoptr(imig_cluster) cluster = NULL;
     g_autoptr(imig_plan) plan = NULL;
     g_autoptr(imig_run) run = NULL;
-    gboolean human = !common->json && !common->quiet;
+    gboolean human = !common->json && !common->quiet, asks;
     int status = ui_load_plan(path, migration, &plan);
 
+    asks = status == UI_DONE && imig_plan_step_count(plan) > 0 && !yes;
+    if (asks)
+        status = ui_can_confirm();
     if (status == UI_DONE)
         status = ui_connect(common, &connection);
     if (status == UI_DONE)
         status = check_plan(connection, plan, watch, &cluster);
     if (status != UI_DONE)
         return status;
-    if (imig_plan_step_count(plan) > 0 && !yes) {
+    if (asks) {
         status = ui_confirm(ui_text("Migrate in %zu steps?", imig_plan_step_count(plan)));
         if (status != UI_DONE)
             return status;

@@ -326,12 +326,21 @@ ui_missing(const imig_connection *connection)
 }
 
 int
+ui_can_confirm(void)
+{
+    return isatty(STDIN_FILENO)
+               ? UI_DONE
+               : ui_fail(UI_USAGE, "standard input is no terminal to confirm on; say --yes");
+}
+
+int
 ui_confirm(const char *question)
 {
     char answer[16];
+    int status = ui_can_confirm();
 
-    if (!isatty(STDIN_FILENO))
-        return ui_fail(UI_USAGE, "standard input is no terminal to confirm on; say --yes");
+    if (status != UI_DONE)
+        return status;
     fprintf(stderr, "%s [y/N] ", question);
     if (!fgets(answer, sizeof answer, stdin)
         || (g_ascii_strcasecmp(g_strchomp(answer), "y") != 0

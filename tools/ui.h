@@ -71,7 +71,10 @@ void ui_countdown_end(void);
 /* The hypervisors that do not answer, as an array of texts; empty where there is no connection. */
 json_t *ui_missing(const imig_connection *connection);
 
-/* Reads "yes" from the terminal; without one it refuses, naming --yes. */
+/* Refuses where there is no terminal to ask on, naming --yes: to be known before minutes pass. */
+int ui_can_confirm(void);
+
+/* Reads "yes" from the terminal; without one it refuses in the same way. */
 int ui_confirm(const char *question);
 
 /* Ctrl-C and SIGTERM express this wish from now on; the process keeps it. */
