@@ -285,6 +285,19 @@ set_capacities(imig_connection *connection, const char *path)
     return UI_DONE;
 }
 
+/* What was meant: a file for the simulator, if there is one, else a host. */
+static int
+fail_scheme(const char *text)
+{
+    g_autofree char *path = g_strndup(text, strcspn(text, "?,"));
+
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
+        return ui_fail(UI_USAGE, "-c %s: a URI begins with a scheme; a simulated cluster is "
+                       "-c sim:%s", text, text);
+    return ui_fail(UI_USAGE, "-c %s: a URI begins with a scheme; a host of libvirt is "
+                   "-c qemu+ssh://%s%s/system", text, strchr(path, '@') ? "" : "root@", path);
+}
+
 int
 ui_connect(const ui_common *common, imig_connection **connection)
 {
@@ -298,8 +311,7 @@ ui_connect(const ui_common *common, imig_connection **connection)
         return ui_fail(UI_USAGE, "no hypervisor given; name one with -c URI");
     for (char *const *uri = uris; *uri; uri++)
         if (!strchr(*uri, ':'))
-            return ui_fail(UI_USAGE, "-c %s: a URI begins with a scheme; a simulated cluster is "
-                           "-c sim:%s", *uri, *uri);
+            return fail_scheme(*uri);
     status = ui_make_context(&context);
     if (status != UI_DONE)
         return status;
