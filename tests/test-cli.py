@@ -442,8 +442,28 @@ class Run(Case):
     def test_a_plan_that_no_longer_holds(self):
         plan = json.loads(self.plan().read_text())
         plan["steps"][0]["from"] = "node5" if plan["steps"][0]["to"] != "node5" else "node4"
+        step = plan["steps"][0]
         self.refused("run", self.write("stale.json", plan), "-c", self.sim, "--yes", status=1,
-                     names="no longer holds")
+                     names=f"no longer holds: step 1 takes {step['vm']} from {step['from']}")
+
+    def test_a_plan_that_was_carried_out_already(self):
+        """What is told apart has names; the ids are for programs."""
+        cluster = json.loads(DEMO.read_text())
+        plan = json.loads(self.plan("--max-moves", "1").read_text())
+        step = plan["steps"][0]
+        for vm in cluster["vms"]:
+            if vm["id"] == step["vm"]:
+                vm.update(host=step["to"], name="the-moved")
+        done = self.write("done.json", cluster)
+        self.refused("run", self.write("stale.json", plan), "-c", f"sim:{done}", "--yes", status=1,
+                     names=f"takes the-moved from {step['from']} to {step['to']}, but it is on "
+                           f"{step['to']}; was it carried out already?")
+        for vm in cluster["vms"]:
+            if vm["id"] == step["vm"]:
+                vm.update(host=step["from"], movable=False)
+        pinned = self.write("pinned.json", cluster)
+        self.refused("run", self.write("stale.json", plan), "-c", f"sim:{pinned}", "--yes",
+                     status=1, names="no longer holds: the-moved: steps[0].vm")
 
     def test_a_failed_step_gives_partial(self):
         plan = self.plan()
