@@ -513,6 +513,8 @@ class Balance(Case):
         text = self.ok("balance", "-c", self.sim, "--yes", "--after", after)
         for part in ("Before", "Goal balance", "Migrating", "After", "all that are done"):
             self.assertIn(part, text)
+        self.assertRegex(text, r"It helped: busiest host, CPU 139 % -> \d+ % \(predicted \d+ %\); "
+                               r"overloaded hosts 1 -> 0 \(predicted 0\)\.\n$")
         hosts = json.loads(self.ok("status", after, "--json"))["hosts"]
         self.assertLess(max(h["cpu_utilisation"] for h in hosts), 0.9)
 
