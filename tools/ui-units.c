@@ -65,7 +65,7 @@ unsign_zero(char *text)
 {
     size_t zeros = text[0] == '-' || text[0] == '+' ? strspn(text + 1, "0.") : 0;
 
-    if (zeros > 0 && !g_ascii_isdigit(text[1 + zeros]))
+    if (zeros > 0 && strchr(" ", text[1 + zeros]))
         memmove(text, text + 1, strlen(text));
 }
 
