@@ -55,6 +55,22 @@ class Case(unittest.TestCase):
         self.assertIn(names, lines[0])
         self.assertEqual(sorted(os.listdir(self.dir)), before)
 
+    def on_terminal(self, *args, answer=b""):
+        """Its exit status, and what a user sees of it."""
+        master, slave = pty.openpty()
+        with subprocess.Popen([IMIG, *map(str, args)], stdin=slave, stdout=slave, stderr=slave,
+                              env={**os.environ, "TERM": "xterm"}) as child:
+            os.close(slave)
+            seen = b""
+            os.write(master, answer)
+            try:
+                while piece := os.read(master, 65536):
+                    seen += piece
+            except OSError:  # how a terminal says that the other side has gone
+                pass
+        os.close(master)
+        return child.returncode, seen
+
     def write(self, name, content):
         path = self.dir / name
         path.write_text(content if isinstance(content, str) else json.dumps(content))
@@ -102,7 +118,9 @@ class Usage(Case):
                 (("plan",), "neither"),
                 (("plan", DEMO, "-c", self.sim), "both"),
                 (("balance", DEMO), "-c is missing"),
-                (("status", "-c", "c.json"), "sim:c.json"),
+                (("status", "-c", DEMO), f"-c {self.sim}"),
+                (("status", "-c", "node1"), "-c qemu+ssh://root@node1/system"),
+                (("status", "-c", "me@node1"), "-c qemu+ssh://me@node1/system"),
                 (("plan", DEMO, "--threshold", "80"), "0.8"),
                 (("plan", DEMO, "--spare-hosts", "9"), "spare"),
                 (("migrate", "-c", self.sim, "milc-a", "node1"), "milc-a is on node1 already"),
@@ -282,6 +300,18 @@ class Status(Case):
 
 
 class Observe(Case):
+    def test_a_terminal_shows_how_long_it_takes(self):
+        slow = ("-c", f"{self.sim}?pace=10", "--for", "8s")
+        status, seen = self.on_terminal("status", *slow)
+        self.assertEqual(status, 0, seen)
+        self.assertRegex(seen, rb"^watching, [78] s to go\r\033\[K")
+        for quiet in (("status", *slow, "--json"),
+                      ("observe", *slow, "--quiet", "-o", self.dir / "seen.json")):
+            status, seen = self.on_terminal(*quiet)
+            self.assertEqual(status, 0, seen)
+            self.assertNotIn(b"watching", seen)
+        self.assertEqual(imig("status", *slow).stderr, b"")
+
     def test_writes_a_document_that_status_reads(self):
         out = self.dir / "seen.json"
         self.assertIn("25 VMs", self.ok("observe", "-c", self.sim, "-o", out))
@@ -405,13 +435,35 @@ class Run(Case):
                                sum(s["duration_s"]["measured"] for s in run["steps"]))
 
     def test_asks_only_on_a_terminal(self):
-        self.refused("run", self.plan(), "-c", self.sim, names="--yes")
+        plan = self.plan()
+        for uri in (self.sim, "sim:/none.json"):  # refused before anything is opened
+            self.refused("run", plan, "-c", uri, names="--yes")
 
     def test_a_plan_that_no_longer_holds(self):
         plan = json.loads(self.plan().read_text())
         plan["steps"][0]["from"] = "node5" if plan["steps"][0]["to"] != "node5" else "node4"
+        step = plan["steps"][0]
         self.refused("run", self.write("stale.json", plan), "-c", self.sim, "--yes", status=1,
-                     names="no longer holds")
+                     names=f"no longer holds: step 1 takes {step['vm']} from {step['from']}")
+
+    def test_a_plan_that_was_carried_out_already(self):
+        """What is told apart has names; the ids are for programs."""
+        cluster = json.loads(DEMO.read_text())
+        plan = json.loads(self.plan("--max-moves", "1").read_text())
+        step = plan["steps"][0]
+        for vm in cluster["vms"]:
+            if vm["id"] == step["vm"]:
+                vm.update(host=step["to"], name="the-moved")
+        done = self.write("done.json", cluster)
+        self.refused("run", self.write("stale.json", plan), "-c", f"sim:{done}", "--yes", status=1,
+                     names=f"takes the-moved from {step['from']} to {step['to']}, but it is on "
+                           f"{step['to']}; was it carried out already?")
+        for vm in cluster["vms"]:
+            if vm["id"] == step["vm"]:
+                vm.update(host=step["from"], movable=False)
+        pinned = self.write("pinned.json", cluster)
+        self.refused("run", self.write("stale.json", plan), "-c", f"sim:{pinned}", "--yes",
+                     status=1, names="no longer holds: the-moved: steps[0].vm")
 
     def test_a_failed_step_gives_partial(self):
         plan = self.plan()
@@ -445,8 +497,10 @@ class Run(Case):
         for number in (signal.SIGINT, signal.SIGTERM):
             status, out, err = self.interrupt([number])
             self.assertEqual(status, 130, err)
-            self.assertIn("cancelled", out)
             self.assertEqual(err, "")
+            table = out[out.rindex("\nVM "):]
+            self.assertEqual(table.count("cancelled"), len(table.strip().splitlines()) - 1)
+            self.assertNotIn("all that are done", table)
 
     def test_interrupted_twice_waits_for_nothing(self):
         status, out, err = self.interrupt([signal.SIGINT, signal.SIGINT])
@@ -459,6 +513,8 @@ class Balance(Case):
         text = self.ok("balance", "-c", self.sim, "--yes", "--after", after)
         for part in ("Before", "Goal balance", "Migrating", "After", "all that are done"):
             self.assertIn(part, text)
+        self.assertRegex(text, r"It helped: busiest host, CPU 139 % -> \d+ % \(predicted \d+ %\); "
+                               r"overloaded hosts 1 -> 0 \(predicted 0\)\.\n$")
         hosts = json.loads(self.ok("status", after, "--json"))["hosts"]
         self.assertLess(max(h["cpu_utilisation"] for h in hosts), 0.9)
 
@@ -482,24 +538,12 @@ class Balance(Case):
         self.assertEqual(document["run"]["done"], len(document["plan"]["steps"]))
 
     def test_asks_only_on_a_terminal(self):
-        done = imig("balance", "-c", self.sim)
-        self.assertEqual(done.returncode, 2)
-        self.assertIn(b"--yes", done.stderr)
+        for uri in (self.sim, "sim:/none.json"):
+            self.refused("balance", "-c", uri, names="--yes")
 
     def test_colours_and_progress_on_a_terminal(self):
-        master, slave = pty.openpty()
-        with subprocess.Popen([IMIG, "balance", "-c", self.sim], stdin=slave, stdout=slave,
-                              stderr=slave, env={**os.environ, "TERM": "xterm"}) as child:
-            os.close(slave)
-            seen = b""
-            os.write(master, b"y\n")
-            try:
-                while piece := os.read(master, 65536):
-                    seen += piece
-            except OSError:  # how a terminal says that the other side has gone
-                pass
-        os.close(master)
-        self.assertEqual(child.returncode, 0, seen)
+        status, seen = self.on_terminal("balance", "-c", self.sim, answer=b"y\n")
+        self.assertEqual(status, 0, seen)
         self.assertIn(b"[y/N]", seen)
         self.assertIn(b"\033[31m", seen)
         self.assertIn(b"\r\033[K", seen)

@@ -39,6 +39,41 @@ plan_as_json(const imig_plan *plan)
     return document;
 }
 
+static const char *
+verdict(const imig_plan_totals *before, const imig_plan_totals *observed)
+{
+    double less = before->cpu_max - observed->cpu_max;
+
+    if (observed->overloaded_hosts != before->overloaded_hosts)
+        less = observed->overloaded_hosts < before->overloaded_hosts ? 1 : -1;
+    return less >= 0.005 ? "It helped" : less <= -0.005 ? "It did not help" : "It changed little";
+}
+
+/* A plan without moves sums up what was observed afterwards as the first one did what was before.
+   Who drains a host crowds the others, and means to. */
+static void
+show_effect(const balance *b, const imig_plan *plan, const imig_cluster *after)
+{
+    imig_plan_totals was = IMIG_PLAN_TOTALS_INIT, predicted = IMIG_PLAN_TOTALS_INIT;
+    imig_plan_totals is = IMIG_PLAN_TOTALS_INIT, unused = IMIG_PLAN_TOTALS_INIT;
+    g_autoptr(imig_plan) next = NULL;
+    ui_planner planner = b->planner;
+    ui_common common = b->common;
+
+    if (!b->human || g_str_equal(imig_plan_goal(plan), "drain"))
+        return;
+    planner.max_moves = 0;
+    common.affinity = NULL; /* changes no load, and may have been standard input */
+    if (ui_make_plan(&planner, &common, after, NULL, &next) != UI_DONE)
+        return;
+    imig_plan_get_totals(plan, &was, &predicted, NULL);
+    imig_plan_get_totals(next, &is, &unused, NULL);
+    printf("%s: busiest host, CPU %s -> %s (predicted %s); overloaded hosts %u -> %u (predicted "
+           "%u).\n", verdict(&was, &is), ui_percent(was.cpu_max), ui_percent(is.cpu_max),
+           ui_percent(predicted.cpu_max), was.overloaded_hosts, is.overloaded_hosts,
+           predicted.overloaded_hosts);
+}
+
 /* Migrates, looks again, and shows what became of it. */
 static int
 carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
@@ -71,6 +106,7 @@ carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
             return looked;
         json_object_set_new(document, "after", ui_cluster_figures(after));
         show_cluster(b, "After", after);
+        show_effect(b, plan, after);
     }
     return status == UI_DONE ? ui_plan_status(plan) : status;
 }
@@ -82,8 +118,10 @@ balance_hosts(const balance *b)
     g_autoptr(imig_cluster) before = NULL;
     g_autoptr(imig_plan) plan = NULL;
     g_autoptr(json_t) document = json_object();
-    int status = ui_connect(&b->common, &connection), written;
+    int status = b->yes || b->dry_run ? UI_DONE : ui_can_confirm(), written;
 
+    if (status == UI_DONE)
+        status = ui_connect(&b->common, &connection);
     if (status == UI_DONE)
         status = ui_observe(connection, &b->watch, &before);
     if (status == UI_DONE)

@@ -17,7 +17,9 @@ ui_observe(imig_connection *connection, const ui_watch *watch, imig_cluster **cl
     if (options.interval_s > for_s)
         return ui_fail(UI_USAGE, "--interval is longer than --for");
     options.cancel = ui_catch_signals();
+    ui_countdown_begin(for_s);
     code = imig_observe(connection, for_s, &options, cluster, &error);
+    ui_countdown_end();
     if (code == IMIG_OK)
         return UI_DONE;
     status = ui_fail_error("observing", error);

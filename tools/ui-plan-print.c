@@ -153,10 +153,11 @@ print_remainder(const imig_plan_totals *after, const imig_plan_summary *summary)
 {
     double left = after->contention + summary->migration_loss;
 
-    printf("\nThe migrations themselves lose %.4f cores, averaged over the horizon.  With what "
-           "contention is\nleft that is %.3f; no plan can get below %.3f, so another might save "
-           "%.1f %% of it at the very most.\n", summary->migration_loss, left,
-           summary->loss_bound, summary->gap_ratio * 100);
+    printf("\nThe migrations themselves lose %s cores, averaged over the horizon.  With what "
+           "contention is\nleft that is %s; no plan can get below %s, so another might save %s of "
+           "it at the very most.\n", ui_text("%.4f", summary->migration_loss),
+           ui_text("%.3f", left), ui_text("%.3f", summary->loss_bound),
+           ui_text("%.1f %%", summary->gap_ratio * 100));
 }
 
 void

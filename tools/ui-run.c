@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* What the progress lines need from one event to the next. */
 struct progress {
@@ -153,6 +154,30 @@ add_compared(ui_table *table, const char *(*format)(double), double predicted, d
     ui_table_add(table, is_measured ? error_text(predicted, measured) : "-");
 }
 
+/* The message without the state that the row shows already. */
+static const char *
+unlike_state(const imig_step_report *report)
+{
+    const char *state = state_names[report->state], *rest = report->message;
+
+    if (!g_str_has_prefix(rest, state))
+        return rest;
+    rest += strlen(state);
+    return *rest == '\0' ? rest : g_str_has_prefix(rest, "; ") ? rest + 2 : report->message;
+}
+
+static void
+add_sum(ui_table *table, const ui_measured *m)
+{
+    for (int blank = 0; blank < 3; blank++)
+        ui_table_add(table, blank == 0 ? "all that are done" : "");
+    ui_table_add(table, ui_text("%zu", m->done));
+    add_compared(table, ui_time, m->predicted_s, m->time_s, TRUE);
+    add_compared(table, ui_time, m->predicted_downtime_s, m->downtime_s, TRUE);
+    add_compared(table, ui_bytes, m->predicted_bytes, m->bytes, TRUE);
+    ui_table_add(table, "");
+}
+
 void
 ui_print_run(const imig_run *run, const imig_plan *plan, const imig_cluster *cluster)
 {
@@ -181,16 +206,11 @@ ui_print_run(const imig_run *run, const imig_plan *plan, const imig_cluster *clu
                      done && r.present & IMIG_JOB_HAS_DOWNTIME);
         add_compared(table, ui_bytes, r.predicted_bytes, r.measured_bytes,
                      done && r.present & IMIG_JOB_HAS_TRANSFERRED);
-        ui_table_add(table, r.message);
+        ui_table_add(table, unlike_state(&r));
     }
     ui_measure(run, plan, &m);
-    for (int blank = 0; blank < 3; blank++)
-        ui_table_add(table, blank == 0 ? "all that are done" : "");
-    ui_table_add(table, ui_text("%zu", m.done));
-    add_compared(table, ui_time, m.predicted_s, m.time_s, m.done > 0);
-    add_compared(table, ui_time, m.predicted_downtime_s, m.downtime_s, m.done > 0);
-    add_compared(table, ui_bytes, m.predicted_bytes, m.bytes, m.done > 0);
-    ui_table_add(table, "");
+    if (m.done > 0)
+        add_sum(table, &m);
     ui_table_print(table);
 }
 

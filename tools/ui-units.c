@@ -59,6 +59,16 @@ ui_parse_quantity(ui_kind kind, const char *text, double *value)
     return FALSE;
 }
 
+/* A zero that only rounding made has no sign. */
+static void
+unsign_zero(char *text)
+{
+    size_t zeros = text[0] == '-' || text[0] == '+' ? strspn(text + 1, "0.") : 0;
+
+    if (zeros > 0 && strchr(" ", text[1 + zeros]))
+        memmove(text, text + 1, strlen(text));
+}
+
 const char *
 ui_text(const char *format, ...)
 {
@@ -70,6 +80,7 @@ ui_text(const char *format, ...)
     va_start(args, format);
     g_vsnprintf(text, sizeof ring[0], format, args);
     va_end(args);
+    unsign_zero(text);
     return text;
 }
 
@@ -125,5 +136,5 @@ ui_percent(double ratio)
 const char *
 ui_cores(double value)
 {
-    return isfinite(value) ? ui_text("%.2f", value == 0 ? 0 : value) : "-";
+    return isfinite(value) ? ui_text("%.2f", value) : "-";
 }

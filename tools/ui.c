@@ -10,6 +10,92 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The line at the bottom of a terminal that counts down while hosts are watched. */
+static struct {
+    GMutex lock;
+    GCond changed;
+    GThread *thread;
+    gint64 end_us;
+    guint hosts; /* as many as were named, which may stand for more; 0: not to be shown */
+    gboolean over, shown;
+} countdown;
+
+static void
+clear_countdown(void)
+{
+    if (countdown.shown)
+        fputs("\r\033[K", stderr);
+    countdown.shown = FALSE;
+}
+
+static void
+draw_countdown(void)
+{
+    gint64 left_s = (countdown.end_us - g_get_monotonic_time() + 500000) / 1000000;
+
+    clear_countdown();
+    fputs("watching", stderr);
+    if (countdown.hosts > 1)
+        fprintf(stderr, " %u hosts", countdown.hosts);
+    fprintf(stderr, ", %" G_GINT64_FORMAT " s to go", MAX(left_s, 0));
+    fflush(stderr);
+    countdown.shown = TRUE;
+}
+
+/* Nothing is drawn at once: simulated hosts only count the time. */
+static gpointer
+count_down(gpointer unused)
+{
+    gint64 next_us = g_get_monotonic_time() + 300000;
+
+    (void) unused;
+    g_mutex_lock(&countdown.lock);
+    while (!countdown.over) {
+        if (g_cond_wait_until(&countdown.changed, &countdown.lock, next_us))
+            continue;
+        draw_countdown();
+        next_us += G_USEC_PER_SEC;
+    }
+    clear_countdown();
+    g_mutex_unlock(&countdown.lock);
+    return NULL;
+}
+
+void
+ui_countdown_begin(double for_s)
+{
+    sigset_t all, before;
+
+    if (countdown.hosts == 0)
+        return;
+    countdown.over = FALSE;
+    countdown.end_us = g_get_monotonic_time() + (gint64) (MIN(for_s, 1e9) * 1e6);
+    /* Signals are to wake the thread that watches. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    countdown.thread = g_thread_new("countdown", count_down, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void
+ui_countdown_end(void)
+{
+    if (!countdown.thread)
+        return;
+    g_mutex_lock(&countdown.lock);
+    countdown.over = TRUE;
+    g_cond_signal(&countdown.changed);
+    g_mutex_unlock(&countdown.lock);
+    g_thread_join(g_steal_pointer(&countdown.thread));
+}
+
+static gboolean
+shows_countdown(const ui_common *common)
+{
+    return !common->json && !common->quiet && isatty(STDERR_FILENO)
+           && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
+}
+
 static void
 say_no(const char *prefix, const char *message)
 {
@@ -17,7 +103,10 @@ say_no(const char *prefix, const char *message)
 
     g_strdelimit(line, "\n\r\t\033", ' '); /* an argument may hold anything */
     fflush(stdout);
+    g_mutex_lock(&countdown.lock);
+    clear_countdown();
     fprintf(stderr, "imig: %s\n", line);
+    g_mutex_unlock(&countdown.lock);
     g_free(line);
 }
 
@@ -198,6 +287,19 @@ set_capacities(imig_connection *connection, const char *path)
     return UI_DONE;
 }
 
+/* What was meant: a file for the simulator, if there is one, else a host. */
+static int
+fail_scheme(const char *text)
+{
+    g_autofree char *path = g_strndup(text, strcspn(text, "?,"));
+
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
+        return ui_fail(UI_USAGE, "-c %s: a URI begins with a scheme; a simulated cluster is "
+                       "-c sim:%s", text, text);
+    return ui_fail(UI_USAGE, "-c %s: a URI begins with a scheme; a host of libvirt is "
+                   "-c qemu+ssh://%s%s/system", text, strchr(path, '@') ? "" : "root@", path);
+}
+
 int
 ui_connect(const ui_common *common, imig_connection **connection)
 {
@@ -211,11 +313,11 @@ ui_connect(const ui_common *common, imig_connection **connection)
         return ui_fail(UI_USAGE, "no hypervisor given; name one with -c URI");
     for (char *const *uri = uris; *uri; uri++)
         if (!strchr(*uri, ':'))
-            return ui_fail(UI_USAGE, "-c %s: a URI begins with a scheme; a simulated cluster is "
-                           "-c sim:%s", *uri, *uri);
+            return fail_scheme(*uri);
     status = ui_make_context(&context);
     if (status != UI_DONE)
         return status;
+    countdown.hosts = shows_countdown(common) ? g_strv_length((char **) uris) : 0;
     imig_context_set_log(context, common->verbose ? IMIG_LOG_INFO : common->quiet ? IMIG_LOG_ERROR
                                   : IMIG_LOG_WARNING, print_line, NULL, NULL);
     if (imig_connect(context, (const char *const *) uris, g_strv_length((char **) uris),
@@ -238,12 +340,21 @@ ui_missing(const imig_connection *connection)
 }
 
 int
+ui_can_confirm(void)
+{
+    return isatty(STDIN_FILENO)
+               ? UI_DONE
+               : ui_fail(UI_USAGE, "standard input is no terminal to confirm on; say --yes");
+}
+
+int
 ui_confirm(const char *question)
 {
     char answer[16];
+    int status = ui_can_confirm();
 
-    if (!isatty(STDIN_FILENO))
-        return ui_fail(UI_USAGE, "standard input is no terminal to confirm on; say --yes");
+    if (status != UI_DONE)
+        return status;
     fprintf(stderr, "%s [y/N] ", question);
     if (!fgets(answer, sizeof answer, stdin)
         || (g_ascii_strcasecmp(g_strchomp(answer), "y") != 0

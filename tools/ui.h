@@ -66,10 +66,18 @@ int ui_make_context(imig_context **context);
 /* Warnings go to stderr, one line each; with --verbose what is being done, too. */
 int ui_connect(const ui_common *common, imig_connection **connection);
 
+/* Between the two a terminal shows how long it still takes, unless ui_connect() was told to be
+   quiet or to write JSON. */
+void ui_countdown_begin(double for_s);
+void ui_countdown_end(void);
+
 /* The hypervisors that do not answer, as an array of texts; empty where there is no connection. */
 json_t *ui_missing(const imig_connection *connection);
 
-/* Reads "yes" from the terminal; without one it refuses, naming --yes. */
+/* Refuses where there is no terminal to ask on, naming --yes: to be known before minutes pass. */
+int ui_can_confirm(void);
+
+/* Reads "yes" from the terminal; without one it refuses in the same way. */
 int ui_confirm(const char *question);
 
 /* Ctrl-C and SIGTERM express this wish from now on; the process keeps it. */
