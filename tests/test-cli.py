@@ -671,6 +671,8 @@ class Migrate(Case):
         args = ("migrate", "-c", self.never_ending(), "--for", "60s", "oltp-b", "node5")
         self.refused(*args, status=1, names="--on-stall")
         self.refused(*args, "--on-stall", "abort", status=1, names="--on-stall")
+        short = args[:3] + ("--for", "1s") + args[5:]
+        self.refused(*short, status=1, names="--on-stall")
         for allowed in (("--force",), ("--on-stall", "continue")):
             done = imig(*args, *allowed, "--timeout", "100s", "--retries", "0")
             self.assertEqual((done.returncode, done.stderr), (1, b""))
@@ -678,6 +680,15 @@ class Migrate(Case):
         for allowed in (("--post-copy",), ("--on-stall", "post-copy"),
                         ("--on-stall", "throttle", "--timeout", "1h")):
             self.assertIn("oltp-b runs on node5", self.ok(*args, *allowed))
+
+
+    def test_a_dirty_rate_that_is_not_known_is_said(self):
+        cluster = json.loads(DEMO.read_text())
+        del next(vm for vm in cluster["vms"] if vm["id"] == "milc-a")["dirty_bytes_per_s"]
+        done = imig("migrate", "-c", f"sim:{self.write('blind.json', cluster)}", "milc-a", "node5")
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.stderr.count(b"\n"), 1)
+        self.assertIn(b"milc-a: its dirty rate is not known", done.stderr)
 
 
 class Disks(Case):

@@ -83,6 +83,43 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
 }
 
 static int
+find(const imig_cluster *cluster, const char *vm_text, const char *host_text, uint32_t *vm,
+     uint32_t *host)
+{
+    imig_vm_info info = IMIG_VM_INFO_INIT;
+
+    *vm = imig_cluster_find_vm(cluster, vm_text);
+    *host = ui_find_host(cluster, host_text);
+    if (*vm == IMIG_NO_INDEX)
+        return ui_fail_vm(cluster, vm_text);
+    if (*host == IMIG_NO_INDEX)
+        return ui_fail_host(cluster, host_text);
+    imig_cluster_get_vm(cluster, *vm, &info, NULL);
+    return info.host == *host ? ui_fail(UI_USAGE, "%s is on %s already", vm_text, host_text)
+                              : UI_DONE;
+}
+
+/* A name that nobody has is told before the long look, after a short one. */
+static int
+look(imig_connection *connection, const ui_watch *watch, const char *vm_text,
+     const char *host_text, imig_cluster **cluster, uint32_t *vm, uint32_t *host)
+{
+    g_autoptr(imig_cluster) first = NULL;
+    ui_watch short_watch = { fmin(1, watch->for_s), NAN, 1 };
+    int status = ui_observe(connection, &short_watch, &first);
+
+    if (status == UI_DONE)
+        status = find(first, vm_text, host_text, vm, host);
+    if (status == UI_DONE)
+        status = ui_observe(connection, watch, cluster);
+    if (status == UI_DONE)
+        status = find(*cluster, vm_text, host_text, vm, host);
+    if (status == UI_DONE)
+        status = ui_know_dirty(connection, cluster, *vm);
+    return status;
+}
+
+static int
 migrate(const ui_common *common, const ui_watch *watch, const ui_migration *limits,
         const char *vm_text, const char *host_text)
 {
@@ -91,24 +128,13 @@ migrate(const ui_common *common, const ui_watch *watch, const ui_migration *limi
     g_autoptr(imig_cluster) cluster = NULL;
     g_autoptr(imig_plan) plan = NULL;
     g_autoptr(imig_run) run = NULL;
-    imig_vm_info info = IMIG_VM_INFO_INIT;
-    uint32_t vm, host;
+    uint32_t vm = IMIG_NO_INDEX, host = IMIG_NO_INDEX;
     int status = ui_connect(common, &connection);
 
     if (status == UI_DONE)
-        status = ui_observe(connection, watch, &cluster);
-    if (status != UI_DONE)
-        return status;
-    vm = imig_cluster_find_vm(cluster, vm_text);
-    host = ui_find_host(cluster, host_text);
-    if (vm == IMIG_NO_INDEX)
-        return ui_fail_vm(cluster, vm_text);
-    if (host == IMIG_NO_INDEX)
-        return ui_fail_host(cluster, host_text);
-    imig_cluster_get_vm(cluster, vm, &info, NULL);
-    if (info.host == host)
-        return ui_fail(UI_USAGE, "%s is on %s already", vm_text, host_text);
-    status = make_plan(cluster, vm, host, limits, &plan);
+        status = look(connection, watch, vm_text, host_text, &cluster, &vm, &host);
+    if (status == UI_DONE)
+        status = make_plan(cluster, vm, host, limits, &plan);
     if (status != UI_DONE)
         return status;
     ui_execute_options(limits, &options);

@@ -215,6 +215,12 @@ void ui_print_hosts(const imig_cluster *cluster);
 void ui_print_vms(const imig_cluster *cluster);
 json_t *ui_cluster_figures(const imig_cluster *cluster);
 
+/* ---- ui-dirty.c ---- */
+
+/* Where a VM was not logged while the cluster was watched, logs it now: the cluster becomes one
+   that has its dirty rate.  Where that cannot be measured a line on stderr says so: UI_DONE. */
+int ui_know_dirty(imig_connection *connection, imig_cluster **cluster, uint32_t vm);
+
 /* ---- ui-migration.c: how migrations are done ---- */
 
 /* Which of the options a command takes: it decides, carries out, or does a single one. */
