@@ -867,16 +867,18 @@ class Missing(Case):
         self.assertEqual(warnings, ["imig: warning: faulty:B:dies:20: cannot reach "
                                     "faulty:B:dies:20; the rest goes on without it"])
 
-    def test_what_cannot_be_opened_has_no_row(self):
+    def test_what_cannot_be_opened_has_a_row(self):
+        named = self.closed[:3] + (self.closed[3] + ",migrate=x,id=B",)
+        self.assertRegex(self.run_on("status", *named)[0], r"(?m)^B  +offline  +-  +-  +-  +- ")
         text, warnings = self.run_on("status", *self.closed)
-        self.assertNotRegex(text, r"(?m)^B ")
+        self.assertRegex(text, r"(?m)^faulty:u:\*\*\*@B:closed  offline  +- ")
         self.assertEqual(warnings, ["imig: warning: faulty:u:***@B:closed: cannot reach "
                                     "faulty:u:***@B:closed; the rest goes on without it"])
 
     def test_documents_of_the_tool_name_it(self):
         line = "faulty:u:***@B:closed: cannot reach faulty:u:***@B:closed"
-        for args in (("status",), ("balance", "--dry-run")):
-            document = json.loads(self.run_on(*args, "--json", *self.closed)[0])
+        for args, status in ((("status",), 0), (("balance", "--dry-run"), 3)):
+            document = json.loads(self.run_on(*args, "--json", *self.closed, status=status)[0])
             self.assertEqual(document["missing"], [line], args)
         self.assertEqual(json.loads(self.run_on("status", "--json", "-c", "faulty:A")[0])
                          ["missing"], [])
@@ -887,9 +889,22 @@ class Missing(Case):
         self.assertEqual([host.get("state", "active") for host in seen["hosts"]],
                          ["active", "offline"])
         self.assertEqual([vm["id"] for vm in seen["vms"]], ["A-vm"])
-        for args in (("plan",), ("plan", "--json"), ("balance", "--yes")):
+        for args in (("plan",), ("plan", "--json")):
             _, warnings = self.run_on(*args, *self.closed)
             self.assertEqual(len(warnings), 1, args)
+
+    def test_who_migrates_without_them_says_so(self):
+        for args in (("balance", "--yes"), ("watch", "--rounds", "2")):
+            _, lines = self.run_on(*args, "-q", *self.closed, status=3)
+            self.assertEqual(lines, ["imig: 1 host was not seen"], args)
+
+    def test_nothing_migrates_there(self):
+        named = self.closed[:3] + (self.closed[3] + ",id=B",)
+        _, lines = self.run_on("migrate", *named, "A-vm", "B", status=1)
+        self.assertEqual(lines[1:], ["imig: host B does not answer"])
+        _, lines = self.run_on("migrate", *self.closed, "A-vm", "B", status=2)
+        self.assertIn('no host "B" among those that answer; this does not: faulty:u:***@B:closed',
+                      lines[1])
 
     def test_quiet_and_verbose(self):
         self.assertEqual(self.run_on("plan", "-q", *self.closed), ("", []))
