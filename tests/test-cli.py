@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -334,6 +335,16 @@ class Plan(Case):
         self.assertEqual(len(moved | set(kept)), 25)
         self.assertEqual(moved & set(kept), set())
         self.assertIn("licence", self.ok("plan", DEMO, "--explain"))
+
+    def test_what_is_worth_more_than_asked_for_stays_for_another_reason(self):
+        for goal, code in (("balance", "budget"), ("relieve", "host-not-overloaded")):
+            plan = json.loads(self.ok("plan", DEMO, "--goal", goal, "--max-moves", "3", "--json",
+                                      "--explain"))
+            kept = {kept["vm"]: kept["reason"] for kept in plan["kept"]}
+            self.assertEqual(kept["web-a"]["code"], code)
+            for reason in kept.values():
+                seen = re.search(r"save (\S+) lost cores; (\S+) is asked for", reason["text"])
+                self.assertTrue(not seen or float(seen[1]) <= float(seen[2]), reason)
 
     def test_standard_input_and_output(self):
         text = self.ok("plan", "-", "--json", data=DEMO.read_bytes())

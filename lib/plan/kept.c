@@ -133,6 +133,48 @@ why_no_host(const imig__planner *planner, const imig__state *state, uint32_t vm)
     return g_string_free(text, FALSE);
 }
 
+/* Does what moves in this state leave nothing for one more? */
+static gboolean
+is_spent(const imig__planner *planner, const imig__state *state, uint32_t vm, uint32_t to)
+{
+    imig__budget spent = { 0, 0 };
+
+    for (uint32_t v = 0; v < state->load->vms; v++)
+        if (state->host[v] != planner->home[v]) {
+            spent.moves++;
+            spent.bytes += state->load->brings[v].memory;
+        }
+    return !imig__planner_spend(planner, vm, to, &spent);
+}
+
+/* Why a VM that could go there does not. */
+static const char *
+no_gain_code(const imig__planner *planner, const imig__state *state, uint32_t vm, uint32_t to,
+             double cost, char **text)
+{
+    uint32_t home = state->host[vm];
+    const char *name = HOST_ID(planner, to);
+    double price = planner->move_price[vm];
+
+    if (-cost > price && planner->goal == IMIG__RELIEVE
+        && !imig__space_overloaded(planner->problem.space, state, home)) {
+        *text = g_strdup_printf("%s is not above the threshold any more", HOST_ID(planner, home));
+        return "host-not-overloaded";
+    }
+    if (-cost > price && is_spent(planner, state, vm, to)) {
+        *text = g_strdup_printf("going to %s would save %.3g lost cores, but the budget of "
+                                "migrations or bytes is used up", name, -cost);
+        return "budget";
+    }
+    if (cost >= 0)
+        *text = g_strdup_printf("the best other host, %s, would cost %.3g lost cores", name, cost);
+    else
+        *text = g_strdup_printf("going to %s would save %.3g lost cores; %.3g%s asked for", name,
+                                -cost, price, -cost > price
+                                    ? " and what errors of measurement could pretend are" : " is");
+    return "no-gain";
+}
+
 static const char *
 stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
           const struct emptiest *emptiest, gboolean missed, char **text)
@@ -165,12 +207,7 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
                                 imig_plan_policy_name(planner->policy));
         return "not-selected";
     }
-    *text = best >= 0
-                ? g_strdup_printf("the best other host, %s, would cost %.3g lost cores",
-                                  HOST_ID(planner, to), best)
-                : g_strdup_printf("going to %s would save %.3g lost cores; %.3g is asked for",
-                                  HOST_ID(planner, to), -best, planner->move_price[vm]);
-    return "no-gain";
+    return no_gain_code(planner, state, vm, to, best, text);
 }
 
 /* Did the goal want this VM to move? */
