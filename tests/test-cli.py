@@ -716,7 +716,9 @@ class Disks(Case):
         plan = json.loads(self.ok("plan", self.file, "--json", "--explain"))
         kept = {kept["vm"]: kept["reason"]["code"] for kept in plan["kept"]}
         self.assertEqual(kept["milc-a"], "local-disk")
-        self.assertIn("--copy-disks copies it", self.ok("plan", self.file, "--explain"))
+        text = " ".join(self.ok("plan", self.file, "--explain").split())
+        self.assertIn("cannot tell whether other hosts see its disk: mark it shareable", text)
+        self.assertLess(text.index("--unsafe"), text.index("--copy-disks copies it"))
         self.refused("migrate", "-c", self.uri, "milc-a", "node5", status=1, names="--copy-disks")
 
     def test_what_the_plan_was_made_with_carries_it_out(self):

@@ -45,8 +45,8 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
 
     imig_cluster_get_vm(cluster, vm_index, &vm, NULL);
     if (has_local_disk(&vm) && !(limits->flags & (IMIG_MIGRATE_COPY_DISKS | IMIG_MIGRATE_UNSAFE)))
-        return ui_fail(UI_FAILED, "%s has a disk on its host only; --copy-disks copies it, "
-                       "--unsafe takes it for shared", vm.id);
+        return ui_fail(UI_FAILED, "%s: imig cannot tell whether other hosts see its disk: mark it "
+                       "shareable, or say --unsafe, where they do; --copy-disks copies it", vm.id);
     options.migrate_flags = limits->flags;
     if (!isnan(limits->bandwidth)) {
         options.bandwidth_bytes_per_s = limits->bandwidth;

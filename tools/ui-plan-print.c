@@ -88,8 +88,9 @@ print_steps(const imig_plan *plan, const imig_cluster *cluster)
 static const char *
 kept_text(const char *code, const char *text)
 {
-    return g_str_equal(code, "local-disk") ? "its disk is on its host only; --copy-disks copies it"
-                                           : text;
+    return g_str_equal(code, "local-disk")
+               ? "imig cannot tell whether other hosts see its disk: mark it shareable, or say "
+                 "--unsafe, where they do; --copy-disks copies it" : text;
 }
 
 static void

@@ -17,7 +17,9 @@ static const struct {
     { "blocked", "it cannot be migrated now" },
     { "cooldown", "it was moved a short while ago" },
     { "no-measurement", "its CPU use was not measured" },
-    { "local-disk", "its disk is on its host only; IMIG_MIGRATE_COPY_DISKS copies it" },
+    { "local-disk", "whether other hosts see its disk is not known: mark it shareable, or take it "
+                    "for shared (IMIG_MIGRATE_UNSAFE), where they do; IMIG_MIGRATE_COPY_DISKS "
+                    "copies it" },
     { "host-offline", "its host cannot be reached" },
     { "will-not-converge", "it dirties memory faster than the link can carry" },
     { "no-path", "no sequence of migrations leads there within memory and rules" },
@@ -111,11 +113,14 @@ best_host(const imig__planner *planner, const imig__state *state, uint32_t vm,
 static char *
 why_no_host(const imig__planner *planner, const imig__state *state, uint32_t vm)
 {
-    static const char *const limits[] = {
-        [IMIG__LIMIT_PLACE] = "it may not go to %u",
-        [IMIG__LIMIT_MEMORY] = "%u lack memory",
-        [IMIG__LIMIT_CPU] = "%u would be overloaded",
-        [IMIG__LIMIT_RULE] = "%u have what a rule keeps it apart from",
+    static const struct {
+        const char *one, *several;
+    } limits[IMIG__LIMITS] = {
+        [IMIG__LIMIT_PLACE] = { "is not allowed", "are not allowed" },
+        [IMIG__LIMIT_MEMORY] = { "lacks memory", "lack memory" },
+        [IMIG__LIMIT_CPU] = { "would be overloaded", "would be overloaded" },
+        [IMIG__LIMIT_RULE] = { "has what a rule keeps it apart from",
+                               "have what a rule keeps it apart from" },
     };
     uint32_t count[IMIG__LIMITS] = { 0 };
     GString *text = g_string_new("no host can take it");
@@ -125,9 +130,10 @@ why_no_host(const imig__planner *planner, const imig__state *state, uint32_t vm)
         if (h != state->host[vm])
             count[imig__space_limit(planner->problem.space, state, vm, h)]++;
     for (int i = 0; i < IMIG__LIMITS; i++)
-        if (count[i] > 0 && limits[i]) {
-            g_string_append(text, separator);
-            g_string_append_printf(text, limits[i], count[i]);
+        if (count[i] > 0 && limits[i].one) {
+            g_string_append_printf(text, "%s%u host%s %s", separator, count[i],
+                                   count[i] == 1 ? "" : "s",
+                                   count[i] == 1 ? limits[i].one : limits[i].several);
             separator = ", ";
         }
     return g_string_free(text, FALSE);
@@ -190,7 +196,9 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
         return space->fixed[vm] ? fixed : "group-fixed";
     }
     if (!missed && !planner->sheds[home] && planner->goal != IMIG__BALANCE) {
-        *text = g_strdup_printf("%s is not to be relieved", HOST_ID(planner, home));
+        *text = g_strdup_printf(planner->goal == IMIG__DRAIN ? "%s is not to be emptied"
+                                                             : "%s is not above the threshold",
+                                HOST_ID(planner, home));
         return "host-not-overloaded";
     }
     if (planner->unpaid[vm]) {
