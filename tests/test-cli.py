@@ -362,6 +362,16 @@ class Plan(Case):
         self.assertTrue(text.startswith("Nothing worth doing"), text)
         self.assertEqual(len(text.splitlines()), 1)
 
+    def test_more_demand_than_cores_is_said(self):
+        said = "of all cores: no placement can cure this."
+        cluster = json.loads(DEMO.read_text())
+        for host in cluster["hosts"]:
+            host["cpu_cores"] /= 4
+        for options in ((), ("--goal", "relieve"), ("--max-moves", "0")):
+            done = imig("plan", self.write("small.json", cluster), *options)
+            self.assertEqual(done.stdout.decode().count(said), 1, options)
+        self.assertNotIn(said, self.ok("plan", DEMO))
+
     def test_drain(self):
         for args in (("--drain", "node4"), ("--goal", "drain", "node4"), ("node4",)):
             plan = json.loads(self.ok("plan", DEMO, "--json", *args))

@@ -189,6 +189,9 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
             print_steps(plan, cluster);
         }
     }
+    if (before.cpu_mean > 1)
+        printf("\nDemand is %s of all cores: no placement can cure this.\n",
+               ui_percent(before.cpu_mean));
     if (!summary.complete)
         printf("\n%sThe goal cannot be reached whole%s\n", ui_colour_on(UI_YELLOW),
                kept > 0 ? ":" : ".");
