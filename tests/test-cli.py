@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -365,6 +366,16 @@ class Plan(Case):
         self.assertEqual(moved & set(kept), set())
         self.assertIn("licence", self.ok("plan", DEMO, "--explain"))
 
+    def test_what_is_worth_more_than_asked_for_stays_for_another_reason(self):
+        for goal, code in (("balance", "budget"), ("relieve", "host-not-overloaded")):
+            plan = json.loads(self.ok("plan", DEMO, "--goal", goal, "--max-moves", "3", "--json",
+                                      "--explain"))
+            kept = {kept["vm"]: kept["reason"] for kept in plan["kept"]}
+            self.assertEqual(kept["web-a"]["code"], code)
+            for reason in kept.values():
+                seen = re.search(r"save (\S+) lost cores; (\S+) is asked for", reason["text"])
+                self.assertTrue(not seen or float(seen[1]) <= float(seen[2]), reason)
+
     def test_standard_input_and_output(self):
         text = self.ok("plan", "-", "--json", data=DEMO.read_bytes())
         out = self.dir / "plan.json"
@@ -380,6 +391,16 @@ class Plan(Case):
         text = self.ok("plan", self.write("calm.json", cluster))
         self.assertTrue(text.startswith("Nothing worth doing"), text)
         self.assertEqual(len(text.splitlines()), 1)
+
+    def test_more_demand_than_cores_is_said(self):
+        said = "of all cores: no placement can cure this."
+        cluster = json.loads(DEMO.read_text())
+        for host in cluster["hosts"]:
+            host["cpu_cores"] /= 4
+        for options in ((), ("--goal", "relieve"), ("--max-moves", "0")):
+            done = imig("plan", self.write("small.json", cluster), *options)
+            self.assertEqual(done.stdout.decode().count(said), 1, options)
+        self.assertNotIn(said, self.ok("plan", DEMO))
 
     def test_drain(self):
         for args in (("--drain", "node4"), ("--goal", "drain", "node4"), ("node4",)):
@@ -715,6 +736,8 @@ class Migrate(Case):
         args = ("migrate", "-c", self.never_ending(), "--for", "60s", "oltp-b", "node5")
         self.refused(*args, status=1, names="--on-stall")
         self.refused(*args, "--on-stall", "abort", status=1, names="--on-stall")
+        short = args[:3] + ("--for", "1s") + args[5:]
+        self.refused(*short, status=1, names="--on-stall")
         for allowed in (("--force",), ("--on-stall", "continue")):
             done = imig(*args, *allowed, "--timeout", "100s", "--retries", "0")
             self.assertEqual((done.returncode, done.stderr), (1, b""))
@@ -722,6 +745,15 @@ class Migrate(Case):
         for allowed in (("--post-copy",), ("--on-stall", "post-copy"),
                         ("--on-stall", "throttle", "--timeout", "1h")):
             self.assertIn("oltp-b runs on node5", self.ok(*args, *allowed))
+
+
+    def test_a_dirty_rate_that_is_not_known_is_said(self):
+        cluster = json.loads(DEMO.read_text())
+        del next(vm for vm in cluster["vms"] if vm["id"] == "milc-a")["dirty_bytes_per_s"]
+        done = imig("migrate", "-c", f"sim:{self.write('blind.json', cluster)}", "milc-a", "node5")
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.stderr.count(b"\n"), 1)
+        self.assertIn(b"milc-a: its dirty rate is not known", done.stderr)
 
 
 class Disks(Case):
@@ -738,7 +770,9 @@ class Disks(Case):
         plan = json.loads(self.ok("plan", self.file, "--json", "--explain"))
         kept = {kept["vm"]: kept["reason"]["code"] for kept in plan["kept"]}
         self.assertEqual(kept["milc-a"], "local-disk")
-        self.assertIn("--copy-disks copies it", self.ok("plan", self.file, "--explain"))
+        text = " ".join(self.ok("plan", self.file, "--explain").split())
+        self.assertIn("cannot tell whether other hosts see its disk: mark it shareable", text)
+        self.assertLess(text.index("--unsafe"), text.index("--copy-disks copies it"))
         self.refused("migrate", "-c", self.uri, "milc-a", "node5", status=1, names="--copy-disks")
 
     def test_what_the_plan_was_made_with_carries_it_out(self):
@@ -900,16 +934,18 @@ class Missing(Case):
         self.assertEqual(warnings, ["imig: warning: faulty:B:dies:20: cannot reach "
                                     "faulty:B:dies:20; the rest goes on without it"])
 
-    def test_what_cannot_be_opened_has_no_row(self):
+    def test_what_cannot_be_opened_has_a_row(self):
+        named = self.closed[:3] + (self.closed[3] + ",migrate=x,id=B",)
+        self.assertRegex(self.run_on("status", *named)[0], r"(?m)^B  +offline  +-  +-  +-  +- ")
         text, warnings = self.run_on("status", *self.closed)
-        self.assertNotRegex(text, r"(?m)^B ")
+        self.assertRegex(text, r"(?m)^faulty:u:\*\*\*@B:closed  offline  +- ")
         self.assertEqual(warnings, ["imig: warning: faulty:u:***@B:closed: cannot reach "
                                     "faulty:u:***@B:closed; the rest goes on without it"])
 
     def test_documents_of_the_tool_name_it(self):
         line = "faulty:u:***@B:closed: cannot reach faulty:u:***@B:closed"
-        for args in (("status",), ("balance", "--dry-run")):
-            document = json.loads(self.run_on(*args, "--json", *self.closed)[0])
+        for args, status in ((("status",), 0), (("balance", "--dry-run"), 3)):
+            document = json.loads(self.run_on(*args, "--json", *self.closed, status=status)[0])
             self.assertEqual(document["missing"], [line], args)
         self.assertEqual(json.loads(self.run_on("status", "--json", "-c", "faulty:A")[0])
                          ["missing"], [])
@@ -920,9 +956,22 @@ class Missing(Case):
         self.assertEqual([host.get("state", "active") for host in seen["hosts"]],
                          ["active", "offline"])
         self.assertEqual([vm["id"] for vm in seen["vms"]], ["A-vm"])
-        for args in (("plan",), ("plan", "--json"), ("balance", "--yes")):
+        for args in (("plan",), ("plan", "--json")):
             _, warnings = self.run_on(*args, *self.closed)
             self.assertEqual(len(warnings), 1, args)
+
+    def test_who_migrates_without_them_says_so(self):
+        for args in (("balance", "--yes"), ("watch", "--rounds", "2")):
+            _, lines = self.run_on(*args, "-q", *self.closed, status=3)
+            self.assertEqual(lines, ["imig: 1 host was not seen"], args)
+
+    def test_nothing_migrates_there(self):
+        named = self.closed[:3] + (self.closed[3] + ",id=B",)
+        _, lines = self.run_on("migrate", *named, "A-vm", "B", status=1)
+        self.assertEqual(lines[1:], ["imig: host B does not answer"])
+        _, lines = self.run_on("migrate", *self.closed, "A-vm", "B", status=2)
+        self.assertIn('no host "B" among those that answer; this does not: faulty:u:***@B:closed',
+                      lines[1])
 
     def test_quiet_and_verbose(self):
         self.assertEqual(self.run_on("plan", "-q", *self.closed), ("", []))

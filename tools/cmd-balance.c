@@ -15,12 +15,16 @@ typedef struct balance {
 } balance;
 
 static void
-show_cluster(const balance *b, const char *title, const imig_cluster *cluster)
+show_cluster(const balance *b, const imig_connection *connection, const char *title,
+             const imig_cluster *cluster)
 {
+    g_auto(GStrv) unseen = NULL;
+
     if (!b->human)
         return;
+    unseen = ui_unseen(connection, &b->common, cluster);
     printf("%s%s%s\n\n", ui_colour_on(UI_BOLD), title, ui_colour_off());
-    ui_print_hosts(cluster);
+    ui_print_hosts(cluster, unseen);
     putchar('\n');
     fflush(stdout);
 }
@@ -105,7 +109,7 @@ carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
         if (looked != UI_DONE)
             return looked;
         json_object_set_new(document, "after", ui_cluster_figures(after));
-        show_cluster(b, "After", after);
+        show_cluster(b, connection, "After", after);
         show_effect(b, plan, after);
     }
     return status == UI_DONE ? ui_plan_status(plan) : status;
@@ -130,7 +134,7 @@ balance_hosts(const balance *b)
         return status;
     json_object_set_new(document, "before", ui_cluster_figures(before));
     json_object_set_new(document, "plan", plan_as_json(plan));
-    show_cluster(b, "Before", before);
+    show_cluster(b, connection, "Before", before);
     if (b->human)
         ui_print_plan(plan, before, &b->planner);
     status = ui_plan_status(plan);
@@ -150,7 +154,7 @@ balance_hosts(const balance *b)
         status = written == UI_DONE ? status : written;
     }
     written = ui_flush();
-    return written == UI_DONE ? status : written;
+    return ui_missing_status(connection, written == UI_DONE ? status : written);
 }
 
 int

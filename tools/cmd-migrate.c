@@ -45,8 +45,8 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
 
     imig_cluster_get_vm(cluster, vm_index, &vm, NULL);
     if (has_local_disk(&vm) && !(limits->flags & (IMIG_MIGRATE_COPY_DISKS | IMIG_MIGRATE_UNSAFE)))
-        return ui_fail(UI_FAILED, "%s has a disk on its host only; --copy-disks copies it, "
-                       "--unsafe takes it for shared", vm.id);
+        return ui_fail(UI_FAILED, "%s: imig cannot tell whether other hosts see its disk: mark it "
+                       "shareable, or say --unsafe, where they do; --copy-disks copies it", vm.id);
     options.migrate_flags = limits->flags;
     if (!isnan(limits->bandwidth)) {
         options.bandwidth_bytes_per_s = limits->bandwidth;
@@ -83,32 +83,59 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
 }
 
 static int
+find(const imig_connection *connection, const ui_common *common, const imig_cluster *cluster,
+     char *const *names, uint32_t *vm, uint32_t *host)
+{
+    imig_vm_info info = IMIG_VM_INFO_INIT;
+    int status = ui_fail_missing(connection, common, cluster, names[1]);
+
+    if (status != UI_DONE)
+        return status;
+    *vm = imig_cluster_find_vm(cluster, names[0]);
+    *host = ui_find_host(cluster, names[1]);
+    if (*vm == IMIG_NO_INDEX)
+        return ui_missing_status(connection, ui_fail_vm(cluster, names[0]));
+    imig_cluster_get_vm(cluster, *vm, &info, NULL);
+    return info.host == *host ? ui_fail(UI_USAGE, "%s is on %s already", names[0], names[1])
+                              : UI_DONE;
+}
+
+/* A name that nobody has is told before the long look, after a short one. */
+static int
+look(imig_connection *connection, const ui_common *common, const ui_watch *watch,
+     char *const *names, imig_cluster **cluster, uint32_t *vm, uint32_t *host)
+{
+    g_autoptr(imig_cluster) first = NULL;
+    ui_watch short_watch = { fmin(1, watch->for_s), NAN, 1 };
+    int status = ui_observe(connection, &short_watch, &first);
+
+    if (status == UI_DONE)
+        status = find(connection, common, first, names, vm, host);
+    if (status == UI_DONE)
+        status = ui_observe(connection, watch, cluster);
+    if (status == UI_DONE)
+        status = find(connection, common, *cluster, names, vm, host);
+    if (status == UI_DONE)
+        status = ui_know_dirty(connection, cluster, *vm);
+    return status;
+}
+
+static int
 migrate(const ui_common *common, const ui_watch *watch, const ui_migration *limits,
-        const char *vm_text, const char *host_text)
+        char *const *names)
 {
     imig_execute_options options = IMIG_EXECUTE_OPTIONS_INIT;
     g_autoptr(imig_connection) connection = NULL;
     g_autoptr(imig_cluster) cluster = NULL;
     g_autoptr(imig_plan) plan = NULL;
     g_autoptr(imig_run) run = NULL;
-    imig_vm_info info = IMIG_VM_INFO_INIT;
-    uint32_t vm, host;
+    uint32_t vm = IMIG_NO_INDEX, host = IMIG_NO_INDEX;
     int status = ui_connect(common, &connection);
 
     if (status == UI_DONE)
-        status = ui_observe(connection, watch, &cluster);
-    if (status != UI_DONE)
-        return status;
-    vm = imig_cluster_find_vm(cluster, vm_text);
-    host = ui_find_host(cluster, host_text);
-    if (vm == IMIG_NO_INDEX)
-        return ui_fail_vm(cluster, vm_text);
-    if (host == IMIG_NO_INDEX)
-        return ui_fail_host(cluster, host_text);
-    imig_cluster_get_vm(cluster, vm, &info, NULL);
-    if (info.host == host)
-        return ui_fail(UI_USAGE, "%s is on %s already", vm_text, host_text);
-    status = make_plan(cluster, vm, host, limits, &plan);
+        status = look(connection, common, watch, names, &cluster, &vm, &host);
+    if (status == UI_DONE)
+        status = make_plan(cluster, vm, host, limits, &plan);
     if (status != UI_DONE)
         return status;
     ui_execute_options(limits, &options);
@@ -159,7 +186,7 @@ cmd_migrate(int argc, char **argv)
     if (status == UI_GO_ON) {
         status = ui_migration_read(&migration);
         if (status == UI_DONE)
-            status = migrate(&common, &watch, &migration, argv[1], argv[2]);
+            status = migrate(&common, &watch, &migration, argv + 1);
     }
     ui_clear(table);
     ui_migration_clear(&migration);

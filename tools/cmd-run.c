@@ -121,7 +121,9 @@ run_plan(const ui_common *common, const ui_watch *watch, ui_migration *migration
     }
     if (status == UI_DONE)
         status = ui_flush();
-    return status == UI_DONE ? ui_run_status(run, plan) : status;
+    if (status == UI_DONE)
+        status = ui_run_status(run, plan);
+    return ui_missing_status(connection, status);
 }
 
 int

@@ -23,8 +23,11 @@ show_status(const ui_common *common, const ui_watch *watch, const char *path, gb
         json_object_set_new(figures, "missing", ui_missing(connection));
         return ui_write_json("-", figures);
     }
-    if (hosts || !vms)
-        ui_print_hosts(cluster);
+    if (hosts || !vms) {
+        g_auto(GStrv) unseen = ui_unseen(connection, common, cluster);
+
+        ui_print_hosts(cluster, unseen);
+    }
     if (hosts == vms)
         putchar('\n');
     if (vms || !hosts)

@@ -113,7 +113,7 @@ go_round(watcher *w)
         if (status == UI_FAILED && n != w->rounds)
             wait_until(w, began_s + w->interval_s);
     }
-    return UI_DONE;
+    return is_interrupted() ? UI_DONE : ui_missing_status(w->connection, UI_DONE);
 }
 
 static int

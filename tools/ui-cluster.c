@@ -266,8 +266,18 @@ count_classes(const ui_load *load)
     return g_string_free(text, FALSE);
 }
 
+/* Nothing but its name is known. */
+static void
+add_unseen(ui_table *table, const char *name)
+{
+    ui_table_add(table, name);
+    ui_table_add_coloured(table, UI_YELLOW, state_names[IMIG_HOST_OFFLINE]);
+    for (int i = 0; i < 8; i++)
+        ui_table_add(table, i == 2 || i == 7 ? "" : "-"); /* no bar, no classes */
+}
+
 void
-ui_print_hosts(const imig_cluster *cluster)
+ui_print_hosts(const imig_cluster *cluster, char *const *unseen)
 {
     static const char *const headings[] = {
         "host", "state", ">cores", ">CPU", "", ">memory", ">VMs", ">received", ">sent", "classes",
@@ -298,6 +308,8 @@ ui_print_hosts(const imig_cluster *cluster)
         ui_table_add(table, ui_rate(load->net_tx_bytes_per_s));
         ui_table_add(table, what);
     }
+    for (; unseen && *unseen; unseen++)
+        add_unseen(table, *unseen);
     ui_table_print(table);
 }
 

@@ -88,8 +88,9 @@ print_steps(const imig_plan *plan, const imig_cluster *cluster)
 static const char *
 kept_text(const char *code, const char *text)
 {
-    return g_str_equal(code, "local-disk") ? "its disk is on its host only; --copy-disks copies it"
-                                           : text;
+    return g_str_equal(code, "local-disk")
+               ? "imig cannot tell whether other hosts see its disk: mark it shareable, or say "
+                 "--unsafe, where they do; --copy-disks copies it" : text;
 }
 
 static void
@@ -189,6 +190,9 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
             print_steps(plan, cluster);
         }
     }
+    if (before.cpu_mean > 1)
+        printf("\nDemand is %s of all cores: no placement can cure this.\n",
+               ui_percent(before.cpu_mean));
     if (!summary.complete)
         printf("\n%sThe goal cannot be reached whole%s\n", ui_colour_on(UI_YELLOW),
                kept > 0 ? ":" : ".");

@@ -224,9 +224,29 @@ typedef struct ui_load {
 ui_load *ui_loads(const imig_cluster *cluster, const int32_t *classes); /* [host_count] */
 double ui_host_memory(const imig_host_info *host); /* what it can give to VMs */
 
-void ui_print_hosts(const imig_cluster *cluster);
+/* unseen: what ui_unseen() gave; NULL: none. */
+void ui_print_hosts(const imig_cluster *cluster, char *const *unseen);
 void ui_print_vms(const imig_cluster *cluster);
 json_t *ui_cluster_figures(const imig_cluster *cluster);
+
+/* ---- ui-dirty.c ---- */
+
+/* Where a VM was not logged while the cluster was watched, logs it now: the cluster becomes one
+   that has its dirty rate.  Where that cannot be measured a line on stderr says so: UI_DONE. */
+int ui_know_dirty(imig_connection *connection, imig_cluster **cluster, uint32_t vm);
+
+/* ---- ui-missing.c: hosts that do not answer ---- */
+
+/* Those that the cluster does not show: ids, or URIs without secrets; g_strfreev() it. */
+char **ui_unseen(const imig_connection *connection, const ui_common *common,
+                 const imig_cluster *cluster);
+
+/* The status to end with: where a host is missing that is said, and UI_DONE becomes UI_PARTIAL. */
+int ui_missing_status(const imig_connection *connection, int status);
+
+/* UI_DONE where the host answers; else which one does not, or that there is none. */
+int ui_fail_missing(const imig_connection *connection, const ui_common *common,
+                    const imig_cluster *cluster, const char *host);
 
 /* ---- ui-migration.c: how migrations are done ---- */
 

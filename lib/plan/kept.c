@@ -17,7 +17,9 @@ static const struct {
     { "blocked", "it cannot be migrated now" },
     { "cooldown", "it was moved a short while ago" },
     { "no-measurement", "its CPU use was not measured" },
-    { "local-disk", "its disk is on its host only; IMIG_MIGRATE_COPY_DISKS copies it" },
+    { "local-disk", "whether other hosts see its disk is not known: mark it shareable, or take it "
+                    "for shared (IMIG_MIGRATE_UNSAFE), where they do; IMIG_MIGRATE_COPY_DISKS "
+                    "copies it" },
     { "host-offline", "its host cannot be reached" },
     { "will-not-converge", "it dirties memory faster than the link can carry" },
     { "no-path", "no sequence of migrations leads there within memory and rules" },
@@ -111,11 +113,14 @@ best_host(const imig__planner *planner, const imig__state *state, uint32_t vm,
 static char *
 why_no_host(const imig__planner *planner, const imig__state *state, uint32_t vm)
 {
-    static const char *const limits[] = {
-        [IMIG__LIMIT_PLACE] = "it may not go to %u",
-        [IMIG__LIMIT_MEMORY] = "%u lack memory",
-        [IMIG__LIMIT_CPU] = "%u would be overloaded",
-        [IMIG__LIMIT_RULE] = "%u have what a rule keeps it apart from",
+    static const struct {
+        const char *one, *several;
+    } limits[IMIG__LIMITS] = {
+        [IMIG__LIMIT_PLACE] = { "is not allowed", "are not allowed" },
+        [IMIG__LIMIT_MEMORY] = { "lacks memory", "lack memory" },
+        [IMIG__LIMIT_CPU] = { "would be overloaded", "would be overloaded" },
+        [IMIG__LIMIT_RULE] = { "has what a rule keeps it apart from",
+                               "have what a rule keeps it apart from" },
     };
     uint32_t count[IMIG__LIMITS] = { 0 };
     GString *text = g_string_new("no host can take it");
@@ -125,12 +130,55 @@ why_no_host(const imig__planner *planner, const imig__state *state, uint32_t vm)
         if (h != state->host[vm])
             count[imig__space_limit(planner->problem.space, state, vm, h)]++;
     for (int i = 0; i < IMIG__LIMITS; i++)
-        if (count[i] > 0 && limits[i]) {
-            g_string_append(text, separator);
-            g_string_append_printf(text, limits[i], count[i]);
+        if (count[i] > 0 && limits[i].one) {
+            g_string_append_printf(text, "%s%u host%s %s", separator, count[i],
+                                   count[i] == 1 ? "" : "s",
+                                   count[i] == 1 ? limits[i].one : limits[i].several);
             separator = ", ";
         }
     return g_string_free(text, FALSE);
+}
+
+/* Does what moves in this state leave nothing for one more? */
+static gboolean
+is_spent(const imig__planner *planner, const imig__state *state, uint32_t vm, uint32_t to)
+{
+    imig__budget spent = { 0, 0 };
+
+    for (uint32_t v = 0; v < state->load->vms; v++)
+        if (state->host[v] != planner->home[v]) {
+            spent.moves++;
+            spent.bytes += state->load->brings[v].memory;
+        }
+    return !imig__planner_spend(planner, vm, to, &spent);
+}
+
+/* Why a VM that could go there does not. */
+static const char *
+no_gain_code(const imig__planner *planner, const imig__state *state, uint32_t vm, uint32_t to,
+             double cost, char **text)
+{
+    uint32_t home = state->host[vm];
+    const char *name = HOST_ID(planner, to);
+    double price = planner->move_price[vm];
+
+    if (-cost > price && planner->goal == IMIG__RELIEVE
+        && !imig__space_overloaded(planner->problem.space, state, home)) {
+        *text = g_strdup_printf("%s is not above the threshold any more", HOST_ID(planner, home));
+        return "host-not-overloaded";
+    }
+    if (-cost > price && is_spent(planner, state, vm, to)) {
+        *text = g_strdup_printf("going to %s would save %.3g lost cores, but the budget of "
+                                "migrations or bytes is used up", name, -cost);
+        return "budget";
+    }
+    if (cost >= 0)
+        *text = g_strdup_printf("the best other host, %s, would cost %.3g lost cores", name, cost);
+    else
+        *text = g_strdup_printf("going to %s would save %.3g lost cores; %.3g%s asked for", name,
+                                -cost, price, -cost > price
+                                    ? " and what errors of measurement could pretend are" : " is");
+    return "no-gain";
 }
 
 static const char *
@@ -148,7 +196,9 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
         return space->fixed[vm] ? fixed : "group-fixed";
     }
     if (!missed && !planner->sheds[home] && planner->goal != IMIG__BALANCE) {
-        *text = g_strdup_printf("%s is not to be relieved", HOST_ID(planner, home));
+        *text = g_strdup_printf(planner->goal == IMIG__DRAIN ? "%s is not to be emptied"
+                                                             : "%s is not above the threshold",
+                                HOST_ID(planner, home));
         return "host-not-overloaded";
     }
     if (planner->unpaid[vm]) {
@@ -165,12 +215,7 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
                                 imig_plan_policy_name(planner->policy));
         return "not-selected";
     }
-    *text = best >= 0
-                ? g_strdup_printf("the best other host, %s, would cost %.3g lost cores",
-                                  HOST_ID(planner, to), best)
-                : g_strdup_printf("going to %s would save %.3g lost cores; %.3g is asked for",
-                                  HOST_ID(planner, to), -best, planner->move_price[vm]);
-    return "no-gain";
+    return no_gain_code(planner, state, vm, to, best, text);
 }
 
 /* Did the goal want this VM to move? */
