@@ -109,6 +109,15 @@ def suspend(lab, name):
     connection.close()
 
 
+def kill_in_post_copy(lab, uuid):
+    """Once the VM runs on its destination and its memory is still on both hosts."""
+    def switched():
+        return lab.hosts["host1"].state_of(uuid) == "paused" \
+            and lab.hosts["host2"].state_of(uuid) == "running"
+    wait_until(switched, "post-copy", 60, 0.02)
+    lab.hosts["host2"].kill_qemu(uuid)
+
+
 def rows(trial):
     lab, uuid = trial.lab, guest_uuid("victim")
     one, two = lab.hosts["host1"], lab.hosts["host2"]
@@ -143,6 +152,9 @@ def rows(trial):
         yield Row(trial, "never converges, throttled", lambda: None, "--on-stall", "throttle",
                   "--timeout", "150s", kind="memory-dirty", more=hopeless, places=either,
                   statuses=(0, 3))
+        yield Row(trial, "QEMU of the destination killed in post-copy",
+                  lambda: kill_in_post_copy(lab, uuid), "--on-stall", "post-copy",
+                  kind="memory-dirty", more=hopeless, lost=True, said="paused on host1")
 
 
 def hanging_host(trial):

@@ -1,11 +1,38 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""TLS: between imig and the daemons, between the daemons, and for what they send."""
+"""How hosts reach each other: by imig alone, or by TLS between imig and the daemons, between the
+daemons, and for what they send."""
 
 from trial import Result
 
 
+def persistent_on(lab, name):
+    """Hosts that have a definition of this guest, be it that it does not run there."""
+    found = []
+    for host in lab.hosts.values():
+        connection = host.connect()
+        found += [host.name for domain in connection.listAllDomains()
+                  if domain.name() == name and domain.isPersistent()]
+        connection.close()
+    return found
+
+
+def managed(trial):
+    """No host is told how to reach another: imig talks to both.  The definition goes along."""
+    lab = trial.lab
+    lab.start("host1", "kept", "idle", persistent=True)
+    moved = trial.imig("migrate", "kept", "host2", "--for", "2s", "--json",
+                       uris=[host.unix_uri for host in lab.hosts.values()])
+    trial.claim(moved.status == 0 and trial.place("kept") == "host2",
+                "a migration that imig manages", moved)
+    trial.claim(persistent_on(lab, "kept") == ["host2"],
+                "a persistent definition is on the destination, and only there",
+                persistent_on(lab, "kept"))
+    lab.stop("kept")
+
+
 def run(trial):
     lab = trial.lab
+    managed(trial)
     lab.start("host1", "secret", "memory-dirty", rate_mb=1)
     moved = trial.imig("migrate", "secret", "host2", "--for", "2s", "--encrypt", "--json",
                        uris=lab.uris("tls"))
