@@ -2,6 +2,7 @@
 #include "backend/libvirt-priv.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /*
  * QEMU compares samples of pages at the beginning and at the end of a period of whole seconds.  So
@@ -12,6 +13,8 @@
 static const int periods_s[] = { 1, 1, 2, 2, 3 };
 
 static const gulong LOOK_US = 100000;
+enum { PATIENCE_S = 5 }; /* with a look that somebody else began */
+
 static const double SLACK_S = 10; /* a period that is so late never ends */
 static const double MIB = 1048576;
 
@@ -19,6 +22,7 @@ static const double MIB = 1048576;
 typedef struct logger {
     gint refs;
     char *uri, *vm;
+    gboolean begun; /* the first look */
     GMutex lock; /* guards what follows */
     gboolean stop, ended;
     lv_failure failure;
@@ -116,16 +120,48 @@ look(logger *l, virDomainPtr domain, int period_s, lv_failure *failure)
     return TRUE;
 }
 
+/* QEMU looks once at a time, and goes on for a while where somebody began and went away. */
+static gboolean
+begin_look(virDomainPtr domain, int period_s, gboolean *busy, lv_failure *failure)
+{
+    const virError *e;
+
+    *busy = FALSE;
+    if (virDomainStartDirtyRateCalc(domain, period_s, 0) == 0)
+        return TRUE;
+    e = virGetLastError();
+    *busy = e && e->message && strstr(e->message, "already being measured");
+    lv_failure_take(failure, "measuring the dirty rate");
+    if (*busy)
+        failure->code = IMIG_ERR_BUSY;
+    return FALSE;
+}
+
+static gboolean
+begin_in_turn(logger *l, virDomainPtr domain, int period_s, lv_failure *failure)
+{
+    gint64 until_us = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+    gboolean busy;
+
+    while (!begin_look(domain, period_s, &busy, failure)) {
+        if (!busy || is_stopped(l) || g_get_monotonic_time() > until_us)
+            return FALSE;
+        g_usleep(LOOK_US);
+    }
+    *failure = (lv_failure) { IMIG_OK };
+    return TRUE;
+}
+
 static void
 look_on(logger *l, virDomainPtr domain, lv_failure *failure)
 {
-    for (size_t i = 0; look(l, domain, periods_s[i], failure)
-                       && i + 1 < G_N_ELEMENTS(periods_s);) {
-        i++;
-        if (virDomainStartDirtyRateCalc(domain, periods_s[i], 0) < 0) {
-            lv_failure_take(failure, "measuring the dirty rate");
+    for (size_t i = 0; i < G_N_ELEMENTS(periods_s); i++) {
+        gboolean begun = i == 0 && l->begun;
+
+        if (!begun && !begin_in_turn(l, domain, periods_s[i], failure))
             return;
-        }
+        if (!look(l, domain, periods_s[i], failure))
+            return;
     }
 }
 
@@ -157,6 +193,7 @@ log_thread(void *data)
 typedef struct beginning {
     lv_call call;
     char *vm;
+    gboolean busy; /* begun by somebody else; its turn will come */
 } beginning;
 
 static void
@@ -176,15 +213,16 @@ is_migrating(virDomainPtr domain)
 static int
 begin_run(lv_call *call)
 {
-    const char *vm = ((beginning *) call)->vm;
+    beginning *b = (beginning *) call;
+    const char *vm = b->vm;
     virDomainPtr domain = virDomainLookupByUUIDString(call->session->connection, vm);
 
     if (!domain)
         return lv_failure_take(&call->failure, "looking for the VM");
     if (is_migrating(domain))
         lv_failure_set(&call->failure, IMIG_ERR_BUSY, "VM %s is being migrated or saved", vm);
-    else if (virDomainStartDirtyRateCalc(domain, periods_s[0], 0) < 0)
-        lv_failure_take(&call->failure, "measuring the dirty rate");
+    else if (!begin_look(domain, periods_s[0], &b->busy, &call->failure) && b->busy)
+        call->failure = (lv_failure) { IMIG_OK };
     virDomainFree(domain);
     return call->failure.code;
 }
@@ -210,11 +248,14 @@ lv_dirty_start(void *state, const char *vm, imig_error **error)
     b = lv_call_new(sizeof *b, begin_run, beginning_clear);
     b->vm = g_strdup(vm);
     code = lv_call_make(host, &b->call, error);
-    lv_call_unref(&b->call);
-    if (code != IMIG_OK)
+    if (code != IMIG_OK) {
+        lv_call_unref(&b->call);
         return code;
+    }
     l = g_new0(logger, 1);
     l->refs = 2;
+    l->begun = !b->busy;
+    lv_call_unref(&b->call);
     l->uri = g_strdup(host->uri);
     l->vm = g_strdup(vm);
     g_mutex_init(&l->lock);

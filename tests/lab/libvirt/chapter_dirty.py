@@ -2,8 +2,9 @@
 """Dirty rate and working set by imig dirty, against what the guests are told to do."""
 
 # QEMU takes one sample for each 2 MiB: of the set of such a guest there are 32, of a second's
-# writes 12.  That is a quarter off as a rule; a factor of two is a fault.
-SIZE_MB, RATE_MB, WITHIN = 64, 24, 2
+# writes 12.  That is a quarter off as a rule; a factor of two is a fault.  The set of a random
+# writer is not seen whole in three seconds: what is found is where the curve bends to.
+SIZE_MB, RATE_MB, WITHIN, SET_WITHIN = 64, 24, 2, 3
 
 
 def measure(trial, name):
@@ -19,7 +20,7 @@ def measure(trial, name):
         "known": {"rate": rate, "set": size}, "rate_error": round(rate_error, 3),
         "set_error": None if size_error is None else round(size_error, 3), "found": found}
     trial.claim(1 / WITHIN < 1 + rate_error < WITHIN
-                and (size_error is None or 1 / WITHIN < 1 + size_error < WITHIN),
+                and (size_error is None or 1 / SET_WITHIN < 1 + size_error < SET_WITHIN),
                 f"rate and working set of a {guest['pattern']} writer are found", seen.out)
 
 
