@@ -58,7 +58,7 @@ def one(name, verdict, output, errors):
 def main(arguments):
     if len(arguments) == 3 and arguments[0] == "--tap":
         with open(arguments[1], encoding="utf-8", errors="replace") as file:
-            verdict = "OK" if arguments[2] == "0" else f"exit status {arguments[2]}"
+            verdict = {"0": "OK", "77": "SKIP"}.get(arguments[2], f"exit status {arguments[2]}")
             sums = [one(arguments[1].rsplit("/", 1)[-1], verdict, file.read(), "")]
     elif len(arguments) == 1:
         with open(arguments[0], encoding="utf-8", errors="replace") as log:
