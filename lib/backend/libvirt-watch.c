@@ -189,7 +189,7 @@ is_stalled(watch *w, const progress *p)
         w->round_bytes = fmax(w->round_bytes, p->remaining);
     } else {
         /* The round that has just ended counts: all of it has been seen. */
-        if (w->round < 2 || w->best_round == 0 || w->round_bytes < better_ratio * w->best_bytes) {
+        if (w->round < 2 || w->round_bytes < better_ratio * w->best_bytes) {
             w->best_bytes = w->round < 2 ? INFINITY : w->round_bytes;
             w->best_at_s = lv_job_clock(w->job);
             w->best_round = round;

@@ -265,11 +265,13 @@ class Lab:
         return [host.uri(migrate) for host in self.hosts.values()]
 
     def capacity_file(self, memory_bytes=2 << 30, net_bytes_per_s=5e7, disk_ops_per_s=2000.0,
-                      cpu_cores=1.0):
-        """A file for `imig --host-capacity`: every libvirtd sees the whole machine as its own."""
+                      cpu_cores=1.0, names=None):
+        """A file for `imig --host-capacity`: every libvirtd sees the whole machine as its own.
+        names: hosts that imig is told of, all of them by default."""
         hosts = [{"id": host.name, "cpu_cores": host.cgroup.cores() or cpu_cores,
                   "memory_bytes": memory_bytes, "net_bytes_per_s": net_bytes_per_s,
-                  "disk_ops_per_s": disk_ops_per_s} for host in self.hosts.values()]
+                  "disk_ops_per_s": disk_ops_per_s}
+                 for host in self.hosts.values() if names is None or host.name in names]
         path = self.dir / "capacity.json"
         path.write_text(json.dumps({"format": "imig-capacity/1", "hosts": hosts}, indent=1) + "\n")
         return str(path)

@@ -98,13 +98,8 @@ class Trial:
         return Result(self.start(command, *arguments, uris=uris, hosts=hosts), timeout_s, meanwhile)
 
     def capacities(self, hosts):
-        """A file for --host-capacity: every libvirtd sees the whole machine as its own."""
-        path = self.lab.dir / "capacity.json"
-        path.write_text(json.dumps({"format": "imig-capacity/1", "hosts": [
-            {"id": name, "cpu_cores": self.lab.hosts[name].cgroup.cores() or 1.0,
-             "memory_bytes": 2 << 30, "net_bytes_per_s": LINK_BYTES_PER_S,
-             "disk_ops_per_s": DISK_OPS_PER_S} for name in hosts]}))
-        return str(path)
+        return self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S,
+                                      disk_ops_per_s=DISK_OPS_PER_S, names=hosts)
 
     def plan_file(self, steps):
         """A plan written by hand; steps are (guest, from, to), each worth doing alone."""
