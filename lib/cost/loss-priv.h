@@ -75,6 +75,8 @@ typedef struct imig__state {
     double communication;
 } imig__state;
 
+void imig__sums_add(imig__sums *into, const imig__sums *s, double sign);
+
 /* By cause: cpu + network is contention, neighbours + disk is interference. */
 typedef struct imig__losses {
     double cpu, network, neighbours, disk, communication;
@@ -109,6 +111,13 @@ double imig__state_join(const imig__state *state, uint32_t vm, uint32_t host);  
 double imig__state_flows(const imig__state *state, uint32_t vm, uint32_t host); /* lost */
 double imig__state_delta(const imig__state *state, uint32_t vm, uint32_t host); /* all three */
 
+/* What a VM that brings this, and is nowhere yet, would lose and make others lose on a host. */
+double imig__state_join_like(const imig__state *state, const imig__sums *brings, uint32_t label,
+                             uint32_t host);
+
+/* The share of that which its neighbours have, for each core of a VM of weight 1. */
+double imig__state_cross_price(const imig__state *state, uint32_t label, uint32_t host);
+
 /*
  * Swaps between two hosts.  prepare() computes once what every VM of a list would be worth on the
  * other host; delta() is then O(1).  Neither VM may have flows.
@@ -129,6 +138,9 @@ double imig__queue_price(const imig__load *load, uint32_t host, double utilisati
  * 1e-9: for the loss, which is asked for millions of times.
  */
 double imig__queue_fast(const imig__load *load, uint32_t host, double utilisation);
+
+/* The slope of that curve: imig__queue_price() as well as a search needs it. */
+double imig__queue_price_fast(const imig__load *load, uint32_t host, double utilisation);
 
 /* Prepares the queues of all hosts from their cores; for load.c. */
 void imig__queue_init(imig__load *load);

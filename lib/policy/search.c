@@ -14,6 +14,9 @@ enum {
     KICK_EFFORT = 100000 /* VMs x destinations in all disturbances together */
 };
 
+/* On a large cluster, a round that gains no more than this share of all before it is the last. */
+#define ENOUGH 3e-4
+
 double
 imig__search_error(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t from,
                    uint32_t to, double noise_assumed)
@@ -184,29 +187,32 @@ static void
 run_init(imig__search_run *run)
 {
     const imig__load *load = run->load;
-    size_t vms = load->vms, hosts = load->hosts, pools = run->space->cluster->pool_count;
+    size_t vms = load->vms, hosts = load->hosts, labels = load->labels;
 
     run->price = run->options->price;
     run->fixed = g_new(uint8_t, vms);
     run->first = g_new(uint32_t, hosts);
     run->next = g_new(uint32_t, vms);
     run->prev = g_new(uint32_t, vms);
-    run->pool_begin = g_new0(uint32_t, pools + 1);
-    run->window = g_new(uint32_t, hosts);
-    run->window_size = g_new0(uint32_t, pools);
-    run->reserve = g_new(uint32_t, hosts);
-    run->reserve_next = g_new0(uint32_t, pools);
-    run->scratch = g_new(double, MAX(3 * vms, hosts));
+    run->by_price = g_new(uint32_t, hosts);
+    run->scratch = g_new(double, MAX(8 * vms, hosts));
     run->active = g_new0(uint8_t, hosts);
     run->touched = g_new0(uint8_t, hosts);
     run->list = g_new(uint32_t, 2 * vms);
+    run->left = g_new(double, hosts);
+    run->most_other = g_new(double, hosts);
+    run->pairs = g_new(double, labels * labels);
+    for (size_t i = 0; i < labels * labels; i++)
+        run->pairs[i] = load->slowdown[i] + load->slows[i];
     for (uint32_t h = 0; h < hosts; h++) {
+        const imig__sums *sums = &run->state->sums[h];
+
         run->first[h] = IMIG_NO_INDEX;
+        run->most_other[h] = NAN;
+        run->left[h] = run->space->room[h] - sums->memory - sums->count * run->space->overhead[h];
         run->cluster_memory += run->space->room[h];
-        run->pool_begin[run->space->cluster->host_pool[h] + 1]++;
     }
-    for (size_t p = 0; p < pools; p++)
-        run->pool_begin[p + 1] += run->pool_begin[p];
+    imig__where_init(&run->where, run->space);
     for (uint32_t v = load->vms; v-- > 0;) {
         run->fixed[v] = imig__space_unit_fixed(run->space, v) != NULL;
         run->weighted |= load->weight[v] != 1;
@@ -221,11 +227,11 @@ run_clear(imig__search_run *run)
     g_free(run->first);
     g_free(run->next);
     g_free(run->prev);
-    g_free(run->pool_begin);
-    g_free(run->window);
-    g_free(run->window_size);
-    g_free(run->reserve);
-    g_free(run->reserve_next);
+    imig__where_clear(&run->where);
+    g_free(run->by_price);
+    g_free(run->left);
+    g_free(run->most_other);
+    g_free(run->pairs);
     g_free(run->active);
     g_free(run->touched);
     g_free(run->scratch);
@@ -234,7 +240,8 @@ run_clear(imig__search_run *run)
 
 /*
  * Improves until a round brings next to nothing; returns what it gained.  The first round looks at
- * every host, or only at those that were touched; later ones at those that changed since.
+ * every host, or only at those that were touched; later ones at those that changed since, and on
+ * small clusters at every host again.
  */
 static double
 descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double least)
@@ -245,7 +252,7 @@ descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double leas
     for (uint32_t round = 0; round < rounds; round++) {
         double gained;
 
-        if (everywhere)
+        if (everywhere && (round == 0 || hosts <= IMIG__SMALL))
             memset(run->active, 1, hosts);
         else
             memcpy(run->active, run->touched, hosts);
@@ -255,6 +262,8 @@ descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double leas
         if (everywhere)
             gained += prune(run);
         all += gained;
+        if (hosts > IMIG__SMALL)
+            least = MAX(least, ENOUGH * all);
         if (gained < least || imig_cancel_level(run->options->cancel))
             break;
     }
@@ -288,7 +297,7 @@ static void
 escape(imig__search_run *run, double least)
 {
     uint32_t vms = run->load->vms, hosts = run->load->hosts;
-    double effort = (double) vms * MIN(hosts, IMIG__WINDOW);
+    double effort = (double) vms * MIN(hosts, IMIG__SMALL);
     uint64_t kicks = (uint64_t) MIN(KICK_EFFORT / effort, KICKS);
     uint32_t *best = g_memdup2(run->state->host, vms * sizeof *best);
 
@@ -322,8 +331,7 @@ imig__search(const imig__space *space, imig__state *state, const imig__search_op
         return;
     run.worth = 1e-7 * total;
     run_init(&run);
-    imig__run_sort_hosts(&run);
-    imig__run_fill_window(&run);
+    imig__where_sort(&run.where, space, state, run.left);
     imig__run_repair(&run);
     descend(&run, ROUNDS, TRUE, least);
     if (imig__run_last_resort(&run))
