@@ -6,7 +6,6 @@
 
 /* One VM that may leave: a host sheds in the order of what a core costs to move. */
 struct item {
-    uint32_t host;
     double ratio; /* migration loss for each core of demand */
     double cores;
 };
@@ -14,11 +13,14 @@ struct item {
 struct relaxation {
     const imig__load *load;
     const uint8_t *takes;
-    struct item *items; /* by host, then by ratio */
+    struct item *items; /* by host; those of a host in order once they were asked for */
     size_t *begin;      /* [hosts + 1] */
+    uint8_t *in_order;  /* [hosts] */
     double *cpu;        /* [hosts] demand now */
     double *guess;      /* [hosts] where the last solution was */
     double weight;      /* least weight of any VM that demands */
+    gboolean exact;     /* the queue itself; else its curve, to find the price */
+    double *asked, *answer; /* [hosts] of each curve: the last price, and the utilisation there */
 };
 
 static int
@@ -26,28 +28,43 @@ compare(const void *a, const void *b)
 {
     const struct item *x = a, *y = b;
 
-    if (x->host != y->host)
-        return x->host < y->host ? -1 : 1;
     return (x->ratio > y->ratio) - (x->ratio < y->ratio);
 }
 
 static double
 price_at(const struct relaxation *r, uint32_t host, double cores)
 {
-    return r->weight * imig__queue_price(r->load, host, cores / r->load->cores[host]);
+    double u = cores / r->load->cores[host];
+
+    return r->weight * (r->exact ? imig__queue_price(r->load, host, u)
+                                 : imig__queue_price_fast(r->load, host, u));
 }
 
 static double
 queue_at(const struct relaxation *r, uint32_t host, double cores)
 {
-    return r->weight * imig__queue(r->load, host, cores / r->load->cores[host]);
+    double u = cores / r->load->cores[host];
+
+    return r->weight * (r->exact ? imig__queue(r->load, host, u)
+                                 : imig__queue_fast(r->load, host, u));
+}
+
+/* How fast the price rises: by the curve, where the price is by it. */
+static double
+slope_at(const struct relaxation *r, uint32_t host, double cores)
+{
+    double step = 1e-4 * r->load->cores[host];
+
+    if (r->exact)
+        return r->weight * imig__queue_curvature(r->load, host, cores / r->load->cores[host]);
+    return (price_at(r, host, cores + step) - price_at(r, host, cores)) / step;
 }
 
 /* The load in low .. high at which one more core costs `price`: Newton's method in a bracket. */
 static double
 load_at(struct relaxation *r, uint32_t host, double price, double low, double high)
 {
-    double x = r->guess[host];
+    double x = r->guess[host], close = r->exact ? 1e-12 : 1e-7;
 
     if (price_at(r, host, low) >= price)
         return low;
@@ -59,17 +76,58 @@ load_at(struct relaxation *r, uint32_t host, double price, double low, double hi
         if (!(x > low && x < high))
             x = (low + high) / 2;
         excess = price_at(r, host, x) - price;
-        if (fabs(excess) <= 1e-12 * price)
+        if (fabs(excess) <= close * price)
             break;
         if (excess > 0)
             high = x;
         else
             low = x;
-        slope = r->weight
-                * imig__queue_curvature(r->load, host, x / r->load->cores[host]);
+        slope = slope_at(r, host, x);
         x = slope > 0 ? x - excess / slope : low;
     }
     return r->guess[host] = x;
+}
+
+/*
+ * Where one more core costs `price` on any host with this curve; INFINITY: nowhere.  Hosts of one
+ * size have it in common, so that most need not look.
+ */
+static double
+utilisation_at(struct relaxation *r, uint32_t host, double price)
+{
+    uint32_t curve = r->load->curve[host];
+    double cores = r->load->cores[host];
+
+    if (r->asked[curve] != price) {
+        r->asked[curve] = price;
+        r->answer[curve] = price_at(r, host, cores * IMIG__KNEE) <= price
+                               ? INFINITY
+                               : load_at(r, host, price, 0, cores * IMIG__KNEE) / cores;
+    }
+    return r->answer[curve];
+}
+
+/* The load that a host receives up to at a price. */
+static double
+filled_to(struct relaxation *r, uint32_t host, double price, double most)
+{
+    double cpu = r->cpu[host];
+
+    if (r->exact || r->load->curve[host] == IMIG__NO_CURVE)
+        return load_at(r, host, price, cpu, cpu + most);
+    return CLAMP(utilisation_at(r, host, price) * r->load->cores[host], cpu, cpu + most);
+}
+
+/* The items of a host, in order: only a host that sheds is ever asked. */
+static const struct item *
+items_of(struct relaxation *r, uint32_t host)
+{
+    struct item *items = r->items + r->begin[host];
+
+    if (!r->in_order[host])
+        qsort(items, r->begin[host + 1] - r->begin[host], sizeof *items, compare);
+    r->in_order[host] = 1;
+    return items;
 }
 
 /*
@@ -80,15 +138,18 @@ static double
 host_dual(struct relaxation *r, uint32_t host, double price, double most, double *balance)
 {
     double cpu = r->cpu[host], value = 0;
+    size_t n = r->begin[host + 1] - r->begin[host];
+    const struct item *items;
 
     if (price_at(r, host, cpu) <= price) {
-        double to = r->takes[host] ? load_at(r, host, price, cpu, cpu + most) : cpu;
+        double to = r->takes[host] ? filled_to(r, host, price, most) : cpu;
 
         *balance -= to - cpu;
         return queue_at(r, host, to) - price * (to - cpu);
     }
-    for (size_t i = r->begin[host]; i < r->begin[host + 1]; i++) {
-        double each = price + r->items[i].ratio, least = MAX(cpu - r->items[i].cores, 0), to;
+    items = items_of(r, host);
+    for (size_t i = 0; i < n; i++) {
+        double each = price + items[i].ratio, least = MAX(cpu - items[i].cores, 0), to;
 
         if (price_at(r, host, cpu) <= each)
             break;
@@ -103,30 +164,44 @@ host_dual(struct relaxation *r, uint32_t host, double price, double most, double
 }
 
 static double
+pool_dual(struct relaxation *r, const uint32_t *hosts, size_t n, double price, double most,
+          double *balance)
+{
+    double value = 0;
+
+    *balance = 0;
+    for (size_t i = 0; i < n; i++)
+        value += host_dual(r, hosts[i], price, most, balance);
+    return value;
+}
+
+static double
 pool_bound(struct relaxation *r, const uint32_t *hosts, size_t n)
 {
-    double low = 0, high = 0, best = 0, most = 0;
+    double low = 0, high = 0, most = 0, price = 0, balance;
 
     for (size_t i = 0; i < n; i++) {
         high = MAX(high, price_at(r, hosts[i], INFINITY));
         for (size_t j = r->begin[hosts[i]]; j < r->begin[hosts[i] + 1]; j++)
             most += r->items[j].cores;
     }
+    r->exact = FALSE;
     for (int i = 0; i < 40; i++) {
-        double price = (low + high) / 2, balance = 0, value = 0;
+        double value;
 
-        for (size_t k = 0; k < n; k++)
-            value += host_dual(r, hosts[k], price, most, &balance);
-        best = MAX(best, value);
+        price = (low + high) / 2;
+        value = pool_dual(r, hosts, n, price, most, &balance);
         /* The dual is concave; its slope is the balance.  Stop where more price cannot matter. */
-        if (fabs(balance) * (high - low) <= 1e-7 * MAX(best, 1e-6))
+        if (fabs(balance) * (high - low) <= 1e-7 * MAX(value, 1e-6))
             break;
         if (balance > 0)
             low = price;
         else
             high = price;
     }
-    return best;
+    /* Every price gives a bound, once the queues are exact. */
+    r->exact = TRUE;
+    return MAX(pool_dual(r, hosts, n, price, most, &balance), 0);
 }
 
 double
@@ -135,11 +210,11 @@ imig__bound(const imig__load *load, const double *move_loss, const uint8_t *mova
 {
     struct relaxation r = { .load = load, .takes = takes, .weight = INFINITY };
     uint32_t *order = g_new(uint32_t, load->hosts);
-    size_t *pool_begin = g_new0(size_t, pools + 1), *fill, items = 0;
+    size_t *pool_begin = g_new0(size_t, pools + 1), *fill, *next;
     double bound = 0;
 
-    r.items = g_new(struct item, load->vms + 1);
     r.begin = g_new0(size_t, load->hosts + 1);
+    r.in_order = g_new0(uint8_t, load->hosts);
     r.cpu = g_new0(double, load->hosts);
     for (uint32_t v = 0; v < load->vms; v++) {
         double cores = load->brings[v].cpu;
@@ -148,14 +223,21 @@ imig__bound(const imig__load *load, const double *move_loss, const uint8_t *mova
             continue;
         r.cpu[load->home[v]] += cores;
         r.weight = MIN(r.weight, load->weight[v]);
-        if (movable[v])
-            r.items[items++] = (struct item) { load->home[v], move_loss[v] / cores, cores };
+        r.begin[load->home[v] + 1] += movable[v] != 0;
     }
-    qsort(r.items, items, sizeof *r.items, compare);
-    for (size_t i = 0; i < items; i++)
-        r.begin[r.items[i].host + 1]++;
     for (uint32_t h = 0; h < load->hosts; h++)
         r.begin[h + 1] += r.begin[h];
+    r.items = g_new(struct item, r.begin[load->hosts] + 1);
+    next = g_memdup2(r.begin, load->hosts * sizeof *next);
+    for (uint32_t v = 0; v < load->vms; v++) {
+        double cores = load->brings[v].cpu;
+
+        if (cores > 0 && movable[v])
+            r.items[next[load->home[v]]++] = (struct item) { move_loss[v] / cores, cores };
+    }
+    g_free(next);
+    r.asked = g_new0(double, 2 * load->hosts);
+    r.answer = r.asked + load->hosts;
     r.guess = g_memdup2(r.cpu, load->hosts * sizeof *r.guess);
     for (uint32_t h = 0; h < load->hosts; h++)
         pool_begin[pool[h] + 1]++;
@@ -171,7 +253,9 @@ imig__bound(const imig__load *load, const double *move_loss, const uint8_t *mova
     g_free(fill);
     g_free(r.items);
     g_free(r.begin);
+    g_free(r.in_order);
     g_free(r.cpu);
     g_free(r.guess);
+    g_free(r.asked);
     return bound * (1 - 1e-9);
 }

@@ -19,6 +19,8 @@
 
 enum { IMIG__CURVE_STEPS = 2048, IMIG__CURVE = 2 * (IMIG__CURVE_STEPS + 1) };
 
+#define IMIG__NO_CURVE UINT32_MAX
+
 typedef struct imig__loss_options {
     double network_price;       /* lost cores of a link's queue, DESIGN section 5 */
     double communication_price; /* lost cores for each byte per second between hosts */
@@ -46,7 +48,7 @@ typedef struct imig__load {
     /* hosts */
     double *cores, *net, *disk;            /* net: NaN where not stated */
     double *exponent, *knee, *knee_slope; /* of the queue, see queue.c */
-    uint32_t *curve;                      /* which of the curves is the host's */
+    uint32_t *curve;                      /* which of the curves is the host's; IMIG__NO_CURVE */
     double *curves;                       /* [curves * IMIG__CURVE] value and slope at each point */
 
     /* VMs; demand 0 where it was not measured */
