@@ -97,6 +97,7 @@ void imig__load_free(imig__load *load);
 
 /* Everybody at home. */
 imig__state *imig__state_new(const imig__load *load);
+imig__state *imig__state_copy(const imig__state *state);
 void imig__state_free(imig__state *state);
 
 void imig__state_move(imig__state *state, uint32_t vm, uint32_t host);

@@ -349,6 +349,21 @@ imig__state_new(const imig__load *load)
     return state;
 }
 
+imig__state *
+imig__state_copy(const imig__state *state)
+{
+    imig__state *copy = g_memdup2(state, sizeof *state);
+    const imig__load *load = state->load;
+    size_t cells = (size_t) load->hosts * load->labels;
+
+    copy->host = g_memdup2(state->host, load->vms * sizeof *state->host);
+    copy->sums = g_memdup2(state->sums, load->hosts * sizeof *state->sums);
+    copy->label_cpu = g_memdup2(state->label_cpu, cells * sizeof *state->label_cpu);
+    copy->label_cpu_w = g_memdup2(state->label_cpu_w, cells * sizeof *state->label_cpu_w);
+    copy->value = g_memdup2(state->value, load->hosts * sizeof *state->value);
+    return copy;
+}
+
 void
 imig__state_free(imig__state *state)
 {
