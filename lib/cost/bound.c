@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* One VM that may leave: a host sheds in the order of what a core costs to move. */
 struct item {
@@ -175,19 +176,29 @@ pool_dual(struct relaxation *r, const uint32_t *hosts, size_t n, double price, d
     return value;
 }
 
+/* All that could be received by any of these hosts. */
 static double
-pool_bound(struct relaxation *r, const uint32_t *hosts, size_t n)
+all_cores(const struct relaxation *r, const uint32_t *hosts, size_t n)
 {
-    double low = 0, high = 0, most = 0, price = 0, balance;
+    double all = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        high = MAX(high, price_at(r, hosts[i], INFINITY));
+    for (size_t i = 0; i < n; i++)
         for (size_t j = r->begin[hosts[i]]; j < r->begin[hosts[i] + 1]; j++)
-            most += r->items[j].cores;
-    }
+            all += r->items[j].cores;
+    return all;
+}
+
+/* The price at which as much is shed as received. */
+static double
+best_price(struct relaxation *r, const uint32_t *hosts, size_t n)
+{
+    double low = 0, high = 0, most = all_cores(r, hosts, n), price = 0;
+
+    for (size_t i = 0; i < n; i++)
+        high = MAX(high, price_at(r, hosts[i], INFINITY));
     r->exact = FALSE;
     for (int i = 0; i < 40; i++) {
-        double value;
+        double value, balance;
 
         price = (low + high) / 2;
         value = pool_dual(r, hosts, n, price, most, &balance);
@@ -199,14 +210,13 @@ pool_bound(struct relaxation *r, const uint32_t *hosts, size_t n)
         else
             high = price;
     }
-    /* Every price gives a bound, once the queues are exact. */
-    r->exact = TRUE;
-    return MAX(pool_dual(r, hosts, n, price, most, &balance), 0);
+    return price;
 }
 
-double
-imig__bound(const imig__load *load, const double *move_loss, const uint8_t *movable,
-            const uint32_t *pool, uint32_t pools, const uint8_t *takes)
+/* The bound; price: [pools] or NULL, and then the bound is not wanted. */
+static double
+relax(const imig__load *load, const double *move_loss, const uint8_t *movable,
+      const uint32_t *pool, uint32_t pools, const uint8_t *takes, double *prices)
 {
     struct relaxation r = { .load = load, .takes = takes, .weight = INFINITY };
     uint32_t *order = g_new(uint32_t, load->hosts);
@@ -246,8 +256,19 @@ imig__bound(const imig__load *load, const double *move_loss, const uint8_t *mova
     fill = g_memdup2(pool_begin, (pools + 1) * sizeof *fill);
     for (uint32_t h = 0; h < load->hosts; h++)
         order[fill[pool[h]]++] = h;
-    for (uint32_t p = 0; p < pools && !isinf(r.weight); p++)
-        bound += pool_bound(&r, order + pool_begin[p], pool_begin[p + 1] - pool_begin[p]);
+    for (uint32_t p = 0; p < pools && !isinf(r.weight); p++) {
+        const uint32_t *hosts = order + pool_begin[p];
+        size_t n = pool_begin[p + 1] - pool_begin[p];
+        double price = best_price(&r, hosts, n), balance;
+
+        if (prices) {
+            prices[p] = price;
+            continue;
+        }
+        /* Every price gives a bound, once the queues are exact. */
+        r.exact = TRUE;
+        bound += MAX(pool_dual(&r, hosts, n, price, all_cores(&r, hosts, n), &balance), 0);
+    }
     g_free(order);
     g_free(pool_begin);
     g_free(fill);
@@ -258,4 +279,19 @@ imig__bound(const imig__load *load, const double *move_loss, const uint8_t *mova
     g_free(r.guess);
     g_free(r.asked);
     return bound * (1 - 1e-9);
+}
+
+double
+imig__bound(const imig__load *load, const double *move_loss, const uint8_t *movable,
+            const uint32_t *pool, uint32_t pools, const uint8_t *takes)
+{
+    return relax(load, move_loss, movable, pool, pools, takes, NULL);
+}
+
+void
+imig__bound_prices(const imig__load *load, const double *move_loss, const uint8_t *movable,
+                   const uint32_t *pool, uint32_t pools, const uint8_t *takes, double *price)
+{
+    memset(price, 0, pools * sizeof *price);
+    relax(load, move_loss, movable, pool, pools, takes, price);
 }

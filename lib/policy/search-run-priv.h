@@ -24,6 +24,7 @@ typedef struct imig__where {
     double *key;          /* [kinds * hosts] what one more would cost; INFINITY: accepts none */
     uint32_t *order;      /* [kinds * hosts] least key first */
     double *least_bytes;  /* [kinds] memory of the smallest VM */
+    double *price;        /* [pools] of a core where everything is at its best */
     double *floor;        /* [kinds * pools] no core was cheaper where that fits, when sorted */
 } imig__where;
 

@@ -101,6 +101,7 @@ imig__where_init(imig__where *where, const imig__space *space)
     where->count = g_new0(uint32_t, where->pools);
     where->key = g_new(double, where->kinds * where->hosts);
     where->order = g_new(uint32_t, where->kinds * where->hosts);
+    where->price = g_new0(double, where->pools);
     where->floor = g_new(double, where->kinds * where->pools);
     for (uint32_t h = 0; h < load->hosts; h++) {
         where->pool_begin[cluster->host_pool[h] + 1]++;
@@ -121,6 +122,7 @@ imig__where_clear(imig__where *where)
     g_free(where->count);
     g_free(where->key);
     g_free(where->order);
+    g_free(where->price);
     g_free(where->floor);
 }
 
@@ -162,16 +164,16 @@ imig__where_sort(imig__where *where, const imig__space *space, const imig__state
 
         memcpy(fill, where->pool_begin, where->pools * sizeof *fill);
         for (uint32_t h = 0; h < load->hosts; h++) {
-            double *floor = &where->floor[k * where->pools + pool[h]], price;
+            double *floor = &where->floor[k * where->pools + pool[h]], price, u;
 
             order[fill[pool[h]]++] = h;
             key[h] = key_of(where, space, state, k, h);
             if (!space->accepts[h]
                 || left[h] + 1 < where->least_bytes[k] + space->overhead[h])
                 continue;
-            price = imig__queue_price_fast(load, h, state->sums[h].cpu / load->cores[h])
-                    + imig__state_cross_price(state, where->label[k], h);
-            *floor = MIN(*floor, price);
+            u = state->sums[h].cpu / load->cores[h];
+            price = MAX(imig__queue_price_fast(load, h, u), where->price[pool[h]]);
+            *floor = MIN(*floor, price + imig__state_cross_price(state, where->label[k], h));
         }
         for (uint32_t p = 0; p < where->pools; p++)
             g_qsort_with_data(order + where->pool_begin[p],

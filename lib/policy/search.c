@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policy/search-run-priv.h"
 
+#include "cost/bound-priv.h"
 #include "model/cluster-priv.h"
 #include "policy/random-priv.h"
 
@@ -220,6 +221,21 @@ run_init(imig__search_run *run)
     }
 }
 
+/* Where there is much to do, nobody leaves for a host that is cheap only until others come. */
+static void
+find_prices(imig__search_run *run)
+{
+    const imig__load *load = run->load;
+    uint8_t *movable = g_new(uint8_t, load->vms);
+
+    for (uint32_t v = 0; v < load->vms; v++)
+        movable[v] = imig__run_may_move(run, v) ? 1 : 0;
+    if (load->hosts > IMIG__SMALL && !run->weighted)
+        imig__bound_prices(load, run->price, movable, run->space->cluster->host_pool,
+                           run->where.pools, run->space->accepts, run->where.price);
+    g_free(movable);
+}
+
 static void
 run_clear(imig__search_run *run)
 {
@@ -331,6 +347,7 @@ imig__search(const imig__space *space, imig__state *state, const imig__search_op
         return;
     run.worth = 1e-7 * total;
     run_init(&run);
+    find_prices(&run);
     imig__where_sort(&run.where, space, state, run.left);
     imig__run_repair(&run);
     descend(&run, ROUNDS, TRUE, least);
