@@ -15,9 +15,9 @@ enum {
 static int
 compare_cpu(const void *a, const void *b, void *data)
 {
-    const imig__load *load = data;
+    const imig__card *card = data;
     uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
-    double cx = load->brings[x].cpu, cy = load->brings[y].cpu;
+    double cx = card[x].cpu, cy = card[y].cpu;
 
     if (cx != cy)
         return cx > cy ? -1 : 1;
@@ -86,51 +86,52 @@ imig__run_make_move(imig__search_run *run, const struct imig__best *best)
     imig__where_update(&run->where, run->space, run->state, from);
 }
 
-/* No VM of this kind has to lose more than this for each core, wherever it goes. */
+/* No core of this VM costs less than this, wherever it goes. */
 static double
-floor_of(const imig__search_run *run, uint32_t vm)
+floor_of(const imig__search_run *run, const imig__card *card)
 {
     const imig__where *where = &run->where;
-    const imig__load *load = run->load;
-    uint32_t k = where->kind[vm], label = load->label[vm];
+    const uint8_t *silent = run->load->silent;
+    uint32_t label = where->label[card->kind];
 
-    if (run->weighted
-        || (where->label[k] != label && !(load->silent[where->label[k]] && load->silent[label])))
+    if (label != card->label && !(silent[label] && silent[card->label]))
         return 0;
-    return where->floor[k * where->pools + run->space->cluster->host_pool[load->home[vm]]];
+    return where->floor[card->kind * where->pools + run->space->cluster->host_pool[card->home]];
 }
 
-/* What a VM could gain at the most wherever it went. */
+/* What a VM could gain at the most wherever it went; price: of a core on its host. */
 static double
-potential(const imig__search_run *run, uint32_t vm)
+potential(const imig__search_run *run, uint32_t vm, uint32_t host, double price)
 {
     const imig__load *load = run->load;
-    uint32_t from = run->state->host[vm];
-    double gain = from == load->home[vm] ? -run->price[vm] : run->price[vm];
+    const imig__card *card = &run->card[vm];
+    double gain = host == card->home ? -card->price : card->price;
 
+    if (!run->weighted)
+        gain += card->cpu * (price - floor_of(run, card));
+    if (card->plain && !run->weighted)
+        return gain;
     for (uint32_t i = load->flow_begin[vm]; i < load->flow_begin[vm + 1]; i++)
         gain += load->flow_price[i];
-    if (run->weighted)
-        return gain + imig__state_leave(run->state, vm);
-    return gain + imig__state_other_gain(run->state, vm, imig__state_cross(run->state, vm, from))
-           + load->brings[vm].cpu * (imig__run_price(run, from) - floor_of(run, vm));
+    return gain + (run->weighted ? imig__state_leave(run->state, vm)
+                                 : imig__state_other_gain(run->state, vm,
+                                       imig__state_cross(run->state, vm, host)));
 }
 
 /* Could this VM, which stands for its unit, gain more than `least` anywhere? */
 static gboolean
-is_worth_a_look(const imig__search_run *run, uint32_t vm, uint32_t host, double least)
+is_worth_a_look(const imig__search_run *run, uint32_t vm, uint32_t host, double price,
+                double least)
 {
-    const imig__space *space = run->space;
     const imig__search_options *o = run->options;
+    const imig__card *card = &run->card[vm];
 
-    if (!imig__run_may_move(run, vm)
-        || (!imig__space_unit_alone(space, vm)
-            && space->unit_vm[space->unit_begin[space->unit[vm]]] != vm))
+    if (!card->may_move || !card->leads)
         return FALSE;
-    return space->tied[vm] & ~IMIG__TIED_FLOWS || o->relief_price > 0
+    return card->tied & ~IMIG__TIED_FLOWS || o->relief_price > 0
            || (o->empties && o->empties[host])
-           || imig__space_excess(space, run->state, host) > 0
-           || potential(run, vm) > least + run->worth;
+           || imig__space_excess(run->space, run->state, host) > 0
+           || potential(run, vm, host, price) > least + run->worth;
 }
 
 /* Moves VMs away from a host, best first, until none gains anything. */
@@ -141,9 +142,10 @@ relieve_host_best(imig__search_run *run, uint32_t host)
 
     while (!imig_cancel_level(run->options->cancel)) {
         struct imig__best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
+        double price = imig__run_price(run, host);
 
-        for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->next[v])
-            if (is_worth_a_look(run, v, host, -best.delta))
+        for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->card[v].next)
+            if (is_worth_a_look(run, v, host, price, -best.delta))
                 try_destinations(run, v, &best);
         if (best.vm == IMIG_NO_INDEX)
             break;
@@ -158,21 +160,22 @@ static double
 relieve_host_fast(imig__search_run *run, uint32_t host)
 {
     uint32_t n = 0, *list = run->list + run->load->vms;
-    double gained = 0;
+    double gained = 0, price = imig__run_price(run, host);
 
-    for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->next[v])
-        if (is_worth_a_look(run, v, host, 0))
+    for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->card[v].next)
+        if (is_worth_a_look(run, v, host, price, 0))
             list[n++] = v;
-    g_qsort_with_data(list, (gint) n, sizeof *list, compare_cpu, (gpointer) run->load);
+    g_qsort_with_data(list, (gint) n, sizeof *list, compare_cpu, run->card);
     for (uint32_t i = 0; i < n && !imig_cancel_level(run->options->cancel); i++) {
         struct imig__best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
 
-        if (run->state->host[list[i]] != host || !is_worth_a_look(run, list[i], host, 0))
+        if (run->state->host[list[i]] != host || !is_worth_a_look(run, list[i], host, price, 0))
             continue;
         try_destinations(run, list[i], &best);
         if (best.vm == IMIG_NO_INDEX)
             continue;
         imig__run_make_move(run, &best);
+        price = imig__run_price(run, host);
         gained -= best.delta;
     }
     return gained;

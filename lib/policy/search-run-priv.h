@@ -28,15 +28,28 @@ typedef struct imig__where {
     double *floor;        /* [kinds * pools] no core was cheaper where that fits, when sorted */
 } imig__where;
 
+/* What is asked of a VM again and again, in one place: most of them are only looked at. */
+typedef struct imig__card {
+    double cpu;          /* its demand */
+    double price;        /* what leaving home must gain */
+    uint32_t next, prev; /* on its host, a doubly linked list */
+    uint32_t home, label;
+    uint8_t kind;        /* see imig__where */
+    uint8_t fixed;       /* it or its unit cannot move at all */
+    uint8_t may_move;    /* they can, and its home may be left */
+    uint8_t leads;       /* first of its unit: the others go with it */
+    uint8_t tied;        /* IMIG__TIED_* */
+    uint8_t plain;       /* brings nothing that a host or a VM could suffer from but CPU demand */
+    uint8_t reserved[2];
+} imig__card;
+
 typedef struct imig__search_run {
     const imig__space *space;
     const imig__load *load;
     imig__state *state;
     const imig__search_options *options;
-    const double *price;       /* [vms] what leaving home must gain */
-    uint8_t *fixed;            /* [vms] the unit cannot move at all */
-    uint32_t *first;           /* [hosts] VMs of a host, a doubly linked list */
-    uint32_t *next, *prev;     /* [vms] */
+    imig__card *card;          /* [vms] */
+    uint32_t *first;           /* [hosts] VMs of a host, or IMIG_NO_INDEX */
     imig__where where;
     uint32_t *by_price;        /* [hosts] pool by pool, in order of price, coldest first */
     double *left;              /* [hosts] memory; less than 0 where it is short */
@@ -89,8 +102,6 @@ double imig__run_price(const imig__search_run *run, uint32_t host);
 double imig__run_price_delta(const imig__search_run *run, uint32_t vm, uint32_t from,
                              uint32_t host);
 void imig__run_list_add(imig__search_run *run, uint32_t vm, uint32_t host);
-
-gboolean imig__run_may_move(const imig__search_run *run, uint32_t vm);
 
 /* -- search-where.c -- */
 

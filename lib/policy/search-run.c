@@ -65,7 +65,7 @@ imig__run_leave(const imig__search_run *run, uint32_t vm)
 {
     uint32_t from = run->state->host[vm];
 
-    return (from == run->load->home[vm] ? run->price[vm] : 0) - imig__state_leave(run->state, vm)
+    return (from == run->card[vm].home ? run->card[vm].price : 0) - imig__state_leave(run->state, vm)
            + penalty_delta(run, vm, from, -1) - broken_by(run, vm, from);
 }
 
@@ -73,16 +73,16 @@ double
 imig__run_join(const imig__search_run *run, uint32_t vm, uint32_t host)
 {
     return imig__state_join(run->state, vm, host) + imig__state_flows(run->state, vm, host)
-           - (host == run->load->home[vm] ? run->price[vm] : 0)
+           - (host == run->card[vm].home ? run->card[vm].price : 0)
            + penalty_delta(run, vm, host, 1) + broken_by(run, vm, host);
 }
 
 double
 imig__run_price_delta(const imig__search_run *run, uint32_t vm, uint32_t from, uint32_t host)
 {
-    uint32_t home = run->load->home[vm];
+    uint32_t home = run->card[vm].home;
 
-    return (from == home ? run->price[vm] : 0) - (host == home ? run->price[vm] : 0);
+    return (from == home ? run->card[vm].price : 0) - (host == home ? run->card[vm].price : 0);
 }
 
 double
@@ -110,34 +110,26 @@ imig__run_swap_delta(const imig__search_run *run, uint32_t v, uint32_t w, const 
            - host_penalty(run, b, memory_b, sb->cpu);
 }
 
-gboolean
-imig__run_may_move(const imig__search_run *run, uint32_t vm)
-{
-    const imig__search_options *o = run->options;
-
-    return !run->fixed[vm] && (!o->sheds || o->sheds[run->load->home[vm]]);
-}
-
 static void
 list_remove(imig__search_run *run, uint32_t vm, uint32_t host)
 {
-    uint32_t next = run->next[vm], prev = run->prev[vm];
+    uint32_t next = run->card[vm].next, prev = run->card[vm].prev;
 
     if (prev == IMIG_NO_INDEX)
         run->first[host] = next;
     else
-        run->next[prev] = next;
+        run->card[prev].next = next;
     if (next != IMIG_NO_INDEX)
-        run->prev[next] = prev;
+        run->card[next].prev = prev;
 }
 
 void
 imig__run_list_add(imig__search_run *run, uint32_t vm, uint32_t host)
 {
-    run->prev[vm] = IMIG_NO_INDEX;
-    run->next[vm] = run->first[host];
+    run->card[vm].prev = IMIG_NO_INDEX;
+    run->card[vm].next = run->first[host];
     if (run->first[host] != IMIG_NO_INDEX)
-        run->prev[run->first[host]] = vm;
+        run->card[run->first[host]].prev = vm;
     run->first[host] = vm;
 }
 

@@ -78,16 +78,19 @@ most_gain(const struct pair *pair, double moved)
 static gboolean
 swappable(const imig__search_run *run, uint32_t v)
 {
-    return !(run->space->tied[v] & ~IMIG__TIED_HOSTS) && imig__run_may_move(run, v);
+    return !(run->card[v].tied & ~IMIG__TIED_HOSTS) && run->card[v].may_move;
 }
 
 /* What a VM gains at most beside CPU contention by leaving; what it pays or gets back for it. */
 static double
 other_gain(const imig__search_run *run, uint32_t vm, uint32_t from)
 {
-    double gain = imig__state_other_gain(run->state, vm, imig__state_cross(run->state, vm, from));
+    const imig__card *card = &run->card[vm];
+    double gain = from == card->home ? -card->price : card->price;
 
-    return gain + (from == run->load->home[vm] ? -run->price[vm] : run->price[vm]);
+    if (card->plain)
+        return gain;
+    return gain + imig__state_other_gain(run->state, vm, imig__state_cross(run->state, vm, from));
 }
 
 /* The most of all VMs of a host; it is asked for again and again while nothing changes there. */
@@ -99,7 +102,7 @@ most_other(imig__search_run *run, uint32_t host)
     if (!isnan(most))
         return most;
     most = -INFINITY;
-    for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->next[v])
+    for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->card[v].next)
         if (swappable(run, v))
             most = MAX(most, other_gain(run, v, host));
     return run->most_other[host] = most;
@@ -132,19 +135,22 @@ look_at_side(const imig__search_run *run, struct side *side, uint32_t from, uint
     const imig__load *load = run->load;
 
     side->n = 0;
-    for (uint32_t v = run->first[from]; v != IMIG_NO_INDEX; v = run->next[v]) {
+    for (uint32_t v = run->first[from]; v != IMIG_NO_INDEX; v = run->card[v].next) {
         uint32_t i = side->n;
 
         if (!swappable(run, v))
             continue;
         side->vm[i] = v;
-        side->cpu[i] = load->brings[v].cpu;
+        side->cpu[i] = run->card[v].cpu;
+        side->here[i] = side->there[i] = 0;
+        side->other[i] = -imig__run_price_delta(run, v, from, to);
+        side->n++;
+        if (run->card[v].plain)
+            continue;
         side->here[i] = imig__state_cross(run->state, v, from);
         side->there[i] = imig__state_cross(run->state, v, to);
-        side->other[i] = imig__state_other_gain(run->state, v, side->here[i])
-                         - side->there[i] / load->cores[to]
-                         - imig__run_price_delta(run, v, from, to);
-        side->n++;
+        side->other[i] += imig__state_other_gain(run->state, v, side->here[i])
+                          - side->there[i] / load->cores[to];
     }
 }
 
@@ -161,7 +167,7 @@ find_partner(imig__search_run *run, const struct pair *pair, const struct side *
     const imig__load *load = run->load;
     const struct side *x = &side[0], *y = &side[1];
     uint32_t v = x->vm[i];
-    const double *slows = run->pairs + (size_t) load->label[v] * load->labels;
+    const double *slows = run->pairs + (size_t) run->card[v].label * load->labels;
     double both = x->cpu[i] * (1 / load->cores[pair->a] + 1 / load->cores[pair->b]);
 
     for (uint32_t j = 0; j < y->n; j++) {
@@ -171,7 +177,7 @@ find_partner(imig__search_run *run, const struct pair *pair, const struct side *
         /* What they would do to each other they do not, wherever they are. */
         if (!run->weighted
             && most_gain(pair, x->cpu[i] - y->cpu[j]) + x->other[i] + y->other[j]
-                       + both * y->cpu[j] * slows[load->label[w]] <= best->gain)
+                       + both * y->cpu[j] * slows[run->card[w].label] <= best->gain)
             continue;
         if (!imig__space_fits(run->space, run->state, v, pair->b, w)
             || !imig__space_fits(run->space, run->state, w, pair->a, v))

@@ -67,7 +67,7 @@ prune(imig__search_run *run)
                                        run->options->noise_assumed)
                     + run->options->noise_share
                           * (run->state->value[home] + run->state->value[host]);
-            if (loss + run->price[v] >= MAX(run->price[v], run->options->noise_ratio * error))
+            if (loss + run->card[v].price >= MAX(run->card[v].price, run->options->noise_ratio * error))
                 continue;
             imig__run_move(run, v, home);
             gained -= loss;
@@ -126,7 +126,7 @@ judge_group(imig__search_run *run, const uint32_t *vm, size_t n, uint32_t *was,
                                           o->noise_assumed);
 
         variance += error * error;
-        price += run->price[v];
+        price += run->card[v].price;
         values += run->state->value[home] + run->state->value[run->state->host[v]];
     }
     for (size_t i = 0; i < n; i++) {
@@ -185,16 +185,40 @@ judge_groups(imig__search_run *run)
 }
 
 static void
+fill_cards(imig__search_run *run)
+{
+    const imig__load *load = run->load;
+    const imig__space *space = run->space;
+    const uint8_t *sheds = run->options->sheds;
+
+    run->card = g_new0(imig__card, load->vms);
+    for (uint32_t v = load->vms; v-- > 0;) {
+        imig__card *card = &run->card[v];
+        const imig__sums *b = &load->brings[v];
+
+        card->cpu = b->cpu;
+        card->price = run->options->price[v];
+        card->home = load->home[v];
+        card->label = load->label[v];
+        card->kind = run->where.kind[v];
+        card->fixed = imig__space_unit_fixed(space, v) != NULL;
+        card->may_move = !card->fixed && (!sheds || sheds[card->home]);
+        card->leads = space->unit_vm[space->unit_begin[space->unit[v]]] == v;
+        card->tied = space->tied[v];
+        card->plain = load->silent[card->label] && b->disk <= 0 && b->disk_use <= 0 && b->rx <= 0
+                      && b->tx <= 0 && !(card->tied & IMIG__TIED_FLOWS);
+        run->weighted |= load->weight[v] != 1;
+        imig__run_list_add(run, v, run->state->host[v]);
+    }
+}
+
+static void
 run_init(imig__search_run *run)
 {
     const imig__load *load = run->load;
     size_t vms = load->vms, hosts = load->hosts, labels = load->labels;
 
-    run->price = run->options->price;
-    run->fixed = g_new(uint8_t, vms);
     run->first = g_new(uint32_t, hosts);
-    run->next = g_new(uint32_t, vms);
-    run->prev = g_new(uint32_t, vms);
     run->by_price = g_new(uint32_t, hosts);
     run->scratch = g_new(double, MAX(8 * vms, hosts));
     run->active = g_new0(uint8_t, hosts);
@@ -214,11 +238,7 @@ run_init(imig__search_run *run)
         run->cluster_memory += run->space->room[h];
     }
     imig__where_init(&run->where, run->space);
-    for (uint32_t v = load->vms; v-- > 0;) {
-        run->fixed[v] = imig__space_unit_fixed(run->space, v) != NULL;
-        run->weighted |= load->weight[v] != 1;
-        imig__run_list_add(run, v, run->state->host[v]);
-    }
+    fill_cards(run);
 }
 
 /* Where there is much to do, nobody leaves for a host that is cheap only until others come. */
@@ -229,9 +249,9 @@ find_prices(imig__search_run *run)
     uint8_t *movable = g_new(uint8_t, load->vms);
 
     for (uint32_t v = 0; v < load->vms; v++)
-        movable[v] = imig__run_may_move(run, v) ? 1 : 0;
+        movable[v] = run->card[v].may_move;
     if (load->hosts > IMIG__SMALL && !run->weighted)
-        imig__bound_prices(load, run->price, movable, run->space->cluster->host_pool,
+        imig__bound_prices(load, run->options->price, movable, run->space->cluster->host_pool,
                            run->where.pools, run->space->accepts, run->where.price);
     g_free(movable);
 }
@@ -239,10 +259,8 @@ find_prices(imig__search_run *run)
 static void
 run_clear(imig__search_run *run)
 {
-    g_free(run->fixed);
+    g_free(run->card);
     g_free(run->first);
-    g_free(run->next);
-    g_free(run->prev);
     imig__where_clear(&run->where);
     g_free(run->by_price);
     g_free(run->left);
@@ -297,7 +315,7 @@ kick(imig__search_run *run, uint64_t seed)
         uint32_t h = (uint32_t) (imig__random(seed, 2 * i + 1) % run->load->hosts);
 
         v = run->space->unit_vm[run->space->unit_begin[run->space->unit[v]]];
-        if (!imig__run_may_move(run, v) || !imig__space_unit_fits(run->space, run->state, v, h))
+        if (!run->card[v].may_move || !imig__space_unit_fits(run->space, run->state, v, h))
             continue;
         gained -= imig__run_unit_delta(run, v, h);
         imig__run_unit_move(run, v, h);
