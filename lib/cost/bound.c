@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What of the bound a better price might still add. */
+#define CLOSE 1e-6
+
 /* One VM that may leave: a host sheds in the order of what a core costs to move. */
 struct item {
     double ratio; /* migration loss for each core of demand */
@@ -18,10 +21,12 @@ struct relaxation {
     size_t *begin;      /* [hosts + 1] */
     uint8_t *in_order;  /* [hosts] */
     double *cpu;        /* [hosts] demand now */
+    double *price;      /* [hosts] of a core there now */
     double *guess;      /* [hosts] where the last solution was */
     double weight;      /* least weight of any VM that demands */
     gboolean exact;     /* the queue itself; else its curve, to find the price */
-    double *asked, *answer; /* [hosts] of each curve: the last price, and the utilisation there */
+    double *asked, *answer, *queue; /* [hosts] of each curve: the last price, the utilisation at
+                                       which a core costs so much, and the queue there */
 };
 
 static int
@@ -93,30 +98,41 @@ load_at(struct relaxation *r, uint32_t host, double price, double low, double hi
  * Where one more core costs `price` on any host with this curve; INFINITY: nowhere.  Hosts of one
  * size have it in common, so that most need not look.
  */
-static double
-utilisation_at(struct relaxation *r, uint32_t host, double price)
+static void
+ask_curve(struct relaxation *r, uint32_t host, double price)
 {
     uint32_t curve = r->load->curve[host];
-    double cores = r->load->cores[host];
+    double cores = r->load->cores[host], to = INFINITY;
 
-    if (r->asked[curve] != price) {
-        r->asked[curve] = price;
-        r->answer[curve] = price_at(r, host, cores * IMIG__KNEE) <= price
-                               ? INFINITY
-                               : load_at(r, host, price, 0, cores * IMIG__KNEE) / cores;
-    }
-    return r->answer[curve];
+    if (r->asked[curve] == price)
+        return;
+    if (price_at(r, host, cores * IMIG__KNEE) > price)
+        to = load_at(r, host, price, 0, cores * IMIG__KNEE);
+    r->asked[curve] = price;
+    r->answer[curve] = to / cores;
+    r->queue[curve] = isinf(to) ? INFINITY : queue_at(r, host, to);
 }
 
-/* The load that a host receives up to at a price. */
+/* The load that a host receives up to at a price; queue: how long it is then. */
 static double
-filled_to(struct relaxation *r, uint32_t host, double price, double most)
+filled_to(struct relaxation *r, uint32_t host, double price, double most, double *queue)
 {
-    double cpu = r->cpu[host];
+    uint32_t curve = r->load->curve[host];
+    double cpu = r->cpu[host], to;
 
-    if (r->exact || r->load->curve[host] == IMIG__NO_CURVE)
-        return load_at(r, host, price, cpu, cpu + most);
-    return CLAMP(utilisation_at(r, host, price) * r->load->cores[host], cpu, cpu + most);
+    if (r->exact || curve == IMIG__NO_CURVE) {
+        to = load_at(r, host, price, cpu, cpu + most);
+    } else {
+        ask_curve(r, host, price);
+        to = r->answer[curve] * r->load->cores[host];
+        if (to > cpu && to < cpu + most) {
+            *queue = r->queue[curve];
+            return to;
+        }
+        to = CLAMP(to, cpu, cpu + most);
+    }
+    *queue = queue_at(r, host, to);
+    return to;
 }
 
 /* The items of a host, in order: only a host that sheds is ever asked. */
@@ -142,11 +158,15 @@ host_dual(struct relaxation *r, uint32_t host, double price, double most, double
     size_t n = r->begin[host + 1] - r->begin[host];
     const struct item *items;
 
-    if (price_at(r, host, cpu) <= price) {
-        double to = r->takes[host] ? filled_to(r, host, price, most) : cpu;
+    if (r->price[host] <= price) {
+        double to = cpu, queue;
 
+        if (r->takes[host])
+            to = filled_to(r, host, price, most, &queue);
+        else
+            queue = queue_at(r, host, to);
         *balance -= to - cpu;
-        return queue_at(r, host, to) - price * (to - cpu);
+        return queue - price * (to - cpu);
     }
     items = items_of(r, host);
     for (size_t i = 0; i < n; i++) {
@@ -188,27 +208,43 @@ all_cores(const struct relaxation *r, const uint32_t *hosts, size_t n)
     return all;
 }
 
-/* The price at which as much is shed as received. */
+static void
+set_exact(struct relaxation *r, const uint32_t *hosts, size_t n, gboolean exact)
+{
+    r->exact = exact;
+    for (size_t i = 0; i < n; i++)
+        r->price[hosts[i]] = price_at(r, hosts[i], r->cpu[hosts[i]]);
+}
+
+/*
+ * The price at which as much is shed as received: the balance falls as the price rises.  The middle
+ * of the bracket, and where a line through its ends says, in turn; the larger part of a bracket is
+ * at least every other time cut off.
+ */
 static double
 best_price(struct relaxation *r, const uint32_t *hosts, size_t n)
 {
     double low = 0, high = 0, most = all_cores(r, hosts, n), price = 0;
+    double more = most, less = -most; /* the balance at low and at high */
 
     for (size_t i = 0; i < n; i++)
         high = MAX(high, price_at(r, hosts[i], INFINITY));
-    r->exact = FALSE;
-    for (int i = 0; i < 40; i++) {
+    set_exact(r, hosts, n, FALSE);
+    for (int i = 0; i < 60; i++) {
         double value, balance;
 
-        price = (low + high) / 2;
+        price = i % 2 ? low + (high - low) * more / (more - less) : (low + high) / 2;
         value = pool_dual(r, hosts, n, price, most, &balance);
         /* The dual is concave; its slope is the balance.  Stop where more price cannot matter. */
-        if (fabs(balance) * (high - low) <= 1e-7 * MAX(value, 1e-6))
+        if (fabs(balance) * (high - low) <= CLOSE * MAX(value, 1e-6))
             break;
-        if (balance > 0)
+        if (balance > 0) {
             low = price;
-        else
+            more = balance;
+        } else {
             high = price;
+            less = balance;
+        }
     }
     return price;
 }
@@ -246,8 +282,10 @@ relax(const imig__load *load, const double *move_loss, const uint8_t *movable,
             r.items[next[load->home[v]]++] = (struct item) { move_loss[v] / cores, cores };
     }
     g_free(next);
-    r.asked = g_new0(double, 2 * load->hosts);
+    r.price = g_new(double, load->hosts);
+    r.asked = g_new0(double, 3 * load->hosts);
     r.answer = r.asked + load->hosts;
+    r.queue = r.answer + load->hosts;
     r.guess = g_memdup2(r.cpu, load->hosts * sizeof *r.guess);
     for (uint32_t h = 0; h < load->hosts; h++)
         pool_begin[pool[h] + 1]++;
@@ -266,7 +304,7 @@ relax(const imig__load *load, const double *move_loss, const uint8_t *movable,
             continue;
         }
         /* Every price gives a bound, once the queues are exact. */
-        r.exact = TRUE;
+        set_exact(&r, hosts, n, TRUE);
         bound += MAX(pool_dual(&r, hosts, n, price, all_cores(&r, hosts, n), &balance), 0);
     }
     g_free(order);
@@ -277,6 +315,7 @@ relax(const imig__load *load, const double *move_loss, const uint8_t *movable,
     g_free(r.in_order);
     g_free(r.cpu);
     g_free(r.guess);
+    g_free(r.price);
     g_free(r.asked);
     return bound * (1 - 1e-9);
 }
