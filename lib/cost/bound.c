@@ -216,24 +216,42 @@ set_exact(struct relaxation *r, const uint32_t *hosts, size_t n, gboolean exact)
         r->price[hosts[i]] = price_at(r, hosts[i], r->cpu[hosts[i]]);
 }
 
+/* A price to begin with: of a core on a host that is as full as all of them together. */
+static double
+first_price(const struct relaxation *r, const uint32_t *hosts, size_t n)
+{
+    double cpu = 0, cores = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        cpu += r->cpu[hosts[i]];
+        cores += r->load->cores[hosts[i]];
+    }
+    return price_at(r, hosts[0], cpu / cores * r->load->cores[hosts[0]]);
+}
+
 /*
- * The price at which as much is shed as received: the balance falls as the price rises.  The middle
- * of the bracket, and where a line through its ends says, in turn; the larger part of a bracket is
- * at least every other time cut off.
+ * The price at which as much is shed as received: the balance falls as the price rises.  Doubled or
+ * halved until it is between two; then where a line through these says and the middle, in turn.
  */
 static double
 best_price(struct relaxation *r, const uint32_t *hosts, size_t n)
 {
-    double low = 0, high = 0, most = all_cores(r, hosts, n), price = 0;
-    double more = most, less = -most; /* the balance at low and at high */
+    double low = 0, high = 0, most = all_cores(r, hosts, n), price;
+    double more = INFINITY, less = -INFINITY; /* the balance at low and at high */
 
     for (size_t i = 0; i < n; i++)
         high = MAX(high, price_at(r, hosts[i], INFINITY));
     set_exact(r, hosts, n, FALSE);
+    price = MIN(first_price(r, hosts, n), high);
     for (int i = 0; i < 60; i++) {
         double value, balance;
 
-        price = i % 2 ? low + (high - low) * more / (more - less) : (low + high) / 2;
+        if (i > 0 && isinf(less))
+            price = low > 0 ? MIN(2 * low, high) : high / 1024;
+        else if (i > 0 && isinf(more))
+            price = high / 2;
+        else if (i > 0)
+            price = i % 2 ? low + (high - low) * more / (more - less) : (low + high) / 2;
         value = pool_dual(r, hosts, n, price, most, &balance);
         /* The dual is concave; its slope is the balance.  Stop where more price cannot matter. */
         if (fabs(balance) * (high - low) <= CLOSE * MAX(value, 1e-6))
