@@ -45,9 +45,9 @@ imig__search_error(const imig__space *space, const imig__state *state, uint32_t 
     return hypot((price[0] - price[1]) * error, sqrt(variance));
 }
 
-/* Sends home every VM whose move does not gain what it must, the weakest first. */
+/* Sends home VMs whose move does not gain what it must, of all hosts or those that were touched. */
 static double
-prune(imig__search_run *run)
+prune(imig__search_run *run, gboolean everywhere)
 {
     const imig__load *load = run->load;
     double gained = 0;
@@ -59,7 +59,8 @@ prune(imig__search_run *run)
             uint32_t home = load->home[v], host = run->state->host[v];
             double loss, error;
 
-            if (host == home || !imig__space_unit_alone(run->space, v)
+            if (host == home || !(everywhere || run->touched[home] || run->touched[host])
+                || !imig__space_unit_alone(run->space, v)
                 || !imig__space_fits(run->space, run->state, v, home, IMIG_NO_INDEX))
                 continue;
             loss = imig__run_delta(run, v, home);
@@ -294,7 +295,7 @@ descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double leas
         gained = imig__run_relieve_hosts(run);
         gained += imig__run_swap_round(run, round);
         if (everywhere)
-            gained += prune(run);
+            gained += prune(run, hosts <= IMIG__SMALL);
         all += gained;
         if (hosts > IMIG__SMALL)
             least = MAX(least, ENOUGH * all);
@@ -372,7 +373,7 @@ imig__search(const imig__space *space, imig__state *state, const imig__search_op
     if (imig__run_last_resort(&run))
         descend(&run, ROUNDS / 3, FALSE, least);
     escape(&run, least);
-    prune(&run);
+    prune(&run, TRUE);
     if (options->noise_share > 0)
         judge_groups(&run);
     run_clear(&run);
