@@ -7,7 +7,7 @@
 
 enum {
     LOOKS = 8,   /* destinations that are evaluated for one VM on large clusters */
-    SCANS = 256, /* hosts that are asked whether they have room */
+    SCANS = 64,  /* hosts that are asked whether they have room */
     LISTED = 64  /* a VM with no more allowed hosts than this tries them all */
 };
 
@@ -46,7 +46,7 @@ imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans
     const imig_vm_info *info = &run->space->cluster->vms[vm];
     const imig__load *load = run->load;
     gboolean alone = imig__space_unit_alone(run->space, vm), home = FALSE;
-    double leave = alone ? imig__run_leave(run, vm) : 0, memory = load->brings[vm].memory;
+    double leave = alone ? imig__run_leave(run, vm) : 0, memory = run->card[vm].memory;
     const uint32_t *order;
     uint32_t n = imig__where_look(&run->where, run->space, vm, load->home[vm], &order);
 
@@ -96,7 +96,8 @@ floor_of(const imig__search_run *run, const imig__card *card)
 
     if (label != card->label && !(silent[label] && silent[card->label]))
         return 0;
-    return where->floor[card->kind * where->pools + run->space->cluster->host_pool[card->home]];
+    return *imig__where_floor(where, card->kind, run->space->cluster->host_pool[card->home],
+                              card->memory);
 }
 
 /* What a VM could gain at the most wherever it went; price: of a core on its host. */

@@ -9,6 +9,8 @@
 /* Up to so many hosts, everything is tried everywhere. */
 enum { IMIG__SMALL = 64 };
 
+enum { IMIG__ROOMS = 32 }; /* powers of two, from 64 KiB on */
+
 /*
  * Where VMs could go.  VMs fall into a few kinds that find the same hosts good or bad; for each
  * kind the hosts of a pool are kept in order of what one more VM of it would cost there.
@@ -23,14 +25,15 @@ typedef struct imig__where {
     uint32_t *count;      /* [pools] hosts that accept VMs */
     double *key;          /* [kinds * hosts] what one more would cost; INFINITY: accepts none */
     uint32_t *order;      /* [kinds * hosts] least key first */
-    double *least_bytes;  /* [kinds] memory of the smallest VM */
     double *price;        /* [pools] of a core where everything is at its best */
-    double *floor;        /* [kinds * pools] no core was cheaper where that fits, when sorted */
+    double *floor;        /* [kinds * pools * IMIG__ROOMS] the cheapest core, when sorted, of hosts
+                             that have room for a power of two bytes */
 } imig__where;
 
 /* What is asked of a VM again and again, in one place: most of them are only looked at. */
 typedef struct imig__card {
     double cpu;          /* its demand */
+    double memory;       /* bytes */
     double price;        /* what leaving home must gain */
     uint32_t next, prev; /* on its host, a doubly linked list */
     uint32_t home, label;
@@ -57,7 +60,7 @@ typedef struct imig__search_run {
     double *pairs;             /* [labels * labels] slowdown, both ways together */
     uint8_t *active;           /* [hosts] looked at in this round */
     uint8_t *touched;          /* [hosts] changed since the round began */
-    double *scratch;           /* [max(8 * vms, hosts)] */
+    double *scratch;           /* [max(18 * vms, hosts)] */
     uint32_t *list;            /* [2 * vms] */
     double cluster_memory;     /* of all hosts */
     double worth;              /* lost cores below which nothing counts as an improvement */
@@ -109,6 +112,9 @@ void imig__where_init(imig__where *where, const imig__space *space);
 void imig__where_clear(imig__where *where);
 void imig__where_sort(imig__where *where, const imig__space *space, const imig__state *state,
                       const double *left);
+
+/* Where as many bytes fit; smaller ones, too, as far as the powers of two tell them apart. */
+double *imig__where_floor(const imig__where *where, uint32_t kind, uint32_t pool, double bytes);
 
 /* A host has changed: it changes its place. */
 void imig__where_update(imig__where *where, const imig__space *space, const imig__state *state,

@@ -43,6 +43,8 @@ struct pair {
     uint32_t a, b;
     double price;     /* of a core on a, less that on b */
     double curvature; /* of both prices together */
+    double left_a, left_b;     /* memory */
+    double per_core, per_disk; /* what two VMs that cross share less, on either host together */
 };
 
 static struct pair
@@ -54,6 +56,8 @@ pair_of(const imig__search_run *run, uint32_t a, uint32_t b)
     struct pair pair = {
         a, b, imig__run_price(run, a) - imig__run_price(run, b),
         imig__queue_curvature(load, a, ua) + imig__queue_curvature(load, b, ub),
+        run->left[a] + 1, run->left[b] + 1, 1 / load->cores[a] + 1 / load->cores[b],
+        1 / load->disk[a] + 1 / load->disk[b],
     };
 
     /* Relief ends at the threshold: it cannot be told how much is left of it half way. */
@@ -124,9 +128,11 @@ is_hopeless(imig__search_run *run, const struct pair *pair)
 /* The VMs of a host that may be exchanged with another, and what that needs to know of each. */
 struct side {
     uint32_t n, *vm;
-    double *cpu;
+    double *cpu, *memory;
     double *here, *there; /* what it and its neighbours lose on either host */
-    double *other;        /* at most gained beside CPU contention, the price paid */
+    double *other;        /* at most gained beside CPU contention if it went alone, the price paid */
+    double *disk, *use;   /* of the disk, operations and lost cores; lost cores that depend on it */
+    double *most;         /* gained with any partner */
 };
 
 static void
@@ -142,16 +148,43 @@ look_at_side(const imig__search_run *run, struct side *side, uint32_t from, uint
             continue;
         side->vm[i] = v;
         side->cpu[i] = run->card[v].cpu;
-        side->here[i] = side->there[i] = 0;
+        side->memory[i] = run->card[v].memory;
+        side->here[i] = side->there[i] = side->disk[i] = side->use[i] = 0;
         side->other[i] = -imig__run_price_delta(run, v, from, to);
         side->n++;
         if (run->card[v].plain)
             continue;
         side->here[i] = imig__state_cross(run->state, v, from);
         side->there[i] = imig__state_cross(run->state, v, to);
-        side->other[i] += imig__state_other_gain(run->state, v, side->here[i])
-                          - side->there[i] / load->cores[to];
+        side->disk[i] = load->brings[v].disk;
+        side->use[i] = load->brings[v].disk_use;
+        side->other[i] += side->here[i] / load->cores[from] - side->there[i] / load->cores[to]
+                          + imig__state_disk(run->state, v, from)
+                          - imig__state_disk(run->state, v, to)
+                          + imig__state_link_gain(run->state, v);
     }
+}
+
+/*
+ * No more than this is gained by exchanging VM i of the first side and j of the second; -INFINITY
+ * where memory is short.  What they would do to each other they do not, wherever they are.
+ */
+static double
+most_of_exchange(const imig__search_run *run, const struct pair *pair, const struct side *side,
+                 uint32_t i, uint32_t j)
+{
+    const struct side *x = &side[0], *y = &side[1];
+    const imig__load *load = run->load;
+    double grows = x->memory[i] - y->memory[j], cross, disk;
+
+    if (grows > pair->left_b || -grows > pair->left_a)
+        return -INFINITY;
+    cross = x->cpu[i] * y->cpu[j]
+            * run->pairs[(size_t) run->card[x->vm[i]].label * load->labels
+                         + run->card[y->vm[j]].label];
+    disk = x->use[i] * y->disk[j] + y->use[j] * x->disk[i];
+    return most_gain(pair, x->cpu[i] - y->cpu[j]) + x->other[i] + y->other[j]
+           + cross * pair->per_core + disk * pair->per_disk;
 }
 
 struct exchange {
@@ -159,34 +192,58 @@ struct exchange {
     uint32_t v, w;
 };
 
-/* The best partner of VM i of the first side among those of the second. */
 static void
-find_partner(imig__search_run *run, const struct pair *pair, const struct side *side, uint32_t i,
-             struct exchange *best)
+try_exchange(imig__search_run *run, const struct pair *pair, const struct side *side, uint32_t i,
+             uint32_t j, struct exchange *best)
 {
-    const imig__load *load = run->load;
     const struct side *x = &side[0], *y = &side[1];
-    uint32_t v = x->vm[i];
-    const double *slows = run->pairs + (size_t) run->card[v].label * load->labels;
-    double both = x->cpu[i] * (1 / load->cores[pair->a] + 1 / load->cores[pair->b]);
+    uint32_t v = x->vm[i], w = y->vm[j];
+    double gain;
 
-    for (uint32_t j = 0; j < y->n; j++) {
-        uint32_t w = y->vm[j];
-        double gain;
+    if (!imig__space_fits(run->space, run->state, v, pair->b, w)
+        || !imig__space_fits(run->space, run->state, w, pair->a, v))
+        return;
+    gain = -imig__run_swap_delta(run, v, w, (const double[]) {
+        x->here[i], x->there[i], y->here[j], y->there[j],
+    });
+    if (gain > best->gain)
+        *best = (struct exchange) { gain, v, w };
+}
 
-        /* What they would do to each other they do not, wherever they are. */
-        if (!run->weighted
-            && most_gain(pair, x->cpu[i] - y->cpu[j]) + x->other[i] + y->other[j]
-                       + both * y->cpu[j] * slows[run->card[w].label] <= best->gain)
-            continue;
-        if (!imig__space_fits(run->space, run->state, v, pair->b, w)
-            || !imig__space_fits(run->space, run->state, w, pair->a, v))
-            continue;
-        gain = -imig__run_swap_delta(run, v, w, (const double[]) {
-            x->here[i], x->there[i], y->here[j], y->there[j],
-        });
-        if (gain > best->gain)
-            *best = (struct exchange) { gain, v, w };
+/* The best exchange of two sides: those that promise most first, until no other can gain more. */
+static void
+find_exchange(imig__search_run *run, const struct pair *pair, struct side *side,
+              struct exchange *best)
+{
+    struct side *x = &side[0], *y = &side[1];
+    double *most = y->most;
+
+    for (uint32_t i = 0; i < x->n; i++) {
+        x->most[i] = -INFINITY;
+        for (uint32_t j = 0; j < y->n; j++)
+            x->most[i] = MAX(x->most[i], most_of_exchange(run, pair, side, i, j));
+    }
+    for (;;) {
+        uint32_t i = 0, j;
+
+        for (uint32_t k = 1; k < x->n; k++)
+            if (x->most[k] > x->most[i])
+                i = k;
+        if (!(x->most[i] > best->gain))
+            return;
+        x->most[i] = -INFINITY;
+        for (j = 0; j < y->n; j++)
+            most[j] = most_of_exchange(run, pair, side, i, j);
+        for (;;) {
+            j = 0;
+            for (uint32_t k = 1; k < y->n; k++)
+                if (most[k] > most[j])
+                    j = k;
+            if (!(most[j] > best->gain))
+                break;
+            most[j] = -INFINITY;
+            try_exchange(run, pair, side, i, j, best);
+        }
     }
 }
 
@@ -202,16 +259,23 @@ swap_hosts(imig__search_run *run, uint32_t a, uint32_t b)
     if (is_hopeless(run, &pair))
         return 0;
     for (size_t s = 0; s < 2; s++) {
-        double *own = run->scratch + s * 4 * vms;
+        double *own = run->scratch + s * 9 * vms;
 
         side[s] = (struct side) {
-            0, run->list + s * vms, own, own + vms, own + 2 * vms, own + 3 * vms,
+            0, run->list + s * vms, own, own + vms, own + 2 * vms, own + 3 * vms, own + 4 * vms,
+            own + 5 * vms, own + 6 * vms, own + 7 * vms,
         };
     }
     look_at_side(run, &side[0], a, b);
     look_at_side(run, &side[1], b, a);
-    for (uint32_t i = 0; i < side[0].n; i++)
-        find_partner(run, &pair, side, i, &best);
+    if (side[0].n == 0 || side[1].n == 0)
+        return 0;
+    if (run->weighted)
+        for (uint32_t i = 0; i < side[0].n; i++)
+            for (uint32_t j = 0; j < side[1].n; j++)
+                try_exchange(run, &pair, side, i, j, &best);
+    else
+        find_exchange(run, &pair, side, &best);
     if (best.v == IMIG_NO_INDEX)
         return 0;
     imig__run_move(run, best.v, b);

@@ -68,7 +68,8 @@ prune(imig__search_run *run, gboolean everywhere)
                                        run->options->noise_assumed)
                     + run->options->noise_share
                           * (run->state->value[home] + run->state->value[host]);
-            if (loss + run->card[v].price >= MAX(run->card[v].price, run->options->noise_ratio * error))
+            if (loss + run->card[v].price
+                >= MAX(run->card[v].price, run->options->noise_ratio * error))
                 continue;
             imig__run_move(run, v, home);
             gained -= loss;
@@ -198,6 +199,7 @@ fill_cards(imig__search_run *run)
         const imig__sums *b = &load->brings[v];
 
         card->cpu = b->cpu;
+        card->memory = b->memory;
         card->price = run->options->price[v];
         card->home = load->home[v];
         card->label = load->label[v];
@@ -221,7 +223,7 @@ run_init(imig__search_run *run)
 
     run->first = g_new(uint32_t, hosts);
     run->by_price = g_new(uint32_t, hosts);
-    run->scratch = g_new(double, MAX(8 * vms, hosts));
+    run->scratch = g_new(double, MAX(18 * vms, hosts));
     run->active = g_new0(uint8_t, hosts);
     run->touched = g_new0(uint8_t, hosts);
     run->list = g_new(uint32_t, 2 * vms);
