@@ -126,7 +126,7 @@ double imig__state_cross_price(const imig__state *state, uint32_t label, uint32_
  * other host; delta() is then O(1).  Neither VM may have flows.
  */
 double imig__state_cross(const imig__state *state, uint32_t vm, uint32_t host);
-double imig__state_disk(const imig__state *state, uint32_t vm, uint32_t host); /* the same by disks */
+double imig__state_disk(const imig__state *state, uint32_t vm, uint32_t host); /* by its disk */
 double imig__state_swap_delta(const imig__state *state, uint32_t v, uint32_t w, double v_here,
                               double v_there, double w_here, double w_there);
 

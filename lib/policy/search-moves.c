@@ -8,6 +8,7 @@
 enum {
     LOOKS = 8,   /* destinations that are evaluated for one VM on large clusters */
     SCANS = 64,  /* hosts that are asked whether they have room */
+    FAILURES = 100, /* and a quarter of the hosts: then the floors have risen */
     LISTED = 64  /* a VM with no more allowed hosts than this tries them all */
 };
 
@@ -84,6 +85,13 @@ imig__run_make_move(imig__search_run *run, const struct imig__best *best)
     imig__run_unit_move(run, best->vm, best->host);
     imig__where_update(&run->where, run->space, run->state, best->host);
     imig__where_update(&run->where, run->space, run->state, from);
+}
+
+static void
+find_floors(imig__search_run *run)
+{
+    imig__where_find_floors(&run->where, run->space, run->state, run->left);
+    run->failures = 0;
 }
 
 /* No core of this VM costs less than this, wherever it goes. */
@@ -163,6 +171,8 @@ relieve_host_fast(imig__search_run *run, uint32_t host)
     uint32_t n = 0, *list = run->list + run->load->vms;
     double gained = 0, price = imig__run_price(run, host);
 
+    if (run->failures > FAILURES + run->load->hosts / 4)
+        find_floors(run);
     for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->card[v].next)
         if (is_worth_a_look(run, v, host, price, 0))
             list[n++] = v;
@@ -173,8 +183,10 @@ relieve_host_fast(imig__search_run *run, uint32_t host)
         if (run->state->host[list[i]] != host || !is_worth_a_look(run, list[i], host, price, 0))
             continue;
         try_destinations(run, list[i], &best);
-        if (best.vm == IMIG_NO_INDEX)
+        if (best.vm == IMIG_NO_INDEX) {
+            run->failures++;
             continue;
+        }
         imig__run_make_move(run, &best);
         price = imig__run_price(run, host);
         gained -= best.delta;
@@ -188,7 +200,8 @@ imig__run_relieve_hosts(imig__search_run *run)
     double gained = 0;
 
     imig__run_sort_hosts(run);
-    imig__where_sort(&run->where, run->space, run->state, run->left);
+    imig__where_sort(&run->where, run->space, run->state);
+    find_floors(run);
     /* Hottest first. */
     for (uint32_t i = run->load->hosts; i-- > 0;)
         if (run->active[run->by_price[i]])

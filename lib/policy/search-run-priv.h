@@ -26,8 +26,8 @@ typedef struct imig__where {
     double *key;          /* [kinds * hosts] what one more would cost; INFINITY: accepts none */
     uint32_t *order;      /* [kinds * hosts] least key first */
     double *price;        /* [pools] of a core where everything is at its best */
-    double *floor;        /* [kinds * pools * IMIG__ROOMS] the cheapest core, when sorted, of hosts
-                             that have room for a power of two bytes */
+    double *floor;        /* [kinds * pools * IMIG__ROOMS] the cheapest core, when last found, of
+                             hosts that have room for a power of two bytes */
 } imig__where;
 
 /* What is asked of a VM again and again, in one place: most of them are only looked at. */
@@ -58,9 +58,11 @@ typedef struct imig__search_run {
     double *left;              /* [hosts] memory; less than 0 where it is short */
     double *most_other;        /* [hosts] see search-swaps.c; NaN: not known */
     double *pairs;             /* [labels * labels] slowdown, both ways together */
+    double *worst_pair;        /* [labels] the largest of each */
+    uint32_t failures;         /* VMs that found no better host since floors were found */
     uint8_t *active;           /* [hosts] looked at in this round */
     uint8_t *touched;          /* [hosts] changed since the round began */
-    double *scratch;           /* [max(18 * vms, hosts)] */
+    double *scratch;           /* [max(16 * vms, hosts)] */
     uint32_t *list;            /* [2 * vms] */
     double cluster_memory;     /* of all hosts */
     double worth;              /* lost cores below which nothing counts as an improvement */
@@ -110,8 +112,9 @@ void imig__run_list_add(imig__search_run *run, uint32_t vm, uint32_t host);
 
 void imig__where_init(imig__where *where, const imig__space *space);
 void imig__where_clear(imig__where *where);
-void imig__where_sort(imig__where *where, const imig__space *space, const imig__state *state,
-                      const double *left);
+void imig__where_sort(imig__where *where, const imig__space *space, const imig__state *state);
+void imig__where_find_floors(imig__where *where, const imig__space *space,
+                             const imig__state *state, const double *left);
 
 /* Where as many bytes fit; smaller ones, too, as far as the powers of two tell them apart. */
 double *imig__where_floor(const imig__where *where, uint32_t kind, uint32_t pool, double bytes);

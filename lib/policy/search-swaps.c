@@ -130,17 +130,22 @@ struct side {
     uint32_t n, *vm;
     double *cpu, *memory;
     double *here, *there; /* what it and its neighbours lose on either host */
-    double *other;        /* at most gained beside CPU contention if it went alone, the price paid */
+    double *other;        /* at most gained beside CPU contention by going alone, the price paid */
     double *disk, *use;   /* of the disk, operations and lost cores; lost cores that depend on it */
     double *most;         /* gained with any partner */
+    /* Over all of them, at the price of the pair. */
+    double best, most_cpu, most_disk, most_use;
 };
 
 static void
-look_at_side(const imig__search_run *run, struct side *side, uint32_t from, uint32_t to)
+look_at_side(const imig__search_run *run, struct side *side, uint32_t from, uint32_t to,
+             double price)
 {
     const imig__load *load = run->load;
 
     side->n = 0;
+    side->best = -INFINITY;
+    side->most_cpu = side->most_disk = side->most_use = 0;
     for (uint32_t v = run->first[from]; v != IMIG_NO_INDEX; v = run->card[v].next) {
         uint32_t i = side->n;
 
@@ -152,8 +157,10 @@ look_at_side(const imig__search_run *run, struct side *side, uint32_t from, uint
         side->here[i] = side->there[i] = side->disk[i] = side->use[i] = 0;
         side->other[i] = -imig__run_price_delta(run, v, from, to);
         side->n++;
-        if (run->card[v].plain)
+        if (run->card[v].plain) {
+            side->best = MAX(side->best, side->other[i] + side->cpu[i] * price);
             continue;
+        }
         side->here[i] = imig__state_cross(run->state, v, from);
         side->there[i] = imig__state_cross(run->state, v, to);
         side->disk[i] = load->brings[v].disk;
@@ -162,7 +169,23 @@ look_at_side(const imig__search_run *run, struct side *side, uint32_t from, uint
                           + imig__state_disk(run->state, v, from)
                           - imig__state_disk(run->state, v, to)
                           + imig__state_link_gain(run->state, v);
+        side->best = MAX(side->best, side->other[i] + side->cpu[i] * price);
+        side->most_cpu = MAX(side->most_cpu, side->cpu[i]);
+        side->most_disk = MAX(side->most_disk, side->disk[i]);
+        side->most_use = MAX(side->most_use, side->use[i]);
     }
+}
+
+/* With the best partner that there could be. */
+static double
+most_with_anyone(const imig__search_run *run, const struct pair *pair, const struct side *side,
+                 uint32_t i)
+{
+    const struct side *x = &side[0], *y = &side[1];
+
+    return x->cpu[i] * pair->price + x->other[i] + y->best
+           + x->cpu[i] * y->most_cpu * run->worst_pair[run->card[x->vm[i]].label] * pair->per_core
+           + (x->use[i] * y->most_disk + y->most_use * x->disk[i]) * pair->per_disk;
 }
 
 /*
@@ -220,6 +243,8 @@ find_exchange(imig__search_run *run, const struct pair *pair, struct side *side,
 
     for (uint32_t i = 0; i < x->n; i++) {
         x->most[i] = -INFINITY;
+        if (most_with_anyone(run, pair, side, i) <= best->gain)
+            continue;
         for (uint32_t j = 0; j < y->n; j++)
             x->most[i] = MAX(x->most[i], most_of_exchange(run, pair, side, i, j));
     }
@@ -259,15 +284,15 @@ swap_hosts(imig__search_run *run, uint32_t a, uint32_t b)
     if (is_hopeless(run, &pair))
         return 0;
     for (size_t s = 0; s < 2; s++) {
-        double *own = run->scratch + s * 9 * vms;
+        double *own = run->scratch + s * 8 * vms;
 
         side[s] = (struct side) {
             0, run->list + s * vms, own, own + vms, own + 2 * vms, own + 3 * vms, own + 4 * vms,
-            own + 5 * vms, own + 6 * vms, own + 7 * vms,
+            own + 5 * vms, own + 6 * vms, own + 7 * vms, -INFINITY, 0, 0, 0,
         };
     }
-    look_at_side(run, &side[0], a, b);
-    look_at_side(run, &side[1], b, a);
+    look_at_side(run, &side[0], a, b, pair.price);
+    look_at_side(run, &side[1], b, a, -pair.price);
     if (side[0].n == 0 || side[1].n == 0)
         return 0;
     if (run->weighted)

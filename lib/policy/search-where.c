@@ -153,41 +153,55 @@ compare_keys(const void *a, const void *b, void *data)
 }
 
 void
-imig__where_sort(imig__where *where, const imig__space *space, const imig__state *state,
-                 const double *left)
+imig__where_find_floors(imig__where *where, const imig__space *space, const imig__state *state,
+                        const double *left)
 {
     const imig__load *load = space->load;
     const uint32_t *pool = space->cluster->host_pool;
-    uint32_t *fill = g_new(uint32_t, where->pools);
 
     for (size_t i = 0; i < (size_t) where->kinds * where->pools * IMIG__ROOMS; i++)
         where->floor[i] = INFINITY;
-    for (uint32_t k = 0; k < where->kinds; k++) {
-        double *key = where->key + k * where->hosts;
-        uint32_t *order = where->order + k * where->hosts;
+    for (uint32_t h = 0; h < load->hosts; h++) {
+        double price;
 
-        memcpy(fill, where->pool_begin, where->pools * sizeof *fill);
-        for (uint32_t h = 0; h < load->hosts; h++) {
+        if (!space->accepts[h])
+            continue;
+        price = MAX(imig__queue_price_fast(load, h, state->sums[h].cpu / load->cores[h]),
+                    where->price[pool[h]]);
+        for (uint32_t k = 0; k < where->kinds; k++) {
             double *floor = imig__where_floor(where, k, pool[h], left[h] - space->overhead[h] + 1);
-            double price, u;
 
-            order[fill[pool[h]]++] = h;
-            key[h] = key_of(where, space, state, k, h);
-            if (!space->accepts[h])
-                continue;
-            u = state->sums[h].cpu / load->cores[h];
-            price = MAX(imig__queue_price_fast(load, h, u), where->price[pool[h]]);
             *floor = MIN(*floor, price + imig__state_cross_price(state, where->label[k], h));
         }
+    }
+    for (uint32_t k = 0; k < where->kinds; k++)
         for (uint32_t p = 0; p < where->pools; p++) {
             double *floor = imig__where_floor(where, k, p, 0);
 
             for (int i = IMIG__ROOMS - 2; i >= 0; i--)
                 floor[i] = MIN(floor[i], floor[i + 1]);
+        }
+}
+
+void
+imig__where_sort(imig__where *where, const imig__space *space, const imig__state *state)
+{
+    const uint32_t *pool = space->cluster->host_pool;
+    uint32_t *fill = g_new(uint32_t, where->pools);
+
+    for (uint32_t k = 0; k < where->kinds; k++) {
+        double *key = where->key + k * where->hosts;
+        uint32_t *order = where->order + k * where->hosts;
+
+        memcpy(fill, where->pool_begin, where->pools * sizeof *fill);
+        for (uint32_t h = 0; h < where->hosts; h++) {
+            order[fill[pool[h]]++] = h;
+            key[h] = key_of(where, space, state, k, h);
+        }
+        for (uint32_t p = 0; p < where->pools; p++)
             g_qsort_with_data(order + where->pool_begin[p],
                               (gint) (where->pool_begin[p + 1] - where->pool_begin[p]),
                               sizeof *order, compare_keys, key);
-        }
     }
     g_free(fill);
 }

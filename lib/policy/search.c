@@ -223,15 +223,18 @@ run_init(imig__search_run *run)
 
     run->first = g_new(uint32_t, hosts);
     run->by_price = g_new(uint32_t, hosts);
-    run->scratch = g_new(double, MAX(18 * vms, hosts));
+    run->scratch = g_new(double, MAX(16 * vms, hosts));
     run->active = g_new0(uint8_t, hosts);
     run->touched = g_new0(uint8_t, hosts);
     run->list = g_new(uint32_t, 2 * vms);
     run->left = g_new(double, hosts);
     run->most_other = g_new(double, hosts);
     run->pairs = g_new(double, labels * labels);
-    for (size_t i = 0; i < labels * labels; i++)
+    run->worst_pair = g_new0(double, labels);
+    for (size_t i = 0; i < labels * labels; i++) {
         run->pairs[i] = load->slowdown[i] + load->slows[i];
+        run->worst_pair[i / labels] = MAX(run->worst_pair[i / labels], run->pairs[i]);
+    }
     for (uint32_t h = 0; h < hosts; h++) {
         const imig__sums *sums = &run->state->sums[h];
 
@@ -269,6 +272,7 @@ run_clear(imig__search_run *run)
     g_free(run->left);
     g_free(run->most_other);
     g_free(run->pairs);
+    g_free(run->worst_pair);
     g_free(run->active);
     g_free(run->touched);
     g_free(run->scratch);
@@ -369,7 +373,7 @@ imig__search(const imig__space *space, imig__state *state, const imig__search_op
     run.worth = 1e-7 * total;
     run_init(&run);
     find_prices(&run);
-    imig__where_sort(&run.where, space, state, run.left);
+    imig__where_sort(&run.where, space, state);
     imig__run_repair(&run);
     descend(&run, ROUNDS, TRUE, least);
     if (imig__run_last_resort(&run))
