@@ -40,6 +40,31 @@ try_move(imig__search_run *run, uint32_t vm, uint32_t host, double leave, struct
     return TRUE;
 }
 
+/* No core of this VM costs less than this, wherever it goes. */
+static double
+floor_of(const imig__search_run *run, const imig__card *card)
+{
+    const imig__where *where = &run->where;
+    const uint8_t *silent = run->load->silent;
+    uint32_t label = where->label[card->kind];
+
+    if (label != card->label && !(silent[label] && silent[card->label]))
+        return 0;
+    return *imig__where_floor(where, card->kind, run->space->cluster->host_pool[card->home],
+                              card->memory);
+}
+
+/* What joining any host costs at least, as far as it can be told. */
+static double
+least_join(const imig__search_run *run, uint32_t vm)
+{
+    const imig__card *card = &run->card[vm];
+
+    if (run->weighted || card->tied & ~IMIG__TIED_HOSTS || run->state->host[vm] != card->home)
+        return -INFINITY;
+    return card->cpu * floor_of(run, card);
+}
+
 void
 imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans,
               struct imig__best *best)
@@ -51,6 +76,8 @@ imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans
     const uint32_t *order;
     uint32_t n = imig__where_look(&run->where, run->space, vm, load->home[vm], &order);
 
+    if (alone && leave + least_join(run, vm) >= best->delta - run->worth)
+        return;
     if (info->host_count > 0 && info->host_count <= LISTED) {
         for (uint32_t i = 0; i < info->host_count; i++)
             try_move(run, vm, info->hosts[i], leave, best);
@@ -92,20 +119,6 @@ find_floors(imig__search_run *run)
 {
     imig__where_find_floors(&run->where, run->space, run->state, run->left);
     run->failures = 0;
-}
-
-/* No core of this VM costs less than this, wherever it goes. */
-static double
-floor_of(const imig__search_run *run, const imig__card *card)
-{
-    const imig__where *where = &run->where;
-    const uint8_t *silent = run->load->silent;
-    uint32_t label = where->label[card->kind];
-
-    if (label != card->label && !(silent[label] && silent[card->label]))
-        return 0;
-    return *imig__where_floor(where, card->kind, run->space->cluster->host_pool[card->home],
-                              card->memory);
 }
 
 /* What a VM could gain at the most wherever it went; price: of a core on its host. */

@@ -85,12 +85,13 @@ swappable(const imig__search_run *run, uint32_t v)
     return !(run->card[v].tied & ~IMIG__TIED_HOSTS) && run->card[v].may_move;
 }
 
-/* What a VM gains at most beside CPU contention by leaving; what it pays or gets back for it. */
+/* What a VM gains at most beside CPU contention by leaving, less what it pays; that it may go home
+   and get something back is left to single moves. */
 static double
 other_gain(const imig__search_run *run, uint32_t vm, uint32_t from)
 {
     const imig__card *card = &run->card[vm];
-    double gain = from == card->home ? -card->price : card->price;
+    double gain = from == card->home ? -card->price : 0;
 
     if (card->plain)
         return gain;

@@ -16,7 +16,7 @@ enum {
 };
 
 /* On a large cluster, a round that gains no more than this share of all before it is the last. */
-#define ENOUGH 3e-4
+#define ENOUGH 2e-3
 
 double
 imig__search_error(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t from,
