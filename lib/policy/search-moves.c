@@ -16,9 +16,9 @@ enum {
 static int
 compare_cpu(const void *a, const void *b, void *data)
 {
-    const imig__card *card = data;
+    const imig__search_run *run = data;
     uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
-    double cx = card[x].cpu, cy = card[y].cpu;
+    double cx = imig__card_of(run, x)->cpu, cy = imig__card_of(run, y)->cpu;
 
     if (cx != cy)
         return cx > cy ? -1 : 1;
@@ -58,7 +58,7 @@ floor_of(const imig__search_run *run, const imig__card *card)
 static double
 least_join(const imig__search_run *run, uint32_t vm)
 {
-    const imig__card *card = &run->card[vm];
+    const imig__card *card = imig__card_of(run, vm);
 
     if (run->weighted || card->tied & ~IMIG__TIED_HOSTS || run->state->host[vm] != card->home)
         return -INFINITY;
@@ -72,7 +72,7 @@ imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans
     const imig_vm_info *info = &run->space->cluster->vms[vm];
     const imig__load *load = run->load;
     gboolean alone = imig__space_unit_alone(run->space, vm), home = FALSE;
-    double leave = alone ? imig__run_leave(run, vm) : 0, memory = run->card[vm].memory;
+    double leave = alone ? imig__run_leave(run, vm) : 0, memory = imig__card_of(run, vm)->memory;
     const uint32_t *order;
     uint32_t n = imig__where_look(&run->where, run->space, vm, load->home[vm], &order);
 
@@ -123,10 +123,10 @@ find_floors(imig__search_run *run)
 
 /* What a VM could gain at the most wherever it went; price: of a core on its host. */
 static double
-potential(const imig__search_run *run, uint32_t vm, uint32_t host, double price)
+potential(const imig__search_run *run, const imig__card *card, uint32_t host, double price)
 {
     const imig__load *load = run->load;
-    const imig__card *card = &run->card[vm];
+    uint32_t vm = card->vm;
     double gain = host == card->home ? -card->price : card->price;
 
     if (!run->weighted)
@@ -142,18 +142,17 @@ potential(const imig__search_run *run, uint32_t vm, uint32_t host, double price)
 
 /* Could this VM, which stands for its unit, gain more than `least` anywhere? */
 static gboolean
-is_worth_a_look(const imig__search_run *run, uint32_t vm, uint32_t host, double price,
+is_worth_a_look(const imig__search_run *run, const imig__card *card, uint32_t host, double price,
                 double least)
 {
     const imig__search_options *o = run->options;
-    const imig__card *card = &run->card[vm];
 
     if (!card->may_move || !card->leads)
         return FALSE;
     return card->tied & ~IMIG__TIED_FLOWS || o->relief_price > 0
            || (o->empties && o->empties[host])
            || imig__space_excess(run->space, run->state, host) > 0
-           || potential(run, vm, host, price) > least + run->worth;
+           || potential(run, card, host, price) > least + run->worth;
 }
 
 /* Moves VMs away from a host, best first, until none gains anything. */
@@ -166,9 +165,9 @@ relieve_host_best(imig__search_run *run, uint32_t host)
         struct imig__best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
         double price = imig__run_price(run, host);
 
-        for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->card[v].next)
-            if (is_worth_a_look(run, v, host, price, -best.delta))
-                try_destinations(run, v, &best);
+        for (uint32_t c = run->first[host]; c != IMIG_NO_INDEX; c = run->cards[c].next)
+            if (is_worth_a_look(run, &run->cards[c], host, price, -best.delta))
+                try_destinations(run, run->cards[c].vm, &best);
         if (best.vm == IMIG_NO_INDEX)
             break;
         imig__run_make_move(run, &best);
@@ -186,14 +185,15 @@ relieve_host_fast(imig__search_run *run, uint32_t host)
 
     if (run->failures > FAILURES + run->load->hosts / 4)
         find_floors(run);
-    for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->card[v].next)
-        if (is_worth_a_look(run, v, host, price, 0))
-            list[n++] = v;
-    g_qsort_with_data(list, (gint) n, sizeof *list, compare_cpu, run->card);
+    for (uint32_t c = run->first[host]; c != IMIG_NO_INDEX; c = run->cards[c].next)
+        if (is_worth_a_look(run, &run->cards[c], host, price, 0))
+            list[n++] = run->cards[c].vm;
+    g_qsort_with_data(list, (gint) n, sizeof *list, compare_cpu, run);
     for (uint32_t i = 0; i < n && !imig_cancel_level(run->options->cancel); i++) {
         struct imig__best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
 
-        if (run->state->host[list[i]] != host || !is_worth_a_look(run, list[i], host, price, 0))
+        if (run->state->host[list[i]] != host
+            || !is_worth_a_look(run, imig__card_of(run, list[i]), host, price, 0))
             continue;
         try_destinations(run, list[i], &best);
         if (best.vm == IMIG_NO_INDEX) {

@@ -30,20 +30,23 @@ typedef struct imig__where {
                              hosts that have room for a power of two bytes */
 } imig__where;
 
-/* What is asked of a VM again and again, in one place: most of them are only looked at. */
+/*
+ * What is asked of a VM again and again, in one place, beside the others of its host: most of them
+ * are only looked at.
+ */
 typedef struct imig__card {
     double cpu;          /* its demand */
     double memory;       /* bytes */
     double price;        /* what leaving home must gain */
-    uint32_t next, prev; /* on its host, a doubly linked list */
-    uint32_t home, label;
+    uint32_t next, prev; /* cards of its host, a doubly linked list */
+    uint32_t vm, home, label;
     uint8_t kind;        /* see imig__where */
     uint8_t fixed;       /* it or its unit cannot move at all */
     uint8_t may_move;    /* they can, and its home may be left */
     uint8_t leads;       /* first of its unit: the others go with it */
     uint8_t tied;        /* IMIG__TIED_* */
     uint8_t plain;       /* brings nothing that a host or a VM could suffer from but CPU demand */
-    uint8_t reserved[2];
+    uint8_t reserved[6];
 } imig__card;
 
 typedef struct imig__search_run {
@@ -51,8 +54,9 @@ typedef struct imig__search_run {
     const imig__load *load;
     imig__state *state;
     const imig__search_options *options;
-    imig__card *card;          /* [vms] */
-    uint32_t *first;           /* [hosts] VMs of a host, or IMIG_NO_INDEX */
+    imig__card *cards;         /* [vms] in the order of the hosts where they were first */
+    uint32_t *card;            /* [vms] which of these */
+    uint32_t *first;           /* [hosts] cards of a host, or IMIG_NO_INDEX */
     imig__where where;
     uint32_t *by_price;        /* [hosts] pool by pool, in order of price, coldest first */
     double *left;              /* [hosts] memory; less than 0 where it is short */
@@ -63,11 +67,17 @@ typedef struct imig__search_run {
     uint8_t *active;           /* [hosts] looked at in this round */
     uint8_t *touched;          /* [hosts] changed since the round began */
     double *scratch;           /* [max(16 * vms, hosts)] */
-    uint32_t *list;            /* [2 * vms] */
+    uint32_t *list;            /* [4 * vms] */
     double cluster_memory;     /* of all hosts */
     double worth;              /* lost cores below which nothing counts as an improvement */
     gboolean weighted;         /* some VM's weight is not 1 */
 } imig__search_run;
+
+static inline const imig__card *
+imig__card_of(const imig__search_run *run, uint32_t vm)
+{
+    return &run->cards[run->card[vm]];
+}
 
 /* Cost of a violation: above every loss that a cluster can have. */
 #define IMIG__VIOLATION 1e6

@@ -80,22 +80,22 @@ most_gain(const struct pair *pair, double moved)
 
 /* VMs with flows or rules depend on each other: they are left to single moves. */
 static gboolean
-swappable(const imig__search_run *run, uint32_t v)
+swappable(const imig__card *card)
 {
-    return !(run->card[v].tied & ~IMIG__TIED_HOSTS) && run->card[v].may_move;
+    return !(card->tied & ~IMIG__TIED_HOSTS) && card->may_move;
 }
 
 /* What a VM gains at most beside CPU contention by leaving, less what it pays; that it may go home
    and get something back is left to single moves. */
 static double
-other_gain(const imig__search_run *run, uint32_t vm, uint32_t from)
+other_gain(const imig__search_run *run, const imig__card *card, uint32_t from)
 {
-    const imig__card *card = &run->card[vm];
     double gain = from == card->home ? -card->price : 0;
 
     if (card->plain)
         return gain;
-    return gain + imig__state_other_gain(run->state, vm, imig__state_cross(run->state, vm, from));
+    return gain + imig__state_other_gain(run->state, card->vm,
+                                         imig__state_cross(run->state, card->vm, from));
 }
 
 /* The most of all VMs of a host; it is asked for again and again while nothing changes there. */
@@ -107,9 +107,9 @@ most_other(imig__search_run *run, uint32_t host)
     if (!isnan(most))
         return most;
     most = -INFINITY;
-    for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->card[v].next)
-        if (swappable(run, v))
-            most = MAX(most, other_gain(run, v, host));
+    for (uint32_t c = run->first[host]; c != IMIG_NO_INDEX; c = run->cards[c].next)
+        if (swappable(&run->cards[c]))
+            most = MAX(most, other_gain(run, &run->cards[c], host));
     return run->most_other[host] = most;
 }
 
@@ -128,7 +128,7 @@ is_hopeless(imig__search_run *run, const struct pair *pair)
 
 /* The VMs of a host that may be exchanged with another, and what that needs to know of each. */
 struct side {
-    uint32_t n, *vm;
+    uint32_t n, *vm, *label;
     double *cpu, *memory;
     double *here, *there; /* what it and its neighbours lose on either host */
     double *other;        /* at most gained beside CPU contention by going alone, the price paid */
@@ -147,18 +147,21 @@ look_at_side(const imig__search_run *run, struct side *side, uint32_t from, uint
     side->n = 0;
     side->best = -INFINITY;
     side->most_cpu = side->most_disk = side->most_use = 0;
-    for (uint32_t v = run->first[from]; v != IMIG_NO_INDEX; v = run->card[v].next) {
-        uint32_t i = side->n;
+    for (uint32_t c = run->first[from]; c != IMIG_NO_INDEX; c = run->cards[c].next) {
+        const imig__card *card = &run->cards[c];
+        uint32_t i = side->n, v = card->vm;
 
-        if (!swappable(run, v))
+        if (!swappable(card))
             continue;
         side->vm[i] = v;
-        side->cpu[i] = run->card[v].cpu;
-        side->memory[i] = run->card[v].memory;
+        side->label[i] = card->label;
+        side->cpu[i] = card->cpu;
+        side->memory[i] = card->memory;
         side->here[i] = side->there[i] = side->disk[i] = side->use[i] = 0;
-        side->other[i] = -imig__run_price_delta(run, v, from, to);
+        side->other[i] = (to == card->home ? card->price : 0)
+                         - (from == card->home ? card->price : 0);
         side->n++;
-        if (run->card[v].plain) {
+        if (card->plain) {
             side->best = MAX(side->best, side->other[i] + side->cpu[i] * price);
             continue;
         }
@@ -185,7 +188,7 @@ most_with_anyone(const imig__search_run *run, const struct pair *pair, const str
     const struct side *x = &side[0], *y = &side[1];
 
     return x->cpu[i] * pair->price + x->other[i] + y->best
-           + x->cpu[i] * y->most_cpu * run->worst_pair[run->card[x->vm[i]].label] * pair->per_core
+           + x->cpu[i] * y->most_cpu * run->worst_pair[x->label[i]] * pair->per_core
            + (x->use[i] * y->most_disk + y->most_use * x->disk[i]) * pair->per_disk;
 }
 
@@ -198,14 +201,12 @@ most_of_exchange(const imig__search_run *run, const struct pair *pair, const str
                  uint32_t i, uint32_t j)
 {
     const struct side *x = &side[0], *y = &side[1];
-    const imig__load *load = run->load;
     double grows = x->memory[i] - y->memory[j], cross, disk;
 
     if (grows > pair->left_b || -grows > pair->left_a)
         return -INFINITY;
     cross = x->cpu[i] * y->cpu[j]
-            * run->pairs[(size_t) run->card[x->vm[i]].label * load->labels
-                         + run->card[y->vm[j]].label];
+            * run->pairs[(size_t) x->label[i] * run->load->labels + y->label[j]];
     disk = x->use[i] * y->disk[j] + y->use[j] * x->disk[i];
     return most_gain(pair, x->cpu[i] - y->cpu[j]) + x->other[i] + y->other[j]
            + cross * pair->per_core + disk * pair->per_disk;
@@ -288,8 +289,9 @@ swap_hosts(imig__search_run *run, uint32_t a, uint32_t b)
         double *own = run->scratch + s * 8 * vms;
 
         side[s] = (struct side) {
-            0, run->list + s * vms, own, own + vms, own + 2 * vms, own + 3 * vms, own + 4 * vms,
-            own + 5 * vms, own + 6 * vms, own + 7 * vms, -INFINITY, 0, 0, 0,
+            0, run->list + 2 * s * vms, run->list + (2 * s + 1) * vms, own, own + vms,
+            own + 2 * vms, own + 3 * vms, own + 4 * vms, own + 5 * vms, own + 6 * vms,
+            own + 7 * vms, -INFINITY, 0, 0, 0,
         };
     }
     look_at_side(run, &side[0], a, b, pair.price);
