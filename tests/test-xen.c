@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What the module for Xen does without Xen: locks and their records, who saves a domain, counters,
- * what xl says and is told.  All else is tested on a real hypervisor, see tests/lab/xen.
+ * What the module for Xen does without Xen: locks and their records, who saves a domain, what xl
+ * says and is told.  All else is tested on a real hypervisor, see tests/lab/xen.
  */
 
-#include "backend/xen-priv.h"
-
-#include <glib/gstdio.h>
-#include <imig/connect.h>
 #include <imig/context.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,39 +15,12 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "xen-fixture.h"
+
 #define HELPER "libxl-save-helper\0--save-domain\0" "1\0" "2\0"
 #define VM "86143fbe-e9c6-11f1-8865-b12ae59b3af6"
-#define BOOT "cd0c81ad-02f7-4ffa-94d4-6baf60c580bf"
 
-static void
-ignore(void *log_data, int32_t level, const char *line)
-{
-    (void) log_data;
-    (void) level;
-    (void) line;
-}
-
-static const imig_module_api api = {
-    .size = sizeof api, .error_set = imig_error_set, .log = ignore,
-};
-
-/* ---- a directory with files of a kernel that is not there ---- */
-
-typedef struct fake {
-    char *top;
-    xe_places places;
-} fake;
-
-static void
-put(const fake *f, const char *path, const char *text, gssize length)
-{
-    char *whole = g_build_filename(f->top, path, NULL), *directory = g_path_get_dirname(whole);
-
-    assert_int_equal(g_mkdir_with_parents(directory, 0700), 0);
-    assert_true(g_file_set_contents(whole, text, length, NULL));
-    g_free(directory);
-    g_free(whole);
-}
+/* ---- processes ---- */
 
 static void
 put_process(const fake *f, int pid, int parent, uint64_t start, const char *words, gssize length)
@@ -70,55 +39,6 @@ put_process(const fake *f, int pid, int parent, uint64_t start, const char *word
 
 #define PUT_PROCESS(f, pid, parent, start, words) \
     put_process(f, pid, parent, start, words, (gssize) sizeof words)
-
-static int
-set_up(void **state)
-{
-    fake *f = g_new0(fake, 1);
-    char *own;
-
-    xe_api = &api;
-    f->top = g_dir_make_tmp("imig-xen-XXXXXX", NULL);
-    assert_non_null(f->top);
-    f->places.proc = g_build_filename(f->top, "proc", NULL);
-    f->places.sys = g_build_filename(f->top, "sys", NULL);
-    f->places.lock_dir = g_build_filename(f->top, "locks", NULL);
-    put(f, "proc/sys/kernel/random/boot_id", BOOT "\n", -1);
-    own = g_strdup_printf("proc/%d/stat", (int) getpid());
-    put(f, own, "1 (test-xen) R 1 1 1 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 1 0 4711 1000 100\n", -1);
-    g_free(own);
-    *state = f;
-    return 0;
-}
-
-static void
-remove_tree(const char *path)
-{
-    GDir *dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir))) {
-        char *child = g_build_filename(path, name, NULL);
-
-        remove_tree(child);
-        g_free(child);
-    }
-    if (dir)
-        g_dir_close(dir);
-    g_remove(path);
-}
-
-static int
-tear_down(void **state)
-{
-    fake *f = *state;
-
-    remove_tree(f->top);
-    xe_places_clear(&f->places);
-    g_free(f->top);
-    g_free(f);
-    return 0;
-}
 
 /* ---- the lock ---- */
 
@@ -287,55 +207,6 @@ our_own_helper_is_told_from_others(void **state)
     assert_int_equal(xe_savers_helper(savers, 7, 51), 0);
     assert_int_equal(xe_savers_helper(savers, 8, 51), 101);
     g_array_unref(savers);
-}
-
-/* ---- counters ---- */
-
-static void
-counters_are_the_backends_own(void **state)
-{
-    const fake *f = *state;
-    imig_vm_counters c = IMIG_VM_COUNTERS_INIT;
-    static const char vbd[] = "sys/bus/xen-backend/devices/vbd-7-51712/statistics/";
-    static const char vif[] = "sys/class/net/vif7.0/statistics/";
-    static const struct { const char *directory, *name, *text; } files[] = {
-        { vbd, "rd_req", "10\n" }, { vbd, "wr_req", "5\n" }, { vbd, "rd_sect", "80\n" },
-        { vbd, "wr_sect", "16\n" }, { vif, "rx_bytes", "1000\n" }, { vif, "tx_bytes", "3000\n" },
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        char *path = g_strconcat(files[i].directory, files[i].name, NULL);
-
-        put(f, path, files[i].text, -1);
-        g_free(path);
-    }
-    assert_true(xe_count_block(f->places.sys, 7, "51712", &c));
-    assert_true(xe_count_net(f->places.sys, "vif7.0", &c));
-    assert_true(c.disk_ops == 15 && c.disk_read_bytes == 40960 && c.disk_write_bytes == 8192);
-    assert_true(c.net_tx_bytes == 1000 && c.net_rx_bytes == 3000); /* the guest's view */
-    assert_false(xe_count_block(f->places.sys, 7, "51728", &c));
-    assert_false(xe_count_net(f->places.sys, "../net/vif7.0", &c));
-    put(f, "sys/class/net/eth0/operstate", "up\n", -1);
-    put(f, "sys/class/net/eth0/speed", "1000\n", -1);
-    assert_true(xe_net_speed(f->places.sys) == 0); /* no device behind it */
-    put(f, "sys/class/net/eth0/device/vendor", "1\n", -1);
-    assert_true(xe_net_speed(f->places.sys) == 125e6);
-    put(f, "proc/9/io", "rchar: 1\nwchar: 4096\nsyscr: 1\n", -1);
-    assert_true(xe_written_bytes(f->places.proc, 9) == 4096);
-    assert_true(xe_written_bytes(f->places.proc, 10) < 0);
-}
-
-static void
-a_local_disk_is_not_called_shared(void **state)
-{
-    const fake *f = *state;
-    char *path = g_build_filename(f->top, "disk.img", NULL);
-
-    put(f, "disk.img", "", 0);
-    assert_false(xe_disk_is_shared(f->places.sys, path));
-    assert_false(xe_disk_is_shared(f->places.sys, "/nonexistent"));
-    assert_false(xe_disk_is_shared(f->places.sys, ""));
-    g_free(path);
 }
 
 /* ---- the URI, and what xl is told ---- */
@@ -514,7 +385,6 @@ without_xen_one_line_says_so(void **state)
 int
 main(void)
 {
-#define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_FILES(a_domain_is_locked_once),
         WITH_FILES(a_lock_outlives_its_process_in_a_child),
@@ -522,8 +392,6 @@ main(void)
         WITH_FILES(savers_are_found),
         WITH_FILES(who_sees_no_process_is_in_doubt),
         WITH_FILES(our_own_helper_is_told_from_others),
-        WITH_FILES(counters_are_the_backends_own),
-        WITH_FILES(a_local_disk_is_not_called_shared),
         WITH_FILES(uris_are_read),
         WITH_FILES(only_safe_words_reach_xl),
         WITH_FILES(progress_is_read_in_pieces),
