@@ -69,6 +69,7 @@ class Lab:
         self.keep_logs = keep_logs
         self.dir, self.hosts, self.guests = None, {}, {}
         self._handlers = {}
+        self._record = threading.Lock()
 
     # ---- up and down ----
 
@@ -134,12 +135,13 @@ class Lab:
         return [f"xenctl+ssh://{name}" for name in self.hosts]
 
     def _save(self):
-        new = self.dir / "lab.json.new"
-        new.write_text(json.dumps({
-            "format": "imig-xenlab/1", "dir": str(self.dir),
-            "owner": [os.getpid(), started_at(os.getpid())], "guests": self.guests,
-            "hosts": [[host.number, host.port] for host in self.hosts.values()]}) + "\n")
-        new.rename(self.dir / "lab.json")
+        with self._record:
+            new = self.dir / "lab.json.new"
+            new.write_text(json.dumps({
+                "format": "imig-xenlab/1", "dir": str(self.dir),
+                "owner": [os.getpid(), started_at(os.getpid())], "guests": dict(self.guests),
+                "hosts": [[host.number, host.port] for host in self.hosts.values()]}) + "\n")
+            new.rename(self.dir / "lab.json")
 
     @classmethod
     def attach(cls):
