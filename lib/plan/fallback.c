@@ -2,6 +2,7 @@
 #include "plan/planner-priv.h"
 
 #include "model/cluster-priv.h"
+#include "policy/search-priv.h"
 
 /*
  * What must be comes before the loss, and the search is no better than anybody at packing where
@@ -10,6 +11,14 @@
 
 /* VMs x hosts up to which every rule of thumb makes a plan. */
 #define EFFORT 20000.0
+
+/* Share of the loss by which one must be better where it leaves as much unmet; assumed. */
+#define BETTER 0.02
+
+struct outcome {
+    uint32_t unmet; /* how much of what must be is not so */
+    double loss;    /* what the search makes small */
+};
 
 static gboolean
 is_broken(const imig_cluster *cluster, const imig__state *state, uint32_t r)
@@ -27,59 +36,85 @@ is_broken(const imig_cluster *cluster, const imig__state *state, uint32_t r)
     return FALSE;
 }
 
-/* How much of what must be is not so after the schedule. */
-static uint32_t
-count_unmet(const imig__planner *planner)
+static struct outcome
+outcome_of(const imig__planner *planner)
 {
     const imig_cluster *cluster = planner->cluster;
+    const imig__space *space = planner->problem.space;
     imig__state *state = imig__state_new(planner->problem.load);
-    uint32_t unmet = 0;
+    struct outcome o = { 0, 0 };
 
-    for (size_t i = 0; i < planner->schedule.step_count; i++)
-        imig__state_move(state, planner->schedule.steps[i].vm, planner->schedule.steps[i].to);
-    for (uint32_t v = 0; v < cluster->vm_count; v++) {
-        unmet += planner->empties[state->host[v]];
-        unmet += !imig__vm_may_be_on(cluster, v, state->host[v]);
+    for (size_t i = 0; i < planner->schedule.step_count; i++) {
+        const imig__scheduled *step = &planner->schedule.steps[i];
+
+        imig__state_move(state, step->vm, step->to);
+        o.loss += imig__planner_move_loss(planner, step->vm, &step->cost);
     }
-    for (uint32_t h = 0; h < cluster->host_count; h++)
-        unmet += imig__space_excess(planner->problem.space, state, h) > 0;
+    o.loss += imig__state_loss(state);
+    for (uint32_t v = 0; v < cluster->vm_count; v++) {
+        o.unmet += planner->empties[state->host[v]];
+        o.unmet += !imig__vm_may_be_on(cluster, v, state->host[v]);
+    }
+    for (uint32_t h = 0; h < cluster->host_count; h++) {
+        double over = state->sums[h].cpu - space->threshold * state->load->cores[h];
+
+        o.unmet += imig__space_excess(space, state, h) > 0;
+        if (planner->goal == IMIG__RELIEVE && over > 0)
+            o.loss += IMIG__RELIEF_PRICE * over;
+    }
     for (uint32_t r = 0; r < cluster->rule_count; r++)
-        unmet += cluster->rules[r].hard && is_broken(cluster, state, r);
+        o.unmet += cluster->rules[r].hard && is_broken(cluster, state, r);
     imig__state_free(state);
-    return unmet;
+    return o;
+}
+
+static gboolean
+is_better(struct outcome a, struct outcome b)
+{
+    return a.unmet != b.unmet ? a.unmet < b.unmet : a.loss < (1 - BETTER) * b.loss;
+}
+
+/* Was anything left undone that was wanted? */
+static gboolean
+gave_up(const imig__planner *planner)
+{
+    for (size_t v = 0; v < planner->cluster->vm_count; v++)
+        if (planner->kept[v])
+            return TRUE;
+    return FALSE;
 }
 
 int
 imig__planner_fall_back(imig__planner *planner, imig_error **error)
 {
-    uint32_t least = count_unmet(planner);
+    double effort = (double) planner->problem.load->vms * planner->problem.load->hosts;
+    struct outcome best;
     int r = IMIG_OK;
 
-    if ((double) planner->problem.load->vms * planner->problem.load->hosts > EFFORT)
-        return r;
-    for (uint32_t p = IMIG__POLICY_INFORMED + 1; least > 0 && imig_plan_policy_name(p); p++) {
+    if (effort > EFFORT)
+        return IMIG_OK;
+    best = outcome_of(planner);
+    if (best.unmet == 0 && !gave_up(planner))
+        return IMIG_OK;
+    for (uint32_t p = IMIG__POLICY_INFORMED + 1; imig_plan_policy_name(p) && r == IMIG_OK; p++) {
         imig__planner other = {
             .cluster = planner->cluster, .opt = planner->opt, .goal = planner->goal, .policy = p,
             .predict = planner->predict,
         };
-        uint32_t unmet;
 
         r = imig__planner_prepare(&other, error);
         if (r != IMIG_OK)
             break;
         r = imig__planner_decide(&other, TRUE, error);
-        unmet = r == IMIG_OK ? count_unmet(&other) : least;
-        other.policy = IMIG__POLICY_INFORMED;
-        if (unmet < least) {
+        if (r == IMIG_OK && is_better(outcome_of(&other), best)) {
             imig__planner swap = *planner;
 
+            best = outcome_of(&other);
             *planner = other;
+            planner->policy = IMIG__POLICY_INFORMED;
             other = swap;
-            least = unmet;
         }
         imig__planner_clear(&other);
-        if (r != IMIG_OK)
-            break;
     }
     return r;
 }

@@ -37,7 +37,7 @@ void imig__planner_clear(imig__planner *planner);
 /* The placement by the policy, and its schedule. */
 int imig__planner_decide(imig__planner *planner, gboolean may_park, imig_error **error);
 
-/* Where the search's plan leaves something unmet: the rule of thumb's that leaves least, if less. */
+/* Where the plan leaves something unmet, it becomes that of the rule of thumb that leaves least. */
 int imig__planner_fall_back(imig__planner *planner, imig_error **error);
 
 /* Everybody at home again. */
