@@ -107,6 +107,7 @@ main()
         {
             tap traces tests/traces/run.py --imig "$work/clang/tools/imig"
             tap proxlb tests/proxlb/run.py --imig "$work/clang/tools/imig"
+            tap soak tests/bench/soak.py --imig "$work/clang/tools/imig"
         }
     check build-sanitizers compile sanitizers -Db_sanitize=address,undefined -Db_lundef=false \
         -Dc_args=-fno-sanitize-recover=all -Ddocs=disabled --optimization 1 &&
