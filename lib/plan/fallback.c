@@ -9,8 +9,10 @@
  * memory is short: a placement of least loss may have no way there, or leave out the wrong VMs.
  */
 
-/* VMs x hosts up to which every rule of thumb makes a plan. */
+/* VMs x hosts up to which every rule of thumb makes a plan; and smallest-first, which gets the most
+   VMs out where there is no room for all. */
 #define EFFORT 20000.0
+#define EFFORT_SMALLEST 1e6
 
 /* Share of the loss by which one must be better where it leaves as much unmet; assumed. */
 #define BETTER 0.02
@@ -52,6 +54,8 @@ outcome_of(const imig__planner *planner)
     }
     o.loss += imig__state_loss(state);
     for (uint32_t v = 0; v < cluster->vm_count; v++) {
+        if (space->fixed[v] && !planner->kept[v])
+            continue; /* nobody can change that */
         o.unmet += planner->empties[state->host[v]];
         o.unmet += !imig__vm_may_be_on(cluster, v, state->host[v]);
     }
@@ -91,7 +95,7 @@ imig__planner_fall_back(imig__planner *planner, imig_error **error)
     struct outcome best;
     int r = IMIG_OK;
 
-    if (effort > EFFORT)
+    if (effort > EFFORT_SMALLEST)
         return IMIG_OK;
     best = outcome_of(planner);
     if (best.unmet == 0 && !gave_up(planner))
@@ -102,6 +106,8 @@ imig__planner_fall_back(imig__planner *planner, imig_error **error)
             .predict = planner->predict,
         };
 
+        if (effort > EFFORT && !g_str_equal(imig_plan_policy_name(p), "smallest-first"))
+            continue;
         r = imig__planner_prepare(&other, error);
         if (r != IMIG_OK)
             break;
