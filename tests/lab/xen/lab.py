@@ -68,6 +68,7 @@ class Lab:
         self.keep_logs = keep_logs
         self.dir, self.hosts, self.guests = None, {}, {}
         self._handlers = {}
+        self._record = threading.Lock()
 
     # ---- up and down ----
 
@@ -133,12 +134,13 @@ class Lab:
         return [f"xenctl+ssh://{name}" for name in self.hosts]
 
     def _save(self):
-        new = self.dir / "lab.json.new"
-        new.write_text(json.dumps({
-            "format": "imig-xenlab/1", "dir": str(self.dir),
-            "owner": [os.getpid(), started_at(os.getpid())], "guests": self.guests,
-            "hosts": [[host.number, host.port] for host in self.hosts.values()]}) + "\n")
-        new.rename(self.dir / "lab.json")
+        with self._record:
+            new = self.dir / "lab.json.new"
+            new.write_text(json.dumps({
+                "format": "imig-xenlab/1", "dir": str(self.dir),
+                "owner": [os.getpid(), started_at(os.getpid())], "guests": dict(self.guests),
+                "hosts": [[host.number, host.port] for host in self.hosts.values()]}) + "\n")
+            new.rename(self.dir / "lab.json")
 
     @classmethod
     def attach(cls):
@@ -184,8 +186,9 @@ class Lab:
                               cpus=cpus, set_pages=set_pages)
         self.guests[name] = {"boot": None, "work": 0, "order": 0}
         self._save()
-        self.hosts[host].write("/tmp/guest.cfg", config)
-        self.hosts[host].run("xl create -q /tmp/guest.cfg", timeout_s=180)
+        path = f"/tmp/{guest_uuid(name)}.cfg"
+        self.hosts[host].write(path, config)
+        self.hosts[host].run(f"xl create -q {path}", timeout_s=180)
         try:
             wait_until(lambda: self.report(name), f"{name} works", 150, 0.5)
         except TimeoutError as error:
