@@ -4,12 +4,13 @@
 
 usage: roadef.py --imig IMIG [--data DIRECTORY] [--seconds N] [--only TEXT]
 
-Machines become hosts, processes VMs, services hard apart rules.  Of the resources a host knows four:
-CPU, memory, and two directions of a network, all but memory full enough at the safety capacity that
-something waits.  So each round plans once for every resource whose safety capacity is exceeded, with
-that one as CPU, the tightest of the others as memory and, every other time, the next as network,
-and carries out the steps, each of which has to keep every hard constraint of the challenge (capacities, transient use,
-conflict, spread, dependency) and must not cost more than it brings; the others are left out.
+Machines become hosts, processes VMs, services hard apart rules.  Of the resources a host knows
+four: CPU, memory, and two directions of a network, all but memory full enough at the safety
+capacity that something waits.  So each round plans once for every resource whose safety capacity is
+exceeded, with that one as CPU, the tightest of the others as memory and, every other time, the next
+as network.  It carries out the steps, each of which has to keep every hard constraint of the
+challenge (capacities, transient use, conflict, spread, dependency) and must not cost more than it
+brings; the others are left out.
 
 Prints the objective before, after, and the best that is known, computed here from the definition
 and compared with the cost that is stored with the instance.
@@ -180,20 +181,17 @@ def make_cluster(assignment, cpu, network):
         return row[resource] if resource is not None else 0
 
     scale = FULL * MEAN_CORES * len(i.machines) / max(sum(s[cpu] for s in i.safety), 1)
-    hosts = [{"id": f"m{m}", "cpu_cores": max(i.safety[m][cpu] * scale / FULL, 1e-3),
-              "memory_bytes": max(of(i.capacity[m], memory), 1), "migration_bytes_per_s": 1e12}
-             for m in i.machines]
     # A host has one capacity for both directions: what is received is scaled to what is sent.
     ratio = (sum(of(s, tx) for s in i.safety) or 1) / (sum(of(s, rx) for s in i.safety) or 1)
-    for host, safety in zip(hosts, i.safety):
-        host["net_bytes_per_s"] = max(of(safety, tx) or of(safety, rx) * ratio, 1) / FULL
-    vms = []
-    for p in i.processes:
-        cores = i.use[p][cpu] * scale
-        vms.append({"id": f"p{p}", "host": f"m{assignment.on[p]}", "vcpus": max(math.ceil(cores), 1),
-                    "cpu_cores": cores, "memory_bytes": max(of(i.use[p], memory), 1e-6),
-                    "net_rx_bytes_per_s": of(i.use[p], rx) * ratio,
-                    "net_tx_bytes_per_s": of(i.use[p], tx), "class": "idle"})
+    hosts = [{"id": f"m{m}", "cpu_cores": max(safety[cpu] * scale / FULL, 1e-3),
+              "memory_bytes": max(of(i.capacity[m], memory), 1), "migration_bytes_per_s": 1e12,
+              "net_bytes_per_s": max(of(safety, tx) or of(safety, rx) * ratio, 1) / FULL}
+             for m, safety in enumerate(i.safety)]
+    vms = [{"id": f"p{p}", "host": f"m{assignment.on[p]}", "class": "idle",
+            "vcpus": max(math.ceil(use[cpu] * scale), 1), "cpu_cores": use[cpu] * scale,
+            "memory_bytes": max(of(use, memory), 1e-6),
+            "net_rx_bytes_per_s": of(use, rx) * ratio, "net_tx_bytes_per_s": of(use, tx)}
+           for p, use in enumerate(i.use)]
     rules = [{"kind": "apart", "vms": [f"p{p}" for p in members], "hard": True}
              for members in i.members if len(members) > 1]
     return {"format": "imig-cluster/1", "hosts": hosts, "vms": vms, "rules": rules}
