@@ -65,7 +65,8 @@ imig__run_leave(const imig__search_run *run, uint32_t vm)
 {
     uint32_t from = run->state->host[vm];
 
-    return (from == run->card[vm].home ? run->card[vm].price : 0) - imig__state_leave(run->state, vm)
+    return (from == run->card[vm].home ? run->card[vm].price : 0)
+           - imig__state_leave(run->state, vm)
            + penalty_delta(run, vm, from, -1) - broken_by(run, vm, from);
 }
 

@@ -68,7 +68,8 @@ prune(imig__search_run *run, gboolean everywhere)
                                        run->options->noise_assumed)
                     + run->options->noise_share
                           * (run->state->value[home] + run->state->value[host]);
-            if (loss + run->card[v].price >= MAX(run->card[v].price, run->options->noise_ratio * error))
+            if (loss + run->card[v].price
+                >= MAX(run->card[v].price, run->options->noise_ratio * error))
                 continue;
             imig__run_move(run, v, home);
             gained -= loss;
