@@ -36,10 +36,25 @@ int xe_domains_read(const xe_handle *handle, GArray **ret_domains, imig_error **
 int xe_domain_find(const xe_handle *handle, const char *uuid, xe_domain *domain, gboolean *found,
                    imig_error **error);
 
+typedef enum xe_presence {
+    XE_DOMAIN_HERE,
+    XE_DOMAIN_DYING,  /* is being torn down: its log-dirty mode says yes to all, and does nothing */
+    XE_DOMAIN_GONE,
+    XE_DOMAIN_UNKNOWN /* the hypervisor gives no answer; errno says why */
+} xe_presence;
+
+/* Is there a domain with this number and this UUID?  Without its name, which xenstore has to be
+   asked for; nothing is to be cleared. */
+xe_presence xe_domain_look(const xe_handle *handle, uint32_t domid, const char *uuid,
+                           xe_domain *domain);
+
+/* The name that a domain has now, to be freed; NULL: none, or it cannot be read. */
+char *xe_domain_name(const xe_handle *handle, uint32_t domid);
+
 /* The guest with this number, where it still has this UUID. */
 gboolean xe_domain_get(const xe_handle *handle, uint32_t domid, const char *uuid,
                        xe_domain *domain);
-/* The same without its name, which xenstore has to be asked for; nothing is to be cleared. */
+/* The same without its name, also where it is being torn down; nothing is to be cleared. */
 gboolean xe_domain_peek(const xe_handle *handle, uint32_t domid, const char *uuid,
                         xe_domain *domain);
 void xe_domain_clear(void *domain);

@@ -160,7 +160,8 @@ xe_switch_take(const xe_handle *handle, const xe_places *places, const xe_domain
     return code;
 }
 
-/* Quietly passes over what is at work; says what stays in doubt. */
+/* Quietly passes over what is at work; says what stays in doubt.  What is written of a VM that is
+   not here any more is void. */
 static void
 tidy(const xe_handle *handle, const xe_places *places, const char *uuid)
 {
@@ -168,14 +169,17 @@ tidy(const xe_handle *handle, const xe_places *places, const char *uuid)
     xe_domain domain;
     gboolean found;
 
-    if (xe_domain_find(handle, uuid, &domain, &found, NULL) != IMIG_OK || !found)
-        return; /* what is written is void */
-    if (xe_lock_take(places, uuid, &lock, NULL) == IMIG_OK) {
-        if (bring_in_order(handle, places, &domain, &lock, NULL) != IMIG_OK)
+    if (xe_lock_take(places, uuid, &lock, NULL) != IMIG_OK)
+        return;
+    if (xe_domain_find(handle, uuid, &domain, &found, NULL) == IMIG_OK) {
+        if (!found)
+            xe_lock_note(places, &lock, XE_USE_NONE, lock.found.domid, NULL);
+        else if (bring_in_order(handle, places, &domain, &lock, NULL) != IMIG_OK)
             xe_log(IMIG_LOG_WARNING, "%s", xe_last_failure());
-        xe_lock_release(&lock);
+        if (found)
+            xe_domain_clear(&domain);
     }
-    xe_domain_clear(&domain);
+    xe_lock_release(&lock);
 }
 
 void
