@@ -231,6 +231,13 @@ tear_down_xen(void **state)
 
 #define WITH_XEN(test) cmocka_unit_test_setup_teardown(test, set_up_xen, tear_down_xen)
 
+/* A process of a toolstack, by its words. */
+#define PUT_SAVER(words) \
+    do { \
+        put(xen.files, "proc/100/stat", "100 (x) S 1 1\n", -1); \
+        put(xen.files, "proc/100/cmdline", words, (gssize) sizeof words); \
+    } while (0)
+
 /* A record of a process that has ended, under a lock that is free. */
 static void
 put_record(xe_use use)

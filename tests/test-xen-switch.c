@@ -37,6 +37,91 @@ xenstore_is_asked_about_one_domain(void **state)
     assert_int_equal(xe_domain_find(&handle, VM, &domain, &found, NULL), IMIG_ERR_BACKEND);
 }
 
+/* ---- in doubt it stays on ---- */
+
+/* says: why; NULL: nobody does. */
+static void
+looks_saved(const char *says)
+{
+    char *who = NULL;
+    gboolean saved = xe_saved_elsewhere(&handle, &xen.files->places, DOMID, VM, &who);
+
+    assert_true(saved == (says != NULL));
+    if (says && !strstr(who, says))
+        fail_msg("\"%s\" does not say \"%s\"", who, says);
+    g_free(who);
+}
+
+static void
+who_cannot_tell_is_in_doubt(void **state)
+{
+    (void) state;
+    looks_saved(NULL);
+    xen.info.flags = SUSPENDED;
+    looks_saved("suspended");
+    xen.info.flags = RUNNING;
+    xen.name = "web--migratedaway";
+    looks_saved("web--migratedaway");
+    xen.list_errno = EFAULT;
+    looks_saved("the hypervisor does not say");
+    xen.list_errno = ESRCH;
+    looks_saved(NULL); /* that is an answer */
+    xen.list_errno = 0;
+    xen.info.flags = SUSPENDED | XEN_DOMINF_dying;
+    looks_saved(NULL); /* its switch goes with it */
+}
+
+static void
+a_domain_that_has_no_name_may_be_any(void **state)
+{
+    (void) state;
+    PUT_SAVER("xl\0migrate\0other\0host");
+    looks_saved(NULL);
+    xen.name = NULL;
+    looks_saved("process 100 (xl) saves it");
+    PUT_SAVER("xl\0list");
+    looks_saved(NULL);
+    PUT_SAVER("libxl-save-helper\0--save-domain\0" "1\0" "2\0" "8\0" "1\0" "1\0" "0");
+    looks_saved(NULL); /* helpers are told the number */
+}
+
+static void
+who_saves_a_domain_that_is_gone_counts(void **state)
+{
+    (void) state;
+    PUT_SAVER("xl\0migrate\0" "7\0host");
+    xen.info.domain = 0;
+    looks_saved("process 100 (xl) saves it");
+    PUT_SAVER("xl\0migrate\0other\0host");
+    looks_saved(NULL);
+}
+
+static void
+what_is_left_on_in_doubt_is_written_down_and_said(void **state)
+{
+    const fake *f = *state;
+    xe_lock lock = XE_LOCK_INIT;
+    imig_error *error = NULL;
+
+    xen.is_on = TRUE;
+    assert_int_equal(xe_lock_take(&f->places, VM, &lock, NULL), IMIG_OK);
+    xen.list_errno = EFAULT;
+    assert_int_equal(xe_switch_off(&handle, &f->places, &lock, DOMID, &error), IMIG_ERR_BUSY);
+    xe_lock_release(&lock);
+    assert_non_null(strstr(imig_error_message(error), "was left on: the hypervisor does not say"));
+    assert_non_null(strstr(xen.log->str, "was left on"));
+    assert_string_equal(xen.calls->str, "");
+    assert_int_equal(noted(), XE_USE_LEFT);
+    imig_error_free(error);
+
+    assert_int_equal(xe_lock_take(&f->places, VM, &lock, NULL), IMIG_OK);
+    xen.list_errno = 0;
+    assert_int_equal(xe_switch_off(&handle, &f->places, &lock, DOMID, NULL), IMIG_OK);
+    xe_lock_release(&lock);
+    assert_string_equal(xen.calls->str, "off ");
+    assert_int_equal(noted(), XE_USE_NONE);
+}
+
 /* ---- what processes that have ended left ---- */
 
 static void
@@ -61,6 +146,10 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_XEN(xenstore_is_asked_about_one_domain),
+        WITH_XEN(who_cannot_tell_is_in_doubt),
+        WITH_XEN(a_domain_that_has_no_name_may_be_any),
+        WITH_XEN(who_saves_a_domain_that_is_gone_counts),
+        WITH_XEN(what_is_left_on_in_doubt_is_written_down_and_said),
         WITH_XEN(what_is_written_of_a_vm_that_has_left_is_void),
     };
 

@@ -145,7 +145,8 @@ void xe_dirty_end(xe_host *host);
 /* ---- xen-switch.c ---- */
 
 /* Is somebody saving this domain who is not us, as far as one can tell?  Says who in *ret_who, to
-   be freed; may be NULL.  Also TRUE where that cannot be found out. */
+   be freed; may be NULL.  Also TRUE where that cannot be found out: where the hypervisor does not
+   answer, or where its name cannot be read while a toolstack saves some domain or other. */
 gboolean xe_saved_elsewhere(const xe_handle *handle, const xe_places *places, uint32_t domid,
                             const char *uuid, char **ret_who);
 

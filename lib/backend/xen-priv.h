@@ -129,6 +129,9 @@ GArray *xe_savers_read(const char *proc);
 const xe_saver *xe_savers_find(const GArray *savers, uint32_t domid, const char *name,
                                const char *uuid);
 
+/* The first that may have been told a domain by its name; NULL: none. */
+const xe_saver *xe_savers_by_name(const GArray *savers);
+
 /* The helper that this process has started for this domain; 0: there is none. */
 int xe_savers_helper(const GArray *savers, uint32_t domid, int parent);
 

@@ -181,6 +181,18 @@ xe_savers_find(const GArray *savers, uint32_t domid, const char *name, const cha
     return NULL;
 }
 
+const xe_saver *
+xe_savers_by_name(const GArray *savers)
+{
+    for (guint i = 0; i < savers->len; i++) {
+        const xe_saver *saver = &g_array_index(savers, xe_saver, i);
+
+        if (!saver->is_helper)
+            return saver;
+    }
+    return NULL;
+}
+
 int
 xe_savers_helper(const GArray *savers, uint32_t domid, int parent)
 {

@@ -12,35 +12,49 @@ static const gint64 FRESH_US = 20000;
 static const double HELD_UP_RATIO = 1.5;
 enum { LOOKS = 30, ENOUGH_LOOKS = 4 };
 
+/* Who saves it, where no process shows it; NULL: nobody.  number: errno of the look. */
+static char *
+read_signs(xe_presence presence, int number, const xe_domain *domain)
+{
+    if (presence == XE_DOMAIN_UNKNOWN)
+        return g_strdup_printf("the hypervisor does not say how it is (%s)", g_strerror(number));
+    if (presence != XE_DOMAIN_HERE)
+        return NULL; /* its switch goes with it */
+    if (xe_domain_is_away(domain))
+        return g_strdup_printf("its name is \"%s\"", domain->name);
+    return xe_domain_is_suspended(domain) ? g_strdup("it is suspended, as at the end of a save")
+                                          : NULL;
+}
+
 gboolean
 xe_saved_elsewhere(const xe_handle *handle, const xe_places *places, uint32_t domid,
                    const char *uuid, char **ret_who)
 {
-    GArray *savers = xe_savers_read(places->proc);
-    xe_domain domain;
-    const xe_saver *saver;
-    char *who = NULL;
-
     /* The processes first: one that starts later has not turned the switch on by the time the
        domain has been looked at. */
-    if (!xe_domain_get(handle, domid, uuid, &domain)) {
-        g_array_unref(savers);
-        return FALSE; /* it is gone, and its switch with it */
-    }
+    GArray *savers = xe_savers_read(places->proc);
+    xe_domain domain;
+    xe_presence presence = xe_domain_look(handle, domid, uuid, &domain);
+    int number = errno;
+    gboolean is_saved;
+    const xe_saver *saver;
+    char *who;
+
+    if (presence == XE_DOMAIN_HERE)
+        domain.name = xe_domain_name(handle, domid);
     saver = xe_savers_find(savers, domid, domain.name, uuid);
-    if (saver)
-        who = g_strdup_printf("process %d (%s) saves it", saver->pid, saver->words[0]);
-    else if (xe_domain_is_away(&domain))
-        who = g_strdup_printf("its name is \"%s\"", domain.name);
-    else if (xe_domain_is_suspended(&domain))
-        who = g_strdup("it is suspended, as at the end of a save");
+    if (!saver && presence == XE_DOMAIN_HERE && !domain.name)
+        saver = xe_savers_by_name(savers);
+    who = saver ? g_strdup_printf("process %d (%s) saves it", saver->pid, saver->words[0])
+                : read_signs(presence, number, &domain);
+    is_saved = who != NULL;
     g_array_unref(savers);
     xe_domain_clear(&domain);
     if (ret_who)
         *ret_who = who;
     else
         g_free(who);
-    return saver || who;
+    return is_saved;
 }
 
 /* FALSE: somebody saves it. */
