@@ -27,6 +27,7 @@ static struct xen {
     gboolean is_on;          /* its log-dirty mode */
     uint32_t dirty;          /* pages counted */
     void (*at_off)(void);    /* happens just before it is turned off */
+    gboolean turns_on;       /* somebody turns it on right after that */
     GString *calls;          /* what has changed anything, and peeks: a word each */
     guint questions;         /* to xenstore */
     GString *log;            /* lines of the module */
@@ -83,7 +84,8 @@ xc_shadow_control(xc_interface *xc, uint32_t domid, unsigned sop, unsigned *mb, 
         if (xen.at_off)
             xen.at_off();
         g_string_append(xen.calls, "off ");
-        xen.is_on = FALSE;
+        xen.is_on = xen.turns_on;
+        xen.turns_on = FALSE;
         return 0;
     }
     assert_int_equal(sop, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY);
@@ -237,6 +239,15 @@ tear_down_xen(void **state)
         put(xen.files, "proc/100/stat", "100 (x) S 1 1\n", -1); \
         put(xen.files, "proc/100/cmdline", words, (gssize) sizeof words); \
     } while (0)
+
+static void
+end_saver(void)
+{
+    char *path = g_build_filename(xen.files->top, "proc", "100", NULL);
+
+    remove_tree(path);
+    g_free(path);
+}
 
 /* A record of a process that has ended, under a lock that is free. */
 static void

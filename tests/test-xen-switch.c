@@ -122,6 +122,71 @@ what_is_left_on_in_doubt_is_written_down_and_said(void **state)
     assert_int_equal(noted(), XE_USE_NONE);
 }
 
+/* ---- a save that begins at the worst moment ---- */
+
+static void
+xl_saves_it(void)
+{
+    PUT_SAVER("xl\0save\0web\0/tmp/web");
+}
+
+static void
+xl_has_failed_to_save_it(void)
+{
+    xen.info.domain = 0;
+    xl_saves_it();
+}
+
+/* Its helper is fast: it turns the switch on right after we have turned it off. */
+static void
+xl_turns_it_on(void)
+{
+    xl_saves_it();
+    xen.turns_on = TRUE;
+}
+
+static const struct race_case {
+    const char *name;
+    void (*at_off)(void);
+    int code;
+    const char *calls;
+    int use; /* what is written in the end */
+    gboolean is_said;
+} race_cases[] = {
+    { "nobody", NULL, IMIG_OK, "off ", XE_USE_NONE, FALSE },
+    { "a save that had begun", xl_saves_it, IMIG_ERR_BUSY, "off on ", XE_USE_LEFT, TRUE },
+    { "a save that begins right after", xl_turns_it_on, IMIG_OK, "off ", XE_USE_NONE, FALSE },
+    { "the domain is gone", xl_has_failed_to_save_it, IMIG_OK, "off ", XE_USE_NONE, FALSE },
+};
+
+static void
+a_save_that_began_meanwhile_is_seen(void **state)
+{
+    const fake *f = *state;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(race_cases); i++) {
+        const struct race_case *c = &race_cases[i];
+        xe_lock lock = XE_LOCK_INIT;
+        imig_error *error = NULL;
+
+        xen.at_off = c->at_off;
+        xen.is_on = TRUE;
+        assert_int_equal(xe_lock_take(&f->places, VM, &lock, NULL), IMIG_OK);
+        assert_int_equal(xe_lock_note(&f->places, &lock, XE_USE_LOGGING, DOMID, NULL), IMIG_OK);
+        if (xe_switch_off(&handle, &f->places, &lock, DOMID, &error) != c->code)
+            fail_msg("%s: %s", c->name, imig_error_message(error));
+        xe_lock_release(&lock);
+        assert_string_equal(xen.calls->str, c->calls);
+        assert_int_equal(noted(), c->use);
+        assert_true(c->is_said == (error && strstr(imig_error_message(error), "be repeated")));
+        assert_true(c->is_said == (strstr(xen.log->str, "be repeated") != NULL));
+        imig_error_free(error);
+        g_string_truncate(xen.calls, 0);
+        g_string_truncate(xen.log, 0);
+        end_saver();
+    }
+}
+
 /* ---- what processes that have ended left ---- */
 
 static void
@@ -150,6 +215,7 @@ main(void)
         WITH_XEN(a_domain_that_has_no_name_may_be_any),
         WITH_XEN(who_saves_a_domain_that_is_gone_counts),
         WITH_XEN(what_is_left_on_in_doubt_is_written_down_and_said),
+        WITH_XEN(a_save_that_began_meanwhile_is_seen),
         WITH_XEN(what_is_written_of_a_vm_that_has_left_is_void),
     };
 

@@ -151,7 +151,8 @@ gboolean xe_saved_elsewhere(const xe_handle *handle, const xe_places *places, ui
                             const char *uuid, char **ret_who);
 
 /* Turns the switch of a domain off, unless somebody else saves it: IMIG_ERR_BUSY, then it is left
-   on and written down.  The lock is held, and the switch is ours or of one who has ended. */
+   on and written down; so it is where a save was seen to begin meanwhile.  The lock is held, and
+   the switch is ours or of one who has ended. */
 int xe_switch_off(const xe_handle *handle, const xe_places *places, const xe_lock *lock,
                   uint32_t domid, imig_error **error);
 

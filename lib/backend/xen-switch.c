@@ -5,10 +5,10 @@
 
 /*
  * Looking and turning off belong together: a look that took longer is taken again.  Where all of
- * them do the machine is slow, and the toolstacks on it are, too: then one that was not held up,
- * compared with the others, will do.
+ * them do there are many processes, or the machine is slow, and the toolstacks on it are, too: then
+ * one that was not held up, compared with the others, will do.
  */
-static const gint64 FRESH_US = 20000;
+static const gint64 FRESH_US = 3000;
 static const double HELD_UP_RATIO = 1.5;
 enum { LOOKS = 30, ENOUGH_LOOKS = 4 };
 
@@ -79,6 +79,25 @@ is_ours_alone(const xe_handle *handle, const xe_places *places, uint32_t domid, 
     return FALSE;
 }
 
+/*
+ * A save that began while it was turned off.  Where it had turned the switch on before, it has lost
+ * what was written since; it cannot be told, but its administrator can.
+ */
+static int
+turn_on_again(const xe_handle *handle, const xe_places *places, const xe_lock *lock,
+              uint32_t domid, const char *who, imig_error **error)
+{
+    static const char words[] = "VM %s: a save of it began just as the logging of its dirty pages "
+                                "was turned off (%s): let that save be repeated";
+
+    if (xc_shadow_control(handle->xc, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0
+        && (errno == EINVAL || errno == ESRCH))
+        return xe_lock_note(places, lock, XE_USE_NONE, domid, error); /* it did so itself, since */
+    xe_lock_note(places, lock, XE_USE_LEFT, domid, NULL);
+    xe_log(IMIG_LOG_ERROR, words, lock->uuid, who);
+    return xe_fail(error, IMIG_ERR_BUSY, words, lock->uuid, who);
+}
+
 int
 xe_switch_off(const xe_handle *handle, const xe_places *places, const xe_lock *lock,
               uint32_t domid, imig_error **error)
@@ -101,6 +120,12 @@ xe_switch_off(const xe_handle *handle, const xe_places *places, const xe_lock *l
         xe_lock_note(places, lock, XE_USE_LEFT, domid, NULL);
         return xe_fail_errno(error, number, "VM %s: its log-dirty mode cannot be turned off",
                              lock->uuid);
+    }
+    if (number == 0 && xe_saved_elsewhere(handle, places, domid, lock->uuid, &who)) {
+        int code = turn_on_again(handle, places, lock, domid, who, error);
+
+        g_free(who);
+        return code;
     }
     return xe_lock_note(places, lock, XE_USE_NONE, domid, error);
 }
