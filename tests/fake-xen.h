@@ -233,12 +233,16 @@ tear_down_xen(void **state)
 
 #define WITH_XEN(test) cmocka_unit_test_setup_teardown(test, set_up_xen, tear_down_xen)
 
-/* A process of a toolstack, by its words. */
-#define PUT_SAVER(words) \
-    do { \
-        put(xen.files, "proc/100/stat", "100 (x) S 1 1\n", -1); \
-        put(xen.files, "proc/100/cmdline", words, (gssize) sizeof words); \
-    } while (0)
+/* A process of a toolstack. */
+static void
+put_saver(const char *words)
+{
+    char *line = g_strdelimit(g_strdup(words), " ", '\0');
+
+    put(xen.files, "proc/100/stat", "100 (x) S 1 1\n", -1);
+    put(xen.files, "proc/100/cmdline", line, (gssize) strlen(words) + 1);
+    g_free(line);
+}
 
 static void
 end_saver(void)
@@ -249,20 +253,29 @@ end_saver(void)
     g_free(path);
 }
 
+static void
+begin_own_process(uint64_t start)
+{
+    char *path = g_strdup_printf("proc/%d/stat", (int) getpid());
+    char *stat = g_strdup_printf("1 (x) R 1 1 1 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 1 0 %" PRIu64
+                                 " 1 1\n", start);
+
+    put(xen.files, path, stat, -1);
+    g_free(stat);
+    g_free(path);
+}
+
 /* A record of a process that has ended, under a lock that is free. */
 static void
 put_record(xe_use use)
 {
     xe_lock lock = XE_LOCK_INIT;
-    char *own = g_strdup_printf("proc/%d/stat", (int) getpid());
 
+    begin_own_process(1);
     assert_int_equal(xe_lock_take(&xen.files->places, VM, &lock, NULL), IMIG_OK);
     assert_int_equal(xe_lock_note(&xen.files->places, &lock, use, DOMID, NULL), IMIG_OK);
     xe_lock_release(&lock);
-    /* It was written by an earlier one of the same number. */
-    put(xen.files, own, "1 (test-xen) R 1 1 1 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 1 0 9999 1000 1\n",
-        -1);
-    g_free(own);
+    begin_own_process(4711); /* another one, with the same number */
 }
 
 /* What is written now. */

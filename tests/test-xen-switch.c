@@ -75,13 +75,13 @@ static void
 a_domain_that_has_no_name_may_be_any(void **state)
 {
     (void) state;
-    PUT_SAVER("xl\0migrate\0other\0host");
+    put_saver("xl migrate other host");
     looks_saved(NULL);
     xen.name = NULL;
     looks_saved("process 100 (xl) saves it");
-    PUT_SAVER("xl\0list");
+    put_saver("xl list");
     looks_saved(NULL);
-    PUT_SAVER("libxl-save-helper\0--save-domain\0" "1\0" "2\0" "8\0" "1\0" "1\0" "0");
+    put_saver("libxl-save-helper --save-domain 1 2 8 1 1 0");
     looks_saved(NULL); /* helpers are told the number */
 }
 
@@ -89,10 +89,10 @@ static void
 who_saves_a_domain_that_is_gone_counts(void **state)
 {
     (void) state;
-    PUT_SAVER("xl\0migrate\0" "7\0host");
+    put_saver("xl migrate 7 host");
     xen.info.domain = 0;
     looks_saved("process 100 (xl) saves it");
-    PUT_SAVER("xl\0migrate\0other\0host");
+    put_saver("xl migrate other host");
     looks_saved(NULL);
 }
 
@@ -127,7 +127,7 @@ what_is_left_on_in_doubt_is_written_down_and_said(void **state)
 static void
 xl_saves_it(void)
 {
-    PUT_SAVER("xl\0save\0web\0/tmp/web");
+    put_saver("xl save web /tmp/web");
 }
 
 static void
@@ -206,6 +206,76 @@ what_is_written_of_a_vm_that_has_left_is_void(void **state)
     assert_string_equal(xen.log->str, "");
 }
 
+static int
+take(xe_use purpose, imig_error **error)
+{
+    xe_lock lock = XE_LOCK_INIT;
+    xe_domain domain;
+    gboolean found;
+    int code;
+
+    assert_int_equal(xe_domain_find(&handle, VM, &domain, &found, NULL), IMIG_OK);
+    assert_true(found);
+    code = xe_switch_take(&handle, &xen.files->places, &domain, purpose, &lock, error);
+    assert_true((lock.fd >= 0) == (code == IMIG_OK));
+    xe_lock_release(&lock);
+    xe_domain_clear(&domain);
+    return code;
+}
+
+static const struct left_case {
+    const char *name;
+    xe_use written;
+    gboolean is_on;
+    const char *words; /* of a toolstack's process; NULL: none */
+    xe_use purpose;
+    int code;
+    const char *calls;
+    int use;           /* what is written in the end */
+    const char *said;  /* to the log; NULL: nothing */
+} left_cases[] = {
+    { "nothing", XE_USE_NONE, TRUE, NULL, XE_USE_LOGGING, IMIG_OK, "", XE_USE_NONE, NULL },
+    { "ours", XE_USE_LOGGING, TRUE, NULL, XE_USE_LOGGING, IMIG_OK, "off ", XE_USE_NONE,
+      "turned on by process" },
+    { "ours, while it is saved", XE_USE_LOGGING, TRUE, "xl save web", XE_USE_LOGGING,
+      IMIG_ERR_BUSY, "", XE_USE_LOGGING, NULL },
+    { "left on", XE_USE_LEFT, TRUE, NULL, XE_USE_MIGRATING, IMIG_OK, "off ", XE_USE_NONE,
+      "left on by process" },
+    { "perhaps ours, and off", XE_USE_ENABLING, FALSE, NULL, XE_USE_LOGGING, IMIG_OK, "on off ",
+      XE_USE_NONE, "turned on by process" },
+    { "perhaps ours: not measured", XE_USE_ENABLING, TRUE, NULL, XE_USE_LOGGING, IMIG_ERR_BUSY, "",
+      XE_USE_ENABLING, NULL },
+    { "perhaps ours: a migration clears it", XE_USE_ENABLING, TRUE, NULL, XE_USE_MIGRATING,
+      IMIG_OK, "", XE_USE_ENABLING, "this migration clears it" },
+    { "perhaps ours, and saved", XE_USE_ENABLING, TRUE, "xl migrate web", XE_USE_MIGRATING,
+      IMIG_ERR_BUSY, "", XE_USE_ENABLING, NULL },
+};
+
+static void
+what_a_process_left_is_brought_in_order(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < G_N_ELEMENTS(left_cases); i++) {
+        const struct left_case *c = &left_cases[i];
+        imig_error *error = NULL;
+
+        put_record(c->written);
+        xen.is_on = c->is_on;
+        if (c->words)
+            put_saver(c->words);
+        if (take(c->purpose, &error) != c->code)
+            fail_msg("%s: %s", c->name, error ? imig_error_message(error) : "taken");
+        assert_string_equal(xen.calls->str, c->calls);
+        assert_int_equal(noted(), c->use);
+        if (c->said ? !strstr(xen.log->str, c->said) : xen.log->len > 0)
+            fail_msg("%s: it says \"%s\"", c->name, xen.log->str);
+        imig_error_free(error);
+        g_string_truncate(xen.calls, 0);
+        g_string_truncate(xen.log, 0);
+        end_saver();
+    }
+}
+
 int
 main(void)
 {
@@ -216,6 +286,7 @@ main(void)
         WITH_XEN(who_saves_a_domain_that_is_gone_counts),
         WITH_XEN(what_is_left_on_in_doubt_is_written_down_and_said),
         WITH_XEN(a_save_that_began_meanwhile_is_seen),
+        WITH_XEN(what_a_process_left_is_brought_in_order),
         WITH_XEN(what_is_written_of_a_vm_that_has_left_is_void),
     };
 

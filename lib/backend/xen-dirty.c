@@ -102,7 +102,7 @@ xe_dirty_start(void *state, const char *vm, imig_error **error)
         return code != IMIG_OK ? code : not_found(vm, error);
     code = check_mode(host, &domain, error);
     if (code == IMIG_OK)
-        code = xe_switch_take(&host->handle, &host->places, &domain, &lock, error);
+        code = xe_switch_take(&host->handle, &host->places, &domain, XE_USE_LOGGING, &lock, error);
     if (code == IMIG_OK)
         peek(host, domain.info.domain, &before); /* where it fails, so does what follows */
     if (code == IMIG_OK)

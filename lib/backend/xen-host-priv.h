@@ -156,10 +156,14 @@ gboolean xe_saved_elsewhere(const xe_handle *handle, const xe_places *places, ui
 int xe_switch_off(const xe_handle *handle, const xe_places *places, const xe_lock *lock,
                   uint32_t domid, imig_error **error);
 
-/* Takes the lock of a domain and brings what a process left that has ended in order: it is off
-   then, as far as anybody has written down.  IMIG_ERR_BUSY where that cannot be done now. */
+/* ---- xen-left.c ---- */
+
+/* Takes the lock of a domain, for XE_USE_LOGGING or XE_USE_MIGRATING, and brings what a process
+   left that has ended in order: the switch is off then, as far as anybody has written down; where
+   it is on and may be somebody else's, it is left to a migration.  IMIG_ERR_BUSY where that cannot
+   be done now. */
 int xe_switch_take(const xe_handle *handle, const xe_places *places, const xe_domain *domain,
-                   xe_lock *lock, imig_error **error);
+                   xe_use purpose, xe_lock *lock, imig_error **error);
 
 /* The same for every domain about which something is written. */
 void xe_switch_tidy(const xe_handle *handle, const xe_places *places);
