@@ -245,12 +245,18 @@ put_saver(const char *words)
 }
 
 static void
+remove_file(const char *path)
+{
+    char *whole = g_build_filename(xen.files->top, path, NULL);
+
+    remove_tree(whole);
+    g_free(whole);
+}
+
+static void
 end_saver(void)
 {
-    char *path = g_build_filename(xen.files->top, "proc", "100", NULL);
-
-    remove_tree(path);
-    g_free(path);
+    remove_file("proc/100");
 }
 
 static void

@@ -276,6 +276,73 @@ what_a_process_left_is_brought_in_order(void **state)
     }
 }
 
+static const struct still_case {
+    const char *name, *said_by_xl; /* NULL: no file */
+    const char *type, *domain_name, *words;
+    uint32_t flags;
+    int code;
+    const char *calls;
+    int use;          /* what is written in the end */
+    const char *says; /* the log, or the error */
+} still_cases[] = {
+#define SENT "migration sender: Target has acknowledged transfer.\n"
+    { "killed before it was told", SENT, "pvh", "web", NULL, SUSPENDED, IMIG_OK,
+      "resume xs-resume off ", XE_USE_NONE, "it was resumed" },
+    { "PV", "", "pv", "web", NULL, SUSPENDED, IMIG_OK, "resume xs-resume off ", XE_USE_NONE,
+      "it was resumed" },
+    { "it runs", SENT, "pvh", "web", NULL, RUNNING, IMIG_OK, "off ", XE_USE_NONE,
+      "turned on for a migration" },
+    { "the destination may have started it",
+      SENT "migration sender: Giving target permission to start.", "pvh", "web", NULL, SUSPENDED,
+      IMIG_ERR_BUSY, "", XE_USE_MIGRATING, "may have been told to start it" },
+    { "what xl said is gone", NULL, "pvh", "web", NULL, SUSPENDED, IMIG_ERR_BUSY, "",
+      XE_USE_MIGRATING, "may have been told to start it" },
+    { "it was handed over", SENT, "pvh", "web--migratedaway", NULL, SUSPENDED, IMIG_ERR_BUSY, "",
+      XE_USE_MIGRATING, "by others" },
+    { "a helper lives", SENT, "pvh", "web", "libxl-save-helper --save-domain 1 2 7 1 1 0",
+      SUSPENDED, IMIG_ERR_BUSY, "", XE_USE_MIGRATING, "by others" },
+    { "its name is not known", SENT, "pvh", NULL, NULL, SUSPENDED, IMIG_ERR_BUSY, "",
+      XE_USE_MIGRATING, "by others" },
+    { "HVM has a device model", SENT, "hvm", "web", NULL, SUSPENDED, IMIG_ERR_BUSY, "",
+      XE_USE_MIGRATING, "cannot be resumed from here" },
+    { "made by another toolstack", SENT, NULL, "web", NULL, SUSPENDED, IMIG_ERR_BUSY, "",
+      XE_USE_MIGRATING, "cannot be resumed from here" },
+};
+
+static void
+what_a_killed_migration_left_suspended_goes_on(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < G_N_ELEMENTS(still_cases); i++) {
+        const struct still_case *c = &still_cases[i];
+        imig_error *error = NULL;
+        const char *said;
+
+        put_record(XE_USE_MIGRATING);
+        if (c->said_by_xl)
+            put(xen.files, "locks/" VM ".xl", c->said_by_xl, -1);
+        else
+            remove_file("locks/" VM ".xl");
+        if (c->words)
+            put_saver(c->words);
+        xen.info.flags = c->flags;
+        xen.type = c->type;
+        xen.name = c->domain_name;
+        if (take(XE_USE_LOGGING, &error) != c->code)
+            fail_msg("%s: %s", c->name, error ? imig_error_message(error) : "taken");
+        if (strcmp(xen.calls->str, c->calls) != 0)
+            fail_msg("%s: %s", c->name, xen.calls->str);
+        assert_int_equal(noted(), c->use);
+        said = error ? imig_error_message(error) : xen.log->str;
+        if (!strstr(said, c->says))
+            fail_msg("%s: it says \"%s\"", c->name, said);
+        imig_error_free(error);
+        g_string_truncate(xen.calls, 0);
+        g_string_truncate(xen.log, 0);
+        end_saver();
+    }
+}
+
 int
 main(void)
 {
@@ -287,6 +354,7 @@ main(void)
         WITH_XEN(what_is_left_on_in_doubt_is_written_down_and_said),
         WITH_XEN(a_save_that_began_meanwhile_is_seen),
         WITH_XEN(what_a_process_left_is_brought_in_order),
+        WITH_XEN(what_a_killed_migration_left_suspended_goes_on),
         WITH_XEN(what_is_written_of_a_vm_that_has_left_is_void),
     };
 

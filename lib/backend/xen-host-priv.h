@@ -66,6 +66,10 @@ gboolean xe_domain_is_suspended(const xe_domain *domain);
 
 gboolean xe_domain_is_away(const xe_domain *domain); /* by its name */
 
+/* Has a suspended domain go on as if it had never been asked.  FALSE: that failed, or it is HVM,
+   whose device model stands still, too, and which the toolstack alone can wake. */
+gboolean xe_domain_resume(const xe_handle *handle, uint32_t domid);
+
 /* May it be saved, as far as one can tell without asking the toolstack? */
 typedef struct xe_limits {
     gboolean shadow; /* the hypervisor can log dirty pages of PV guests */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xenguest.h>
 
 /* What the library would print on standard error is reported by us. */
 static void
@@ -310,6 +311,19 @@ xe_domain_get(const xe_handle *handle, uint32_t domid, const char *uuid, xe_doma
     xe_domain seen;
 
     return xe_domain_peek(handle, domid, uuid, &seen) && is_guest(handle, &seen.info, domain);
+}
+
+gboolean
+xe_domain_resume(const xe_handle *handle, uint32_t domid)
+{
+    char *type = xe_store_read(handle, "/libxl/%u/type", domid);
+    gboolean has_no_model = g_strcmp0(type, "pvh") == 0 || g_strcmp0(type, "pv") == 0;
+
+    g_free(type);
+    if (!has_no_model || xc_domain_resume(handle->xc, domid, 1) != 0)
+        return FALSE;
+    xs_resume_domain(handle->xs, domid);
+    return TRUE;
 }
 
 const char *

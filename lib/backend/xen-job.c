@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-static const double END_S = 25; /* what jobs get to stop when their host is closed */
+/* What jobs get to stop when their host is closed: longer than one that has to be killed takes to
+   bring its VM in order. */
+static const double END_S = 90;
 
 xe_bell *
 xe_bell_new(void)

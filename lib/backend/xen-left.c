@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backend/xen-host-priv.h"
 
+#include <string.h>
+
 /* What is found in the lock of a domain: the work of processes that have ended is put in order. */
 
 static const char *const left_by[] = {
@@ -43,6 +45,63 @@ clear_enabling(const xe_handle *handle, const xe_places *places, uint32_t domid,
     return IMIG_OK;
 }
 
+/* Has xl told the destination to start this VM, in its last migration?  Also TRUE where that is not
+   known. */
+static gboolean
+was_handed_over(const xe_places *places, const char *uuid)
+{
+    char *path = g_strdup_printf("%s/%s.xl", places->lock_dir, uuid), *said;
+    gboolean is_known = g_file_get_contents(path, &said, NULL, NULL);
+    xe_progress progress = { 0 };
+
+    g_free(path);
+    if (!is_known)
+        return TRUE;
+    xe_progress_line(&progress, said + xe_progress_text(&progress, said, strlen(said)));
+    g_free(said);
+    return progress.go;
+}
+
+/* Is it suspended, with nobody left who could be about to save it? */
+static gboolean
+stands_still(const xe_handle *handle, const xe_places *places, uint32_t domid, const char *uuid)
+{
+    GArray *savers = xe_savers_read(places->proc);
+    xe_domain domain;
+    gboolean stands = xe_domain_look(handle, domid, uuid, &domain) == XE_DOMAIN_HERE
+                      && xe_domain_is_suspended(&domain);
+
+    if (stands)
+        domain.name = xe_domain_name(handle, domid);
+    stands = stands && domain.name && !xe_domain_is_away(&domain)
+             && !xe_savers_find(savers, domid, domain.name, uuid);
+    xe_domain_clear(&domain);
+    g_array_unref(savers);
+    return stands;
+}
+
+/* A migration of which everybody was killed: xl is not there any more to have its domain go on. */
+static int
+resume(const xe_handle *handle, const xe_places *places, uint32_t domid, const xe_lock *lock,
+       imig_error **error)
+{
+    int pid = lock->found.pid;
+
+    if (!stands_still(handle, places, domid, lock->uuid))
+        return IMIG_OK;
+    if (was_handed_over(places, lock->uuid))
+        return xe_fail(error, IMIG_ERR_BUSY, "VM %s stands still here: process %d and its xl were "
+                       "killed when the destination may have been told to start it", lock->uuid,
+                       pid);
+    if (!xe_domain_resume(handle, domid))
+        return xe_fail(error, IMIG_ERR_BUSY, "VM %s stands still: process %d and its xl were "
+                       "killed while they migrated it, and it cannot be resumed from here",
+                       lock->uuid, pid);
+    xe_log(IMIG_LOG_WARNING, "VM %s stood still, for process %d and its xl were killed while they "
+           "migrated it: it was resumed", lock->uuid, pid);
+    return IMIG_OK;
+}
+
 /* What is written in a lock that was free. */
 static int
 bring_in_order(const xe_handle *handle, const xe_places *places, const xe_domain *domain,
@@ -51,6 +110,7 @@ bring_in_order(const xe_handle *handle, const xe_places *places, const xe_domain
     const xe_record *found = &lock->found;
     uint32_t domid = domain->info.domain;
     xe_verdict verdict = xe_record_judge(places, found, domid);
+    int code = IMIG_OK;
 
     if (verdict == XE_RECORD_VOID)
         return found->use == XE_USE_NONE
@@ -58,6 +118,10 @@ bring_in_order(const xe_handle *handle, const xe_places *places, const xe_domain
     if (verdict == XE_RECORD_ALIVE && found->use != XE_USE_LEFT)
         return xe_fail(error, IMIG_ERR_BUSY, "VM %s: process %d, which lives, has written down "
                        "that it works on it", lock->uuid, found->pid);
+    if (verdict == XE_RECORD_DEAD && found->use == XE_USE_MIGRATING)
+        code = resume(handle, places, domid, lock, error);
+    if (code != IMIG_OK)
+        return code;
     if (xe_saved_elsewhere(handle, places, domid, lock->uuid, NULL))
         return xe_fail(error, IMIG_ERR_BUSY, "VM %s is being saved or migrated by others",
                        lock->uuid);
