@@ -244,46 +244,6 @@ put_saver(const char *words)
     g_free(line);
 }
 
-static void
-remove_file(const char *path)
-{
-    char *whole = g_build_filename(xen.files->top, path, NULL);
-
-    remove_tree(whole);
-    g_free(whole);
-}
-
-static void
-end_saver(void)
-{
-    remove_file("proc/100");
-}
-
-static void
-begin_own_process(uint64_t start)
-{
-    char *path = g_strdup_printf("proc/%d/stat", (int) getpid());
-    char *stat = g_strdup_printf("1 (x) R 1 1 1 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 1 0 %" PRIu64
-                                 " 1 1\n", start);
-
-    put(xen.files, path, stat, -1);
-    g_free(stat);
-    g_free(path);
-}
-
-/* A record of a process that has ended, under a lock that is free. */
-static void
-put_record(xe_use use)
-{
-    xe_lock lock = XE_LOCK_INIT;
-
-    begin_own_process(1);
-    assert_int_equal(xe_lock_take(&xen.files->places, VM, &lock, NULL), IMIG_OK);
-    assert_int_equal(xe_lock_note(&xen.files->places, &lock, use, DOMID, NULL), IMIG_OK);
-    xe_lock_release(&lock);
-    begin_own_process(4711); /* another one, with the same number */
-}
-
 /* What is written now. */
 static int
 noted(void)
