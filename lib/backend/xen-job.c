@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-static const double END_S = 25; /* what jobs get to stop when their host is closed */
+/* What jobs get to stop when their host is closed: longer than one that has to be killed takes to
+   bring its VM in order. */
+static const double END_S = 90;
 
 xe_bell *
 xe_bell_new(void)
@@ -177,7 +179,8 @@ xe_migrate(void *state, const imig_migration *m, uint64_t *ret_job, imig_error *
     if (code == IMIG_OK)
         code = check_domain(host, m, &domain, error);
     if (code == IMIG_OK)
-        code = xe_switch_take(&host->handle, &host->places, &domain, &job->lock, error);
+        code = xe_switch_take(&host->handle, &host->places, &domain, XE_USE_MIGRATING, &job->lock,
+                              error);
     xe_domain_clear(&domain);
     if (code == IMIG_OK)
         start(host, job, ret_job);

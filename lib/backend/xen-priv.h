@@ -23,11 +23,13 @@
  *     that shows it on its way.  In doubt the switch stays on, and that is written down and said.
  *
  * What remains: a save that begins, and gets as far as turning the switch on, between the look and
- * the call that turns it off.  Looking and turning it off take a few milliseconds together and are
- * repeated where they took longer; a toolstack needs far more from its start to that point (it
- * loads, reaches the other host, starts its helper).  So the two meet only if this process is held
- * up for that long between the last look and the call.  Whoever cannot accept that does not
- * measure: on Xen it is done only where IMIG_PROCESS_MEASURE_DIRTY says so.
+ * the call that turns it off, a few milliseconds later.  libvirt shows nothing before it starts its
+ * helper, which takes about as long to get there; `xl save` takes a little longer, a migration,
+ * which reaches the other host first, far longer.  Therefore processes are looked at once more
+ * afterwards: where a save has begun the switch is turned on again, and the administrator is told
+ * to repeat that save.  Nobody tells him only where this process is stopped or killed between the
+ * call and that look.  Whoever cannot accept that does not measure: on Xen it is done only where
+ * IMIG_PROCESS_MEASURE_DIRTY says so.
  */
 
 #include <glib.h>
@@ -128,6 +130,9 @@ GArray *xe_savers_read(const char *proc);
 /* The first that saves this domain, as far as one can tell; NULL: none. */
 const xe_saver *xe_savers_find(const GArray *savers, uint32_t domid, const char *name,
                                const char *uuid);
+
+/* The first that may have been told a domain by its name; NULL: none. */
+const xe_saver *xe_savers_by_name(const GArray *savers);
 
 /* The helper that this process has started for this domain; 0: there is none. */
 int xe_savers_helper(const GArray *savers, uint32_t domid, int parent);
