@@ -139,17 +139,30 @@ job_new(const xe_host *host, const imig_migration *m, const xe_domain *domain)
     return job;
 }
 
-static void
-start(xe_host *host, xe_job *job, uint64_t *ret_job)
+/* The job is the host's from here on, and goes with its lock where nothing has begun. */
+static int
+start(xe_host *host, xe_job *job, uint64_t *ret_job, imig_error **error)
 {
-    int64_t *number = g_new(int64_t, 1);
+    GError *reason = NULL;
+    GThread *thread = g_thread_try_new("imig-xl", xe_job_run, job_ref(job), &reason);
+    int64_t *number;
 
+    if (!thread) {
+        xe_fail(error, IMIG_ERR_BACKEND, "VM %s: no thread for its migration: %s", job->vm,
+                reason->message);
+        g_error_free(reason);
+        xe_job_unref(job); /* the thread's */
+        xe_job_unref(job);
+        return IMIG_ERR_BACKEND;
+    }
+    g_thread_unref(thread);
+    number = g_new(int64_t, 1);
     *number = (int64_t) ++host->last_job;
     g_mutex_lock(&host->bell->lock);
     g_hash_table_insert(host->jobs, number, job);
     g_mutex_unlock(&host->bell->lock);
-    g_thread_unref(g_thread_new("imig-xl", xe_job_run, job_ref(job)));
     *ret_job = host->last_job;
+    return IMIG_OK;
 }
 
 int
@@ -180,9 +193,8 @@ xe_migrate(void *state, const imig_migration *m, uint64_t *ret_job, imig_error *
         code = xe_switch_take(&host->handle, &host->places, &domain, &job->lock, error);
     xe_domain_clear(&domain);
     if (code == IMIG_OK)
-        start(host, job, ret_job);
-    else
-        xe_job_unref(job);
+        return start(host, job, ret_job, error);
+    xe_job_unref(job);
     return code;
 }
 
