@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "backend/xen-move-priv.h"
+
+#include <signal.h>
+#include <xenguest.h>
+
+static const double LEAVE_S = 20;         /* the other end gets to destroy its copy */
+static const double HELPER_S = 10;        /* helpers of one that was killed have gone by then */
+
+/* The transport ends when the other end has destroyed its copy: before that the name is taken
+   there, and a second attempt would fail for it. */
+static void
+end_transport(const xe_moving *m)
+{
+    gint64 until_us = g_get_monotonic_time() + (gint64) (LEAVE_S * G_USEC_PER_SEC);
+
+    while (kill(-m->pid, 0) == 0 && g_get_monotonic_time() < until_us)
+        g_usleep(XE_TICK_US);
+    kill(-m->pid, SIGTERM);
+}
+
+/* Processes that were started for it may take a moment longer. */
+static gboolean
+helper_is_gone(const xe_moving *m)
+{
+    gint64 until_us = g_get_monotonic_time() + (gint64) (HELPER_S * G_USEC_PER_SEC);
+
+    for (;;) {
+        GArray *savers = xe_savers_read(m->job->places.proc);
+        gboolean gone = !xe_savers_find(savers, m->job->domid, NULL, m->job->vm);
+
+        g_array_unref(savers);
+        if (gone || g_get_monotonic_time() > until_us)
+            return gone;
+        g_usleep(XE_TICK_US);
+    }
+}
+
+const char *
+xe_moving_settle(xe_moving *m)
+{
+    xe_job *job = m->job;
+    gboolean gone;
+    xe_domain domain;
+    const char *words = NULL;
+
+    end_transport(m);
+    gone = helper_is_gone(m);
+    if (!xe_domain_get(&m->handle, job->domid, job->vm, &domain))
+        return "; the VM is not here any more";
+    if (m->progress.go || xe_domain_is_away(&domain)) {
+        words = "; the destination was told to start it";
+    } else if (xe_domain_is_suspended(&domain)) {
+        if (!gone || xc_domain_resume(m->handle.xc, job->domid, 1) != 0)
+            words = "; the VM stands still here";
+        else
+            xs_resume_domain(m->handle.xs, job->domid);
+    }
+    xe_domain_clear(&domain);
+    /* A helper that was killed has left it on; this lock is ours, and so was the helper. */
+    if (gone && !m->progress.go)
+        xe_switch_off(&m->handle, &job->places, &job->lock, job->domid, NULL);
+    else
+        xe_lock_note(&job->places, &job->lock, XE_USE_LEFT, job->domid, NULL);
+    return words;
+}
