@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static const double END_S = 25; /* what jobs get to stop when their host is closed */
+/* What jobs get to stop when their host is closed: more than xen-migrate.c and -settle.c wait. */
+static const double END_S = 180;
 
 xe_bell *
 xe_bell_new(void)

@@ -18,6 +18,7 @@
  */
 
 static const gint64 STILL_US = 120 * (gint64) G_USEC_PER_SEC; /* until the destination has it all */
+static const double ASKING_S = 75;        /* xl gives a domain 60 s to suspend itself */
 static const double UNHEARD_S = 30;       /* who does not stop in that time is killed */
 enum { LOCK_FD = 3 };
 
@@ -143,6 +144,18 @@ is_to_stop(xe_moving *m)
     return cancel || m->timed_out;
 }
 
+/* It has asked xl to have the domain suspended, and waits.  A signal now would make it end without
+   cleaning up, and the domain may yet be suspended, with nobody left to have it go on. */
+static gboolean
+is_asking(xe_moving *m, double now_s)
+{
+    if (m->helper == 0 || now_s - m->stop_s > ASKING_S
+        || !xe_waits_for_answer(m->job->places.proc, m->helper))
+        return FALSE;
+    m->asked_s = now_s;
+    return TRUE;
+}
+
 /* The helper cleans up on SIGTERM, with the log-dirty mode turned off.  Before there is one, xl has
    nothing to clean up.  The transport is left alone: it ends when the other end has cleaned up. */
 static void
@@ -155,12 +168,14 @@ stop(xe_moving *m)
         m->looked_us = 0;
         xe_moving_find_helper(m);
     }
+    if (!m->stopped_helper && is_asking(m, now_s))
+        return;
     if (m->helper != 0 && !m->stopped_helper) {
         m->stopped_helper = kill(m->helper, SIGTERM) == 0;
     } else if (!m->had_helper && !m->stopped_helper) {
         kill(m->pid, SIGTERM);
         m->stopped_helper = TRUE;
-    } else if (now_s - m->stop_s > UNHEARD_S && !m->killed && !m->progress.go) {
+    } else if (now_s - MAX(m->stop_s, m->asked_s) > UNHEARD_S && !m->killed && !m->progress.go) {
         xe_log(IMIG_LOG_WARNING, "VM %s: its migration does not stop, and is killed", m->job->vm);
         kill(-m->pid, SIGKILL);
         m->killed = TRUE;

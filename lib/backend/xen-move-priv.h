@@ -21,6 +21,7 @@ typedef struct xe_moving {
     gint64 looked_us, suspended_us, started_us;
     double helper_bytes;
     double stop_s;           /* when it was asked to stop; 0: it was not */
+    double asked_s;          /* when its helper was last seen asking xl, since then */
     gboolean stopped_helper, killed, timed_out;
     int status;              /* of xl; -1: not known */
 } xe_moving;

@@ -148,6 +148,10 @@ double xe_net_speed(const char *sys);
 /* Bytes that a process, and those it has waited for, have written; below 0: not known. */
 double xe_written_bytes(const char *proc, int pid);
 
+/* Does this process wait for what is to come from its standard input, as a helper that has asked xl
+   for something?  FALSE also where that cannot be seen. */
+gboolean xe_waits_for_answer(const char *proc, int pid);
+
 /* ---- xen-disk.c ---- */
 
 /* Is this file or device known to be one that other hosts see, too? */
@@ -177,6 +181,7 @@ typedef struct xe_progress {
     gboolean go;           /* ... and was told to start it: no way back */
     gboolean started;      /* ... and has */
     gboolean done;
+    gboolean helper_broke; /* its helper has ended without saying so, and has not cleaned up */
     int weight;            /* of the reason: more telling lines take its place */
     char reason[200];      /* what it says of a failure; "": nothing */
 } xe_progress;

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backend/xen-move-priv.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <xenguest.h>
 
 static const double LEAVE_S = 20;         /* the other end gets to destroy its copy */
 static const double HELPER_S = 10;        /* helpers of one that was killed have gone by then */
+static const double LATE_S = 10;          /* who has been asked to suspend itself has done so */
 
 /* The transport ends when the other end has destroyed its copy: before that the name is taken
    there, and a second attempt would fail for it. */
@@ -36,6 +41,46 @@ helper_is_gone(const xe_moving *m)
     }
 }
 
+/* Takes the request to suspend itself back, as xl does after 60 s; FALSE: the domain has taken note
+   of it, or there is none. */
+static gboolean
+take_back(const xe_moving *m)
+{
+    char *path = g_strdup_printf("/local/domain/%u/control/shutdown", m->job->domid);
+    struct xs_handle *xs = m->handle.xs;
+    gboolean there, done;
+
+    do {
+        xs_transaction_t t = xs_transaction_start(xs);
+        unsigned int length;
+        char *text = t == XBT_NULL ? NULL : xs_read(xs, t, path, &length);
+
+        there = text && strcmp(text, "suspend") == 0 && xs_write(xs, t, path, "", 0);
+        free(text);
+        done = t != XBT_NULL && xs_transaction_end(xs, t, !there);
+    } while (there && !done && errno == EAGAIN);
+    g_free(path);
+    return there && done;
+}
+
+/*
+ * Its helper, or xl itself, may have ended while the domain was asked to suspend itself: nobody
+ * would have it go on.  What it has not yet taken note of is taken back; else it is waited for.
+ */
+static void
+await_suspension(const xe_moving *m)
+{
+    gint64 until_us = g_get_monotonic_time() + (gint64) (LATE_S * G_USEC_PER_SEC);
+    xe_domain domain;
+
+    if (!m->had_helper || (WIFEXITED(m->status) && !m->progress.helper_broke)
+        || take_back(m))
+        return;
+    while (xe_domain_peek(&m->handle, m->job->domid, m->job->vm, &domain)
+           && !xe_domain_is_suspended(&domain) && g_get_monotonic_time() < until_us)
+        g_usleep(XE_TICK_US);
+}
+
 const char *
 xe_moving_settle(xe_moving *m)
 {
@@ -46,6 +91,8 @@ xe_moving_settle(xe_moving *m)
 
     end_transport(m);
     gone = helper_is_gone(m);
+    if (gone && !m->progress.go)
+        await_suspension(m);
     if (!xe_domain_get(&m->handle, job->domid, job->vm, &domain))
         return "; the VM is not here any more";
     if (m->progress.go || xe_domain_is_away(&domain)) {

@@ -133,6 +133,7 @@ xe_progress_line(xe_progress *progress, const char *line)
     progress->acknowledged |= strstr(line, "Target has acknowledged transfer") != NULL;
     progress->go |= strstr(line, "Giving target permission to start") != NULL;
     progress->started |= strstr(line, "Target reports successful startup") != NULL;
+    progress->helper_broke |= strstr(line, "save/restore helper") != NULL;
     progress->done |= g_str_has_prefix(line, "Migration successful");
     /* Of lines that say nothing in particular the last one is the best. */
     if (weight > progress->weight || (weight == 1 && progress->weight == 1)) {
