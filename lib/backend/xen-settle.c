@@ -85,7 +85,7 @@ const char *
 xe_moving_settle(xe_moving *m)
 {
     xe_job *job = m->job;
-    gboolean gone;
+    gboolean gone, handed_over;
     xe_domain domain;
     const char *words = NULL;
 
@@ -95,7 +95,10 @@ xe_moving_settle(xe_moving *m)
         await_suspension(m);
     if (!xe_domain_get(&m->handle, job->domid, job->vm, &domain))
         return "; the VM is not here any more";
-    if (m->progress.go || xe_domain_is_away(&domain)) {
+    /* A destination that could not start it gives it back: then it runs here, under its name. */
+    handed_over = xe_domain_is_away(&domain)
+                  || (m->progress.go && xe_domain_is_suspended(&domain));
+    if (handed_over) {
         words = "; the destination was told to start it";
     } else if (xe_domain_is_suspended(&domain)) {
         if (!gone || xc_domain_resume(m->handle.xc, job->domid, 1) != 0)
@@ -105,7 +108,7 @@ xe_moving_settle(xe_moving *m)
     }
     xe_domain_clear(&domain);
     /* A helper that was killed has left it on; this lock is ours, and so was the helper. */
-    if (gone && !m->progress.go)
+    if (gone && !handed_over)
         xe_switch_off(&m->handle, &job->places, &job->lock, job->domid, NULL);
     else
         xe_lock_note(&job->places, &job->lock, XE_USE_LEFT, job->domid, NULL);
