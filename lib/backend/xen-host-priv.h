@@ -118,6 +118,12 @@ double xe_job_clock(const xe_job *job);
 /* The thread of a job; takes a reference. */
 void *xe_job_run(void *job);
 
+/* ---- xen-settle.c ---- */
+
+/* Has a suspended domain go on; FALSE: it stands still.  One with a device model does, for that was
+   stopped as well, and only its toolstack can have it go on. */
+gboolean xe_domain_resume(const xe_handle *handle, uint32_t domid);
+
 /* ---- xen-dirty.c ---- */
 
 int xe_dirty_start(void *state, const char *vm, imig_error **error);

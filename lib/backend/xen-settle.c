@@ -81,6 +81,19 @@ await_suspension(const xe_moving *m)
         g_usleep(XE_TICK_US);
 }
 
+gboolean
+xe_domain_resume(const xe_handle *handle, uint32_t domid)
+{
+    char *model = xe_store_read(handle, "/local/domain/0/device-model/%u/state", domid);
+    gboolean has_model = model != NULL;
+
+    g_free(model);
+    if (has_model || xc_domain_resume(handle->xc, domid, 1) != 0)
+        return FALSE;
+    xs_resume_domain(handle->xs, domid);
+    return TRUE;
+}
+
 const char *
 xe_moving_settle(xe_moving *m)
 {
@@ -101,10 +114,8 @@ xe_moving_settle(xe_moving *m)
     if (handed_over) {
         words = "; the destination was told to start it";
     } else if (xe_domain_is_suspended(&domain)) {
-        if (!gone || xc_domain_resume(m->handle.xc, job->domid, 1) != 0)
+        if (!gone || !xe_domain_resume(&m->handle, job->domid))
             words = "; the VM stands still here";
-        else
-            xs_resume_domain(m->handle.xs, job->domid);
     }
     xe_domain_clear(&domain);
     /* A helper that was killed has left it on; this lock is ours, and so was the helper. */
