@@ -3,9 +3,12 @@
 /* A migration of the module for Xen without Xen: what xl is told, what it says, how its helper is
    watched. */
 
-#include "xen-fixture.h"
-
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <cmocka.h>
+#include "xen-fixture.h"
 
 /* ---- the URI, and what xl is told ---- */
 

@@ -6,14 +6,36 @@
  * tests/lab/xen.
  */
 
+#include <fcntl.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+#include <imig/context.h>
 #include "xen-fixture.h"
 
-#include <imig/connect.h>
-#include <imig/context.h>
-#include <fcntl.h>
-#include <sys/wait.h>
-
 #define HELPER "libxl-save-helper\0--save-domain\0" "1\0" "2\0"
+#define VM "86143fbe-e9c6-11f1-8865-b12ae59b3af6"
+
+static void
+put_process(const fake *f, int pid, int parent, uint64_t start, const char *words, gssize length)
+{
+    char *path = g_strdup_printf("proc/%d/cmdline", pid), *stat;
+
+    put(f, path, words, length);
+    g_free(path);
+    path = g_strdup_printf("proc/%d/stat", pid);
+    stat = g_strdup_printf("%d (a) b)) S %d 1 1 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 1 0 %" PRIu64
+                           " 1000 100\n", pid, parent, start);
+    put(f, path, stat, -1);
+    g_free(stat);
+    g_free(path);
+}
+
+#define PUT_PROCESS(f, pid, parent, start, words) \
+    put_process(f, pid, parent, start, words, (gssize) sizeof words)
 
 /* ---- the lock ---- */
 

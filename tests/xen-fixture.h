@@ -2,20 +2,16 @@
 #ifndef XEN_FIXTURE_H
 #define XEN_FIXTURE_H
 
-/* A directory with files of a kernel that is not there, for tests of the module for Xen. */
+/* For tests of what the module for Xen does without Xen; include cmocka.h before. */
 
 #include "backend/xen-priv.h"
 
 #include <glib/gstdio.h>
-#include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
+#include <imig/connect.h>
 #include <unistd.h>
-#include <cmocka.h>
 
-#define VM "86143fbe-e9c6-11f1-8865-b12ae59b3af6"
 #define BOOT "cd0c81ad-02f7-4ffa-94d4-6baf60c580bf"
+#define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 static void
 ignore(void *log_data, int32_t level, const char *line)
@@ -28,6 +24,8 @@ ignore(void *log_data, int32_t level, const char *line)
 static const imig_module_api api = {
     .size = sizeof api, .error_set = imig_error_set, .log = ignore,
 };
+
+/* ---- a directory with files of a kernel that is not there ---- */
 
 typedef struct fake {
     char *top;
@@ -44,24 +42,6 @@ put(const fake *f, const char *path, const char *text, gssize length)
     g_free(directory);
     g_free(whole);
 }
-
-G_GNUC_UNUSED static void
-put_process(const fake *f, int pid, int parent, uint64_t start, const char *words, gssize length)
-{
-    char *path = g_strdup_printf("proc/%d/cmdline", pid), *stat;
-
-    put(f, path, words, length);
-    g_free(path);
-    path = g_strdup_printf("proc/%d/stat", pid);
-    stat = g_strdup_printf("%d (a) b)) S %d 1 1 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 1 0 %" PRIu64
-                           " 1000 100\n", pid, parent, start);
-    put(f, path, stat, -1);
-    g_free(stat);
-    g_free(path);
-}
-
-#define PUT_PROCESS(f, pid, parent, start, words) \
-    put_process(f, pid, parent, start, words, (gssize) sizeof words)
 
 static int
 set_up(void **state)
@@ -111,7 +91,5 @@ tear_down(void **state)
     g_free(f);
     return 0;
 }
-
-#define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 #endif
