@@ -19,6 +19,7 @@ xe_moving_listen(xe_moving *m)
         if (used == 0 && (size_t) got < sizeof text)
             break; /* half a line */
         m->said += used > 0 ? (off_t) used : got;
+        m->stirred_us = g_get_monotonic_time();
     }
     if (m->progress.started && m->started_us == 0)
         m->started_us = g_get_monotonic_time();
@@ -48,6 +49,8 @@ sent_bytes(xe_moving *m)
     double bytes = m->helper != 0 ? xe_written_bytes(m->job->places.proc, m->helper) : -1;
     double own;
 
+    if (bytes > m->helper_bytes)
+        m->stirred_us = g_get_monotonic_time();
     if (bytes >= 0) {
         m->helper_bytes = MAX(m->helper_bytes, bytes);
     } else if (m->helper != 0) {

@@ -17,7 +17,7 @@
  * and has the domain go on.  Once the domain is suspended it is too late.
  */
 
-static const gint64 STILL_US = 120 * (gint64) G_USEC_PER_SEC; /* until the destination has it all */
+static const int STILL_S = 120;           /* a VM stands still, and nothing is sent or said */
 static const double ASKING_S = 75;        /* xl gives a domain 60 s to suspend itself */
 static const double UNHEARD_S = 30;       /* who does not stop in that time is killed */
 enum { LOCK_FD = 3 };
@@ -134,9 +134,10 @@ is_to_stop(xe_moving *m)
     running = job->info.state == IMIG_JOB_RUNNING;
     g_mutex_unlock(&job->bell->lock);
     if (!running) { /* the VM stands still, so nobody may wait for ever */
-        m->timed_out = m->suspended_us != 0 && !m->progress.go
-                       && g_get_monotonic_time() - m->suspended_us > STILL_US;
-        return m->timed_out;
+        m->stuck = m->suspended_us != 0 && !m->progress.go
+                   && g_get_monotonic_time() - MAX(m->suspended_us, m->stirred_us)
+                          > STILL_S * (gint64) G_USEC_PER_SEC;
+        return m->stuck;
     }
     if (!cancel && job->timeout_s > 0
         && xe_job_clock(job) - job->info.started_s > job->timeout_s)
@@ -232,6 +233,12 @@ say_failure(xe_moving *m, const char *words)
     info->error_code = IMIG_ERR_BACKEND;
     if (m->status != -1)
         info->backend_code = WIFEXITED(m->status) ? WEXITSTATUS(m->status) : -WTERMSIG(m->status);
+    if (m->stuck) {
+        g_snprintf(info->message, sizeof info->message, "nothing was sent for %d s while the VM "
+                   "stood still; it was stopped%s", STILL_S, more);
+        info->error_code = IMIG_ERR_TIMEOUT;
+        return;
+    }
     if (m->stop_s > 0) {
         reason = m->timed_out ? "it did not end in the time it was given; it was stopped"
                               : "cancelled";

@@ -19,10 +19,11 @@ typedef struct xe_moving {
     int helper;              /* pid; 0: not there */
     gboolean had_helper;
     gint64 looked_us, suspended_us, started_us;
+    gint64 stirred_us;       /* when xl last said, or its helper sent, anything */
     double helper_bytes;
     double stop_s;           /* when it was asked to stop; 0: it was not */
     double asked_s;          /* when its helper was last seen asking xl, since then */
-    gboolean stopped_helper, killed, timed_out;
+    gboolean stopped_helper, killed, timed_out, stuck;
     int status;              /* of xl; -1: not known */
 } xe_moving;
 
