@@ -3,6 +3,7 @@
 /* A migration of the module for Xen without Xen: what xl is told, what it says, how its helper is
    watched. */
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -188,6 +189,52 @@ a_helper_that_asks_is_left_alone(void **state)
     g_free(out);
 }
 
+/* ---- its rounds ---- */
+
+enum { PAGE = 4096 };
+
+static void
+a_smaller_count_is_another_round(void **state)
+{
+    xe_rounds r;
+
+    (void) state;
+    xe_rounds_begin(&r, 7000, 1000 * PAGE, 10); /* counted when it was last logged */
+    assert_int_equal(r.rounds, 1);
+    assert_true(r.dirty_bytes_per_s < 0);
+    xe_rounds_look(&r, 7050, 100 * PAGE, 10.1);
+    assert_true(r.dirty_bytes_per_s < 0); /* too early to say */
+    xe_rounds_look(&r, 7200, 400 * PAGE, 12);
+    assert_int_equal(r.rounds, 1);
+    assert_true(r.dirty_bytes_per_s == 100 * PAGE);
+    assert_true(xe_rounds_remaining(&r, 400 * PAGE) == 600 * PAGE);
+    xe_rounds_look(&r, 7250, 1000 * PAGE, 14);
+    xe_rounds_look(&r, 5, 1010 * PAGE, 14.1);
+    assert_int_equal(r.rounds, 2);
+    assert_true(r.dirty_bytes_per_s == 62.5 * PAGE); /* of the round before */
+    assert_true(xe_rounds_remaining(&r, 1110 * PAGE) == 150 * PAGE);
+    assert_true(xe_rounds_remaining(&r, 1300 * PAGE) == 0);
+    xe_rounds_look(&r, 45, 1200 * PAGE, 14.6);
+    assert_true(fabs(r.dirty_bytes_per_s - 90 * PAGE) < 1);
+    xe_rounds_last(&r, 1260 * PAGE, 15);
+    assert_int_equal(r.rounds, 3);
+    assert_true(xe_rounds_remaining(&r, 1260 * PAGE) == 45 * PAGE);
+}
+
+/* An idle VM's count need not grow between two rounds. */
+static void
+the_same_count_is_the_same_round(void **state)
+{
+    xe_rounds r;
+
+    (void) state;
+    xe_rounds_begin(&r, 0, 1000 * PAGE, 10);
+    for (int i = 1; i < 100; i++)
+        xe_rounds_look(&r, 0, i * 10.0 * PAGE, 10 + i);
+    assert_int_equal(r.rounds, 1);
+    assert_true(r.dirty_bytes_per_s == 0);
+}
+
 int
 main(void)
 {
@@ -198,6 +245,8 @@ main(void)
         WITH_FILES(a_failure_is_told_in_xl_s_words),
         WITH_FILES(a_helper_that_broke_is_noticed),
         WITH_FILES(a_helper_that_asks_is_left_alone),
+        cmocka_unit_test(a_smaller_count_is_another_round),
+        cmocka_unit_test(the_same_count_is_the_same_round),
     };
 
     return cmocka_run_group_tests_name("xen-xl", tests, NULL, NULL);

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 static const gint64 LOOK_US = 200000;     /* looking through all processes costs more */
+static const gint64 PEEK_US = 200000;
+static const double SHORT_ROUND_BYTES = 16e6; /* these are peeked at with each look */
 static const double MISSED_RATIO = 1.5;   /* no helper sends as much between two looks */
 enum { SAID_MOST = 1 << 20 };
 
@@ -62,14 +64,48 @@ sent_bytes(xe_moving *m)
     return m->helper_bytes;
 }
 
+/*
+ * Pages counted dirty; FALSE: not now.  Without a bitmap to fill, a peek takes no bits, ends at
+ * once, and is refused itself where the helper's clean is half done.
+ */
+static gboolean
+peek(xe_moving *m, uint32_t *pages)
+{
+    xc_shadow_op_stats_t stats = { 0 };
+    gint64 now_us = g_get_monotonic_time(), rest_us = now_us - m->peeked_us;
+
+    if (m->suspended_us != 0 || m->progress.acknowledged
+        || (m->rounds.round_bytes > SHORT_ROUND_BYTES && rest_us < PEEK_US)
+        || xc_logdirty_control(m->handle.xc, m->job->domid, XEN_DOMCTL_SHADOW_OP_PEEK, NULL, 0, 0,
+                               &stats) < 0)
+        return FALSE;
+    m->peeked_us = now_us;
+    *pages = stats.dirty_count;
+    return TRUE;
+}
+
 static void
 look_at_domain(xe_moving *m)
 {
     xe_domain domain;
+    uint32_t pages;
+    double now_s = xe_job_clock(m->job);
+    gboolean peeked = peek(m, &pages);
 
-    if (m->suspended_us == 0 && xe_domain_peek(&m->handle, m->job->domid, m->job->vm, &domain)
-        && xe_domain_is_suspended(&domain))
+    if (m->suspended_us != 0 || !xe_domain_peek(&m->handle, m->job->domid, m->job->vm, &domain))
+        return;
+    if (xe_domain_is_suspended(&domain)) { /* what was peeked at may be older or newer than that */
         m->suspended_us = g_get_monotonic_time();
+        if (m->rounds.rounds > 0)
+            xe_rounds_last(&m->rounds, m->helper_bytes, now_s);
+    } else if (peeked && m->rounds.rounds > 0) {
+        xe_rounds_look(&m->rounds, pages, m->helper_bytes, now_s);
+    } else if (peeked && m->had_helper) {
+        xe_rounds_begin(&m->rounds, m->first_pages, (double) domain.info.tot_pages * XE_PAGE_BYTES,
+                        now_s);
+    } else if (peeked) {
+        m->first_pages = pages; /* nothing is logged yet */
+    }
 }
 
 static void
@@ -82,6 +118,15 @@ report(xe_moving *m)
     if (sent > info->transferred_bytes) {
         info->transferred_bytes = sent;
         info->present |= IMIG_JOB_HAS_TRANSFERRED;
+    }
+    if (m->rounds.rounds > 0) {
+        info->rounds = m->rounds.rounds;
+        info->remaining_bytes = xe_rounds_remaining(&m->rounds, m->helper_bytes);
+        info->present |= IMIG_JOB_HAS_ROUNDS | IMIG_JOB_HAS_REMAINING;
+    }
+    if (m->rounds.dirty_bytes_per_s >= 0 && m->rounds.rounds > 0) {
+        info->dirty_bytes_per_s = m->rounds.dirty_bytes_per_s;
+        info->present |= IMIG_JOB_HAS_DIRTY;
     }
     if ((m->suspended_us != 0 || m->progress.acknowledged) && info->state == IMIG_JOB_RUNNING
         && m->stop_s == 0)

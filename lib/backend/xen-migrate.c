@@ -258,10 +258,12 @@ conclude(xe_moving *m, gboolean moved, const char *words)
 
     g_mutex_lock(&m->job->bell->lock);
     info->ended_s = xe_job_clock(m->job);
-    if (moved)
+    if (moved) {
         info->state = IMIG_JOB_DONE;
-    else
+        info->remaining_bytes = 0;
+    } else {
         say_failure(m, words);
+    }
     if (info->state == IMIG_JOB_CANCELLED)
         info->error_code = 0;
     if (moved && m->suspended_us != 0 && m->started_us > m->suspended_us) {

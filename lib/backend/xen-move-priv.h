@@ -21,6 +21,9 @@ typedef struct xe_moving {
     gint64 looked_us, suspended_us, started_us;
     gint64 stirred_us;       /* when xl last said, or its helper sent, anything */
     double helper_bytes;
+    gint64 peeked_us;
+    uint32_t first_pages;    /* counted dirty before it logged any */
+    xe_rounds rounds;
     double stop_s;           /* when it was asked to stop; 0: it was not */
     double asked_s;          /* when its helper was last seen asking xl, since then */
     gboolean stopped_helper, killed, timed_out, stuck;

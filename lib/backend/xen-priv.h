@@ -152,6 +152,28 @@ double xe_written_bytes(const char *proc, int pid);
    for something?  FALSE also where that cannot be seen. */
 gboolean xe_waits_for_answer(const char *proc, int pid);
 
+/* ---- xen-rounds.c ---- */
+
+#define XE_PAGE_BYTES 4096.0
+
+/* Rounds of a migration under way, as far as looks at the count of dirty pages show them: what is
+   shorter than the time between two looks is part of the round before.  `rounds` 0: none yet. */
+typedef struct xe_rounds {
+    uint32_t rounds;          /* begun so far */
+    uint32_t pages, before;   /* counted at the last look, and when the round began */
+    double round_bytes;       /* to be sent in this one */
+    double sent_before, began_s;
+    double dirty_bytes_per_s; /* in this round, or where it is young the one before; below 0: not
+                                 known yet */
+} xe_rounds;
+
+/* The first one, which sends all memory; the count goes on from what was logged before. */
+void xe_rounds_begin(xe_rounds *rounds, uint32_t pages, double memory_bytes, double now_s);
+void xe_rounds_look(xe_rounds *rounds, uint32_t pages, double sent_bytes, double now_s);
+/* The VM stands still from now on. */
+void xe_rounds_last(xe_rounds *rounds, double sent_bytes, double now_s);
+double xe_rounds_remaining(const xe_rounds *rounds, double sent_bytes);
+
 /* ---- xen-disk.c ---- */
 
 /* Is this file or device known to be one that other hosts see, too? */
