@@ -76,7 +76,7 @@ only_safe_words_reach_xl(void **state)
         }
         if (!c->host)
             fail_msg("\"%s\" is taken", c->migrate_uri ? c->migrate_uri : c->to_uri);
-        argv = xe_xl_command("/usr/sbin/xl", 7, &target);
+        argv = xe_xl_command("/usr/sbin/xl", 7, &target, NULL);
         assert_int_equal(g_strv_length(argv), 6);
         assert_string_equal(argv[1], "migrate");
         assert_string_equal(argv[2], "-s");
@@ -86,6 +86,50 @@ only_safe_words_reach_xl(void **state)
         g_strfreev(argv);
         xe_target_clear(&target);
     }
+}
+
+static void
+make_program(const fake *f, const char *name)
+{
+    char *path = g_build_filename(f->top, name, NULL);
+
+    put(f, name, "#!/bin/sh\n", -1);
+    assert_int_equal(g_chmod(path, 0755), 0);
+    g_free(path);
+}
+
+/* Whatever stands in the PATH: only a plain path reaches the shell of xl. */
+static void
+a_cap_is_a_pipe_before_the_transport(void **state)
+{
+    const fake *f = *state;
+    char *path = g_strdup(g_getenv("PATH")), *odd = g_build_filename(f->top, "a b", NULL), *want;
+    xe_target target = { .transport = (char *) "ssh -T", .host = (char *) "b" };
+    char *limiter, **argv;
+
+    g_setenv("PATH", f->top, TRUE);
+    assert_null(xe_limiter(1e6));
+    make_program(f, "pv");
+    limiter = xe_limiter(1e6);
+    want = g_strdup_printf("%s/pv -qL 1000000", f->top);
+    assert_string_equal(limiter, want);
+    g_free(limiter);
+    g_free(want);
+    make_program(f, "imig");
+    limiter = xe_limiter(1234567.8);
+    want = g_strdup_printf("%s/imig pipe --rate 1234567 | ssh -T", f->top);
+    argv = xe_xl_command("xl", 7, &target, limiter);
+    assert_string_equal(argv[3], want);
+    assert_string_equal(argv[5], "b");
+    g_strfreev(argv);
+    g_free(limiter);
+    g_free(want);
+    make_program(f, "a b/imig");
+    g_setenv("PATH", odd, TRUE);
+    assert_null(xe_limiter(1e6));
+    g_setenv("PATH", path, TRUE);
+    g_free(odd);
+    g_free(path);
 }
 
 /* ---- what xl says ---- */
@@ -241,6 +285,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         WITH_FILES(uris_are_read),
         WITH_FILES(only_safe_words_reach_xl),
+        WITH_FILES(a_cap_is_a_pipe_before_the_transport),
         WITH_FILES(progress_is_read_in_pieces),
         WITH_FILES(a_failure_is_told_in_xl_s_words),
         WITH_FILES(a_helper_that_broke_is_noticed),

@@ -49,6 +49,7 @@ xe_job_unref(xe_job *job)
     xe_lock_release(&job->lock);
     xe_places_clear(&job->places);
     xe_target_clear(&job->target);
+    g_free(job->limiter);
     xe_bell_unref(job->bell);
     g_free(job->vm);
     g_free(job->to);
@@ -95,10 +96,21 @@ check_wishes(const imig_migration *m, const xe_target *target, imig_error **erro
     if (m->flags & IMIG_MIGRATE_ENCRYPT && !target->is_ssh)
         return xe_fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: whether transport \"%s\" encrypts is "
                        "not known", m->vm, target->transport);
-    if (m->bandwidth_bytes_per_s > 0)
-        xe_log(IMIG_LOG_WARNING, "VM %s: the toolstack of Xen has no cap on bandwidth: it takes "
-               "what there is", m->vm);
+    if (m->downtime_limit_s > 0)
+        xe_log(IMIG_LOG_WARNING, "VM %s: the toolstack of Xen knows no limit of downtime", m->vm);
     return IMIG_OK;
+}
+
+/* xl has no cap: what it sends goes through a pipe that has one. */
+static int
+cap(const imig_migration *m, xe_job *job, imig_error **error)
+{
+    if (!(m->bandwidth_bytes_per_s > 0))
+        return IMIG_OK;
+    job->limiter = xe_limiter(m->bandwidth_bytes_per_s);
+    return job->limiter ? IMIG_OK
+                        : xe_fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: neither imig nor pv is in "
+                                  "the PATH here, to cap its bandwidth", m->vm);
 }
 
 static int
@@ -188,6 +200,8 @@ xe_migrate(void *state, const imig_migration *m, uint64_t *ret_job, imig_error *
     job = job_new(host, m, &domain);
     job->target = target;
     code = check_wishes(m, &target, error);
+    if (code == IMIG_OK)
+        code = cap(m, job, error);
     if (code == IMIG_OK)
         code = check_domain(host, m, &domain, error);
     if (code == IMIG_OK)

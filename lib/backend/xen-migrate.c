@@ -104,7 +104,7 @@ begin(xe_moving *m)
 
     if (!xl)
         return xe_fail(NULL, IMIG_ERR_UNSUPPORTED, "xl, the toolstack, is not there");
-    argv = xe_xl_command(xl, job->domid, &job->target);
+    argv = xe_xl_command(xl, job->domid, &job->target, job->limiter);
     m->said_fd = open_said(job);
     if (m->said_fd < 0)
         code = IMIG_ERR_IO;

@@ -194,8 +194,12 @@ typedef struct xe_target {
 int xe_target_find(const imig_migration *m, xe_target *target, imig_error **error);
 void xe_target_clear(xe_target *target);
 
-/* The command; the domain by its number, which is safe whatever the name is. */
-char **xe_xl_command(const char *xl, uint32_t domid, const xe_target *target);
+/* What lets so many bytes a second through, as a shell takes it; NULL: there is no such program. */
+char *xe_limiter(double bytes_per_s);
+
+/* The command; the domain by its number, which is safe whatever the name is.  limiter: NULL: all
+   the transport takes. */
+char **xe_xl_command(const char *xl, uint32_t domid, const xe_target *target, const char *limiter);
 
 /* How far xl has said it is. */
 typedef struct xe_progress {
