@@ -110,6 +110,7 @@ typedef struct xe_job {
     uint32_t domid;
     xe_places places;
     xe_target target;
+    char *limiter;       /* NULL: no cap on bandwidth */
     double timeout_s;
     double epoch_s;      /* of the host's clock */
     xe_bell *bell;       /* its lock guards what follows */
