@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What the module for Xen does without Xen: locks and their records, who saves a domain, what xl
- * says and is told.  All else is tested on a real hypervisor, see tests/lab/xen.
+ * What the module for Xen does without Xen: locks and their records, who saves a domain.  What it
+ * says to xl and hears of it: test-xen-xl.c; devices: test-xen-device.c.  All else is tested on a
+ * real hypervisor, see tests/lab/xen.
  */
 
-#include <imig/context.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include <cmocka.h>
-
+#include <imig/context.h>
 #include "xen-fixture.h"
 
 #define HELPER "libxl-save-helper\0--save-domain\0" "1\0" "2\0"
 #define VM "86143fbe-e9c6-11f1-8865-b12ae59b3af6"
-
-/* ---- processes ---- */
 
 static void
 put_process(const fake *f, int pid, int parent, uint64_t start, const char *words, gssize length)
@@ -149,6 +146,12 @@ static const struct saver_case {
     CASE("xl migrates it by its name", "/usr/sbin/xl\0-vvv\0migrate\0-s\0ssh\0web 1\0host", TRUE),
     CASE("xl saves it by its UUID", "xl\0save\0-c\0" VM "\0/tmp/f", TRUE),
     CASE("zeros before the number", "xl\0migrate\0" "007\0host", TRUE),
+    CASE("a script that will be xl", "/bin/sh\0-e\0/usr/sbin/xl\0migrate\0" "7\0host", TRUE),
+    CASE("a script that will list it", "/bin/sh\0/usr/sbin/xl\0list\0web 1", FALSE),
+    CASE("a script that will migrate another one", "sh\0/usr/sbin/xl\0save\0" "8\0f", FALSE),
+    CASE("the transport's shell", "sh\0-c\0exec ssh host xl migrate-receive", FALSE),
+    CASE("another script", "/bin/sh\0/root/backup\0migrate\0" "7", FALSE),
+    CASE("a shell", "-sh", FALSE),
     CASE("xl migrates another one", "xl\0migrate\0" "8\0host", FALSE),
     CASE("xl lists it", "xl\0list\0web 1", FALSE),
     CASE("xl receives", "xl\0migrate-receive", FALSE),
@@ -209,138 +212,6 @@ our_own_helper_is_told_from_others(void **state)
     g_array_unref(savers);
 }
 
-/* ---- the URI, and what xl is told ---- */
-
-static void
-uris_are_read(void **state)
-{
-    xe_places places;
-
-    (void) state;
-    assert_int_equal(xe_uri_parse("xenctl:", &places, NULL), IMIG_OK);
-    assert_string_equal(places.lock_dir, "/run/imig");
-    xe_places_clear(&places);
-    assert_int_equal(xe_uri_parse("xenctl:?lock-dir=/a b", &places, NULL), IMIG_OK);
-    assert_string_equal(places.lock_dir, "/a b");
-    xe_places_clear(&places);
-    assert_int_equal(xe_uri_parse("xenctl:?lock-dir=a", &places, NULL), IMIG_ERR_ARGUMENT);
-    assert_int_equal(xe_uri_parse("xenctl://host", &places, NULL), IMIG_ERR_ARGUMENT);
-}
-
-static const struct target_case {
-    const char *migrate_uri, *to_uri;
-    const char *transport, *host; /* host NULL: refused */
-} target_cases[] = {
-#define SSH "ssh -T -o BatchMode=yes"
-    { NULL, "xenctl+ssh://hostb", SSH, "hostb" },
-    { NULL, "xenctl+ssh://root@hostb/", SSH, "root@hostb" },
-    { NULL, "xenctl+ssh://hostb:2222", SSH, "ssh://hostb:2222" },
-    { "10.0.0.2", "xenctl+ssh://hostb", SSH, "10.0.0.2" },
-    { "ssh://root@hostb:22", "xenctl:", SSH, "ssh://root@hostb:22" },
-    { "fe80::1%eth0", NULL, SSH, "fe80::1%eth0" },
-    { "labssh://10.0.0.2", "xenctl+ssh://hostb", "labssh", "10.0.0.2" },
-    { NULL, "xenctl:", NULL, NULL },
-    { NULL, NULL, NULL, NULL },
-    { "-oProxyCommand=x", NULL, NULL, NULL },
-    { "labssh://-x", NULL, NULL, NULL },
-    { "host;reboot", NULL, NULL, NULL },
-    { "host reboot", NULL, NULL, NULL },
-    { "$(reboot)", NULL, NULL, NULL },
-    { "`reboot`", NULL, NULL, NULL },
-    { "host\nreboot", NULL, NULL, NULL },
-    { "lab ssh://host", NULL, NULL, NULL },
-    { "-x://host", NULL, NULL, NULL },
-    { "://host", NULL, NULL, NULL },
-    { "", NULL, NULL, NULL },
-};
-
-static void
-only_safe_words_reach_xl(void **state)
-{
-    (void) state;
-    for (size_t i = 0; i < G_N_ELEMENTS(target_cases); i++) {
-        const struct target_case *c = &target_cases[i];
-        imig_migration m = IMIG_MIGRATION_INIT;
-        xe_target target;
-        char **argv;
-
-        m.to = "b";
-        m.to_uri = c->to_uri;
-        m.migrate_uri = c->migrate_uri;
-        if (xe_target_find(&m, &target, NULL) != IMIG_OK) {
-            if (c->host)
-                fail_msg("%s is refused", c->host);
-            continue;
-        }
-        if (!c->host)
-            fail_msg("\"%s\" is taken", c->migrate_uri ? c->migrate_uri : c->to_uri);
-        argv = xe_xl_command("/usr/sbin/xl", 7, &target);
-        assert_int_equal(g_strv_length(argv), 6);
-        assert_string_equal(argv[1], "migrate");
-        assert_string_equal(argv[2], "-s");
-        assert_string_equal(argv[3], c->transport);
-        assert_string_equal(argv[4], "7");
-        assert_string_equal(argv[5], c->host);
-        g_strfreev(argv);
-        xe_target_clear(&target);
-    }
-}
-
-/* ---- what xl says ---- */
-
-static const char good[] =
-    "migration target: Ready to receive domain.\n"
-    "Saving to migration stream new xl format (info 0x3/0x0/990)\n"
-    "xc: info: Saving domain 1, type x86 HVM\n"
-    "xc: info: Restore successful\n"
-    "migration sender: Target has acknowledged transfer.\n"
-    "migration sender: Giving target permission to start.\n"
-    "migration target: Domain started successsfully.\n"
-    "migration sender: Target reports successful startup.\n"
-    "Migration successful.\n";
-
-static void
-progress_is_read_in_pieces(void **state)
-{
-    (void) state;
-    for (size_t piece = 1; piece < 200; piece += 13) {
-        xe_progress p = { 0 };
-        size_t at = 0, seen = 0;
-
-        while (at < strlen(good)) {
-            seen = MIN(seen + piece, strlen(good));
-            at += xe_progress_text(&p, good + at, seen - at);
-            if (at < (size_t) (strstr(good, "Giving") - good))
-                assert_false(p.go);
-        }
-        assert_true(p.acknowledged && p.go && p.started && p.done);
-    }
-}
-
-static const struct failure_case {
-    const char *said, *reason;
-} failure_cases[] = {
-    { "ssh: connect to host b port 22: Connection refused\nlibxl: info: x\n"
-      "migration target: Failure\n", "ssh: connect to host b port 22: Connection refused" },
-    { "migration sender: libxl_domain_suspend failed (rc=-8)\nMigration failed, failed to suspend "
-      "at sender.\n", "migration sender: libxl_domain_suspend failed (rc=-8)" },
-    { "something\nlast words\n", "last words" },
-    { "", "" },
-};
-
-static void
-a_failure_is_told_in_xl_s_words(void **state)
-{
-    (void) state;
-    for (size_t i = 0; i < G_N_ELEMENTS(failure_cases); i++) {
-        xe_progress p = { 0 };
-
-        xe_progress_text(&p, failure_cases[i].said, strlen(failure_cases[i].said));
-        assert_string_equal(p.reason, failure_cases[i].reason);
-        assert_false(p.done || p.go);
-    }
-}
-
 /* ---- the module on a machine without Xen ---- */
 
 static int
@@ -392,10 +263,6 @@ main(void)
         WITH_FILES(savers_are_found),
         WITH_FILES(who_sees_no_process_is_in_doubt),
         WITH_FILES(our_own_helper_is_told_from_others),
-        WITH_FILES(uris_are_read),
-        WITH_FILES(only_safe_words_reach_xl),
-        WITH_FILES(progress_is_read_in_pieces),
-        WITH_FILES(a_failure_is_told_in_xl_s_words),
         cmocka_unit_test(without_xen_one_line_says_so),
     };
 

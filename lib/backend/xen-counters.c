@@ -2,6 +2,7 @@
 #include "backend/xen-priv.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 
 static const double SECTOR_BYTES = 512;
 static const double BYTES_PER_MBIT = 125000;
@@ -100,6 +101,18 @@ xe_net_speed(const char *sys)
         g_dir_close(dir);
     g_free(net);
     return most * BYTES_PER_MBIT;
+}
+
+gboolean
+xe_waits_for_answer(const char *proc, int pid)
+{
+    char *text = xe_read_file("%s/%d/syscall", proc, pid);
+    char *begin = g_strdup_printf("%ld 0x0 ", (long) SYS_read); /* call, descriptor */
+    gboolean waits = text && g_str_has_prefix(text, begin);
+
+    g_free(begin);
+    g_free(text);
+    return waits;
 }
 
 double
