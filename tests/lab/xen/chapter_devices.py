@@ -187,7 +187,7 @@ def stays(trial, host):
                 "migrated", asked)
     plan = trial.lab.dir / "plan.json"
     plan.write_text(json.dumps(plan_of("disk")))
-    run = trial.outside("run", plan, "--yes")
+    run = trial.outside("run", plan, "--yes", "--retries", "0")
     trial.claim(run.status != 0 and re.search("disk /dev/loop[0-9]+ is not known to be shared",
                                               run.out + run.err),
                 "nor where a plan says so: the module itself says why", run)
@@ -199,6 +199,7 @@ def stays(trial, host):
 def goes_on(trial):
     """A card is made anew on the destination, and its counters begin anew."""
     trial.lab.order("net", "net", SEND_RATE)
+    through = trial.begin_outside("observe", "--for", "30s", "--interval", "3s")
     moved = trial.outside("migrate", "net", "xen2", "--for", "2s", "--json")
     trial.claim(moved.status == 0 and trial.place("net") == "xen2",
                 "a guest with a network card is migrated", moved)
@@ -218,6 +219,11 @@ def goes_on(trial):
     trial.claim(sent > 2 and near(figures.get("net_tx_bytes_per_s"), sent * (FRAME - HEADER))
                 and 0 <= figures.get("net_rx_bytes_per_s", -1) < 100,
                 "and its figures go on there", f"{sent} {figures}\n{watch.points}\n{seen}")
+    through.wait()
+    figures = figures_of(through, "net") if through.status == 0 else {}
+    trial.claim(0 <= figures.get("net_tx_bytes_per_s", -1) < 1.5 * SEND_RATE * FRAME
+                and 0 <= figures.get("net_rx_bytes_per_s", -1) < 1000,
+                "who watched it through the migration saw no jump", through)
 
 
 def run(trial):
