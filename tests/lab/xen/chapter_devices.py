@@ -31,10 +31,16 @@ class Watch:
         self.host, self.names = host, names
         reads = "; ".join(f"echo $up {name} $(xenstore-read "
                           f"/local/domain/{host.domid(name)}/data/report)" for name in names)
-        host.write("/tmp/watch.sh", f"while read up rest </proc/uptime; do {reads}; sleep 0.4; "
-                   "done >/tmp/watch")
+        host.write("/tmp/watch.sh", "exec >/tmp/watch; last=$(date +%s)\n"
+                   "while [ $(date +%s) = $last ]; do :; done\n"
+                   "read up rest </proc/uptime; echo clock $((last + 1)) $up\n"
+                   f"while read up rest </proc/uptime; do {reads}; sleep 0.4; done")
         self.process = host.start("exec sh /tmp/watch.sh")
-        self.points = {}
+        self.points, self.booted = {}, None
+
+    def last_sample(self, call):
+        """When imig looked last: it goes by the time of day."""
+        return call.document["time_s"] - self.booted
 
     def now(self):
         return self.host.uptime_s()
@@ -50,7 +56,10 @@ class Watch:
     def read(self):
         """(moment, work, received) of each report.  A report is seen some time after it was
         written; that which was seen at once tells how far the guest's clock is ahead."""
-        lines = [line.split() for line in self.host.run("cat /tmp/watch").splitlines()]
+        lines = [line.split() for line in self.host.run("cat /tmp/watch", False).splitlines()]
+        self.booted = next((float(day) - float(up) for first, day, up in
+                            (line[:3] for line in lines if len(line) == 3) if first == "clock"),
+                           None)
         for name in self.names:
             said = [(float(words[0]), float(words[2]), int(words[3]), int(words[7]))
                     for words in lines if len(words) == 8 and words[1] == name]
@@ -104,13 +113,13 @@ def counted_alike(trial, host, watch):
     classes = trial.begin("xen1", "status", "-c", "xenctl:", "--for", f"{WATCHED_S - 1}s",
                           "--interval", "2s", "--json", "--host-capacity", "/tmp/capacity.json")
     seen = observe(trial, WATCHED_S)
-    end = watch.now()
     classes.wait()
     top_end, top_last = vbd_counts(host, "disk")
-    watch.until(max(end, top_end))
+    watch.until(top_end)
     if not trial.claim(seen.status == 0 and classes.status == 0, "guests with devices are watched",
                        f"{seen}\n{classes}"):
         return
+    end = watch.last_sample(seen)
     operations, sent, got = (
         watch.count(name, what, end - WATCHED_S, end) / WATCHED_S
         for name, what in (("disk", "work"), ("net", "work"), ("net", "received")))
@@ -210,8 +219,8 @@ def goes_on(trial):
         watch.until(watch.now())
         seen = trial.inside("xen2", "observe", "-c", "xenctl:", "--for", f"{WATCHED_S}s",
                             "--interval", "2s")
-        end = watch.now()
-        watch.until(end)
+        watch.until(watch.now())
+        end = watch.last_sample(seen)
         sent = watch.count("net", "work", end - WATCHED_S, end) / WATCHED_S
     finally:
         stop(watch.process)

@@ -21,6 +21,8 @@
 #include "guest.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,6 @@ enum { XS_READ = 2, XS_WRITE = 11, XS_PAYLOAD = 4096 };
 /* What is done again and again, as often as is due. */
 enum { NOTHING, CYCLIC, RANDOM, DISK, NET };
 
-atomic_ullong received;
 static atomic_ullong work_done, errors;
 static atomic_uint order_number;
 static atomic_int repeats, computes;
@@ -272,7 +273,7 @@ report(void *boot)
     for (;;) {
         snprintf(line, sizeof line, "%.4f %llu %llu %u %s %llu", now_s(), atomic_load(&work_done),
                  atomic_load(&errors), atomic_load(&order_number), (char *) boot,
-                 atomic_load(&received));
+                 frames_received());
         xenstore(XS_WRITE, "data/report", line, answer);
         if (xenstore(XS_READ, "data/order", NULL, answer) > 0)
             take_order(answer);

@@ -2,8 +2,6 @@
 #ifndef GUEST_H
 #define GUEST_H
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,8 +13,6 @@ struct stamp {
 };
 
 /* ---- guest.c ---- */
-
-extern atomic_ullong received; /* frames */
 
 _Noreturn void die(const char *what);
 double now_s(void);
@@ -34,7 +30,10 @@ bool disk_work(uint64_t step, uint64_t blocks);
 /* Sends one frame; false: it was not taken. */
 bool net_work(void);
 
-/* The same in domain 0, for ever: so many a second out of this interface. */
+/* So many have come until now; 0 without a card. */
+unsigned long long frames_received(void);
+
+/* Sends in domain 0, for ever: so many a second out of this interface. */
 int send_frames(const char *interface, const char *rate);
 
 #endif
