@@ -181,8 +181,28 @@ double xe_rounds_remaining(const xe_rounds *rounds, double sent_bytes);
 
 /* ---- xen-disk.c ---- */
 
-/* Is this file or device known to be one that other hosts see, too? */
-gboolean xe_disk_is_shared(const char *sys, const char *path);
+/* What serves a device. */
+typedef enum xe_server {
+    XE_SERVER_KERNEL,   /* of this domain, which counts */
+    XE_SERVER_PROCESS,  /* of this domain */
+    XE_SERVER_ELSEWHERE /* another domain, or what is not known here */
+} xe_server;
+
+/* By the place of its backend in xenstore; NULL is allowed. */
+xe_server xe_server_of(const char *backend);
+
+/* The file or device of a disk, or what its script is told, in the params of its backend. */
+const char *xe_disk_path(xe_server server, const char *params);
+
+/* Linux' backend counts in 512 bytes, whatever it says of its sectors; others in sectors. */
+double xe_disk_bytes(xe_server server, double sectors, double sector_bytes);
+
+/* Is this file or device known to be one that other hosts see, too, under the same name?  device:
+   what a script has made of a path that is none; may be NULL. */
+gboolean xe_disk_is_shared(const char *sys, const char *path, const char *device);
+
+/* The same of a block device, by the kernel's name and the path that it is known by. */
+gboolean xe_device_is_shared(const char *sys, const char *name, const char *path);
 
 /* ---- xen-xl.c ---- */
 
