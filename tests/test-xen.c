@@ -212,7 +212,6 @@ our_own_helper_is_told_from_others(void **state)
     g_array_unref(savers);
 }
 
-
 /* ---- the module on a machine without Xen ---- */
 
 static int
