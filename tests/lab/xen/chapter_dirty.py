@@ -38,7 +38,7 @@ def fit(library, points):
     if library.imig_dirty_fit(elapsed, dirtied, n, byref(rate), byref(size), byref(writes),
                               byref(residual), byref(error)):
         raise RuntimeError("imig_dirty_fit")
-    return rate.value / PAGE, size.value / PAGE
+    return rate.value / PAGE, size.value / PAGE     # NaN: the curve has no plateau
 
 
 def measure(trial, seconds):
@@ -96,8 +96,8 @@ def known_writer(trial, library, curve, kind, rate, size):
     found = fit(library, own)
     off = [found[0] / true_rate - 1, found[1] / size - 1]
     trial.figures.setdefault("dirty", []).append(
-        {"kind": kind, "rate": round(true_rate), "set": size, "found": [round(f) for f in found],
-         "off": [round(o, 3) for o in off], "plain": [p and round(p) for p in plain],
+        {"kind": kind, "rate": round(true_rate), "set": size, "found": [f"{f:.0f}" for f in found],
+         "off": [f"{o:+.1%}" for o in off], "plain": [p and round(p) for p in plain],
          "writes": writes, "attempts": attempt, "stood": round(stood, 3)})
     trial.claim(all(abs(o) < WITHIN for o in off),
                 f"{kind}, {rate} pages/s over {size} pages: rate and working set within 10 %",
