@@ -192,6 +192,25 @@ class Usage(Case):
                 self.refused(*args, names=names)
 
 
+class Pipe(Case):
+    """What the module for Xen puts before a transport; no user calls it."""
+
+    def test_all_passes_unchanged(self):
+        sent = bytes(range(256)) * 1000
+        done = imig("pipe", "--rate", "100MB/s", data=sent)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, sent, b""))
+        self.assertNotIn("pipe", self.ok("--help"))
+        self.refused("pipe", names="--rate")
+        self.refused("pipe", "--rate", "0", names="rate")
+
+    def test_it_ends_when_nobody_reads_though_more_may_come(self):
+        with subprocess.Popen([IMIG, "pipe", "--rate", "1MB/s"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as pipe:
+            pipe.stdout.close()
+            self.assertEqual(pipe.wait(timeout=60), 1)
+            self.assertEqual(pipe.stderr.read(), b"")
+
+
 class Agents(Case):
     def test_a_process_of_its_own_shows_the_same(self):
         self.assertEqual(self.ok("status", "-c", f"agent:{self.sim}"),

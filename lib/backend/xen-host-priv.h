@@ -79,14 +79,30 @@ typedef struct xe_limits {
 const char *xe_domain_blocked(const xe_handle *handle, const xe_limits *limits,
                               const xe_domain *domain);
 
-/* A writable disk of which it is not known that the destination sees it, to be freed; NULL: none.
-   The toolstack copies none: it takes what it finds there under the same name. */
-char *xe_domain_own_disk(const xe_handle *handle, const char *sys, uint32_t domid);
-
 /* A node of xenstore, to be freed; NULL: it is not there. */
 char *xe_store_read(const xe_handle *handle, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Names of its children, NULL-ended, for g_strfreev(). */
 char **xe_store_list(const xe_handle *handle, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* ---- xen-device.c ---- */
+
+/* Adds what the devices of a domain have counted, as far as all of a kind are counted here. */
+void xe_devices_count(const xe_handle *handle, const char *sys, uint32_t domid,
+                      imig_vm_counters *counters);
+
+/* A disk that is written to. */
+typedef struct xe_disk {
+    double bytes;       /* 0: not known */
+    gboolean is_shared; /* known to be seen by the destination, too */
+    char *path;         /* or its number, where that is not known */
+} xe_disk;
+
+/* Those of a domain: an array of xe_disk, for g_array_unref(). */
+GArray *xe_disks_read(const xe_handle *handle, const char *sys, uint32_t domid);
+
+/* A disk of which it is not known that the destination sees it, to be freed; NULL: none.  The
+   toolstack copies none: it takes what it finds there under the same name. */
+char *xe_domain_own_disk(const xe_handle *handle, const char *sys, uint32_t domid);
 
 /* ---- xen-job.c, xen-migrate.c ---- */
 
@@ -110,6 +126,7 @@ typedef struct xe_job {
     uint32_t domid;
     xe_places places;
     xe_target target;
+    char *limiter;       /* NULL: no cap on bandwidth */
     double timeout_s;
     double epoch_s;      /* of the host's clock */
     xe_bell *bell;       /* its lock guards what follows */

@@ -329,8 +329,8 @@ xe_domain_resume(const xe_handle *handle, uint32_t domid)
 const char *
 xe_domain_blocked(const xe_handle *handle, const xe_limits *limits, const xe_domain *domain)
 {
-    char **pci;
-    gboolean has_pci;
+    char **pci, *type;
+    gboolean has_pci, is_known;
 
     if (xe_domain_is_shutdown(domain))
         return "shut-down";
@@ -339,29 +339,14 @@ xe_domain_blocked(const xe_handle *handle, const xe_limits *limits, const xe_dom
     /* What cannot be logged cannot be migrated live. */
     if (!(domain->info.flags & (XEN_DOMINF_hvm_guest | XEN_DOMINF_hap)) && !limits->shadow)
         return "pv-without-log-dirty";
+    /* Made by XAPI, say: xl would not know what it consists of. */
+    type = xe_store_read(handle, "/libxl/%u/type", domain->info.domain);
+    is_known = type != NULL;
+    g_free(type);
+    if (!is_known)
+        return "unknown-to-xl";
     pci = xe_store_list(handle, "/libxl/%u/device/pci", domain->info.domain);
     has_pci = pci[0] != NULL;
     g_strfreev(pci);
     return has_pci ? "passed-through-device" : NULL;
-}
-
-char *
-xe_domain_own_disk(const xe_handle *handle, const char *sys, uint32_t domid)
-{
-    char **devices = xe_store_list(handle, "/libxl/%u/device/vbd", domid);
-    char *own = NULL;
-
-    for (char **device = devices; *device && !own; device++) {
-        char *backend = xe_store_read(handle, "/libxl/%u/device/vbd/%s/backend", domid, *device);
-        char *mode = backend ? xe_store_read(handle, "%s/mode", backend) : NULL;
-        char *path = backend ? xe_store_read(handle, "%s/params", backend) : NULL;
-
-        if (g_strcmp0(mode, "r") != 0 && !(path && xe_disk_is_shared(sys, path)))
-            own = g_strdup(path ? path : *device);
-        g_free(path);
-        g_free(mode);
-        g_free(backend);
-    }
-    g_strfreev(devices);
-    return own;
 }
