@@ -48,6 +48,26 @@ def saved(trial):
                 "and the logging is off afterwards", after)
 
 
+def left_suspended(trial):
+    """As imig and then xl leave a guest that are killed at the end of a migration: it stands still,
+    under a record of a process that has ended."""
+    host = trial.lab.hosts["xen1"]
+    call = begin(trial, "known", 90)
+    host.run("kill -9 $(cat /tmp/imig.pid)")
+    call.wait()
+    domain = host.domid("known")
+    uuid = host.run(f"xenstore-read /local/domain/{domain}/vm").split("/")[-1].strip()
+    host.run(f"sed -i s/use=logging/use=migrating/ /run/imig/{uuid}.lock && "
+             f"echo 'migration sender: Target has acknowledged transfer.' >/run/imig/{uuid}.xl && "
+             f"xenstore-write /local/domain/{domain}/control/shutdown suspend")
+    wait_until(lambda: "s" in host.domains()["known"]["state"], "the guest stands still", 60, 1)
+    after = trial.inside("xen1", "status", "-c", "xenctl:", "--for", "2s")
+    trial.claim(after.status == 0 and "it was resumed" in after.err
+                and trial.logging("xen1", "known") == "off",
+                "left suspended by a migration that was killed: the next run resumes it", after)
+    trial.whole("resumed")
+
+
 def killed(trial):
     host = trial.lab.hosts["xen1"]
     call = begin(trial, "known", 90)
@@ -116,6 +136,7 @@ def run(trial):
     trial.have("known", "xen1", "cyclic", 1000, 2048)
     interrupted(trial)
     saved(trial)
+    left_suspended(trial)
     killed(trial)
     killed_and_observed(trial)
     foreign(trial)
