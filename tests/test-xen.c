@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What the module for Xen does without Xen: locks and their records, who saves a domain, counters.
- * What it says to xl and hears of it: test-xen-xl.c.  All else is tested on a real hypervisor, see
- * tests/lab/xen.
+ * What the module for Xen does without Xen: locks and their records, who saves a domain.  What it
+ * says to xl and hears of it: test-xen-xl.c; devices: test-xen-device.c; the log-dirty switch:
+ * test-xen-switch.c.  All else is tested on a real hypervisor, see tests/lab/xen.
  */
 
 #include <fcntl.h>
@@ -146,6 +146,12 @@ static const struct saver_case {
     CASE("xl migrates it by its name", "/usr/sbin/xl\0-vvv\0migrate\0-s\0ssh\0web 1\0host", TRUE),
     CASE("xl saves it by its UUID", "xl\0save\0-c\0" VM "\0/tmp/f", TRUE),
     CASE("zeros before the number", "xl\0migrate\0" "007\0host", TRUE),
+    CASE("a script that will be xl", "/bin/sh\0-e\0/usr/sbin/xl\0migrate\0" "7\0host", TRUE),
+    CASE("a script that will list it", "/bin/sh\0/usr/sbin/xl\0list\0web 1", FALSE),
+    CASE("a script that will migrate another one", "sh\0/usr/sbin/xl\0save\0" "8\0f", FALSE),
+    CASE("the transport's shell", "sh\0-c\0exec ssh host xl migrate-receive", FALSE),
+    CASE("another script", "/bin/sh\0/root/backup\0migrate\0" "7", FALSE),
+    CASE("a shell", "-sh", FALSE),
     CASE("xl migrates another one", "xl\0migrate\0" "8\0host", FALSE),
     CASE("xl lists it", "xl\0list\0web 1", FALSE),
     CASE("xl receives", "xl\0migrate-receive", FALSE),
@@ -206,55 +212,6 @@ our_own_helper_is_told_from_others(void **state)
     g_array_unref(savers);
 }
 
-/* ---- counters ---- */
-
-static void
-counters_are_the_backends_own(void **state)
-{
-    const fake *f = *state;
-    imig_vm_counters c = IMIG_VM_COUNTERS_INIT;
-    static const char vbd[] = "sys/bus/xen-backend/devices/vbd-7-51712/statistics/";
-    static const char vif[] = "sys/class/net/vif7.0/statistics/";
-    static const struct { const char *directory, *name, *text; } files[] = {
-        { vbd, "rd_req", "10\n" }, { vbd, "wr_req", "5\n" }, { vbd, "rd_sect", "80\n" },
-        { vbd, "wr_sect", "16\n" }, { vif, "rx_bytes", "1000\n" }, { vif, "tx_bytes", "3000\n" },
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        char *path = g_strconcat(files[i].directory, files[i].name, NULL);
-
-        put(f, path, files[i].text, -1);
-        g_free(path);
-    }
-    assert_true(xe_count_block(f->places.sys, 7, "51712", &c));
-    assert_true(xe_count_net(f->places.sys, "vif7.0", &c));
-    assert_true(c.disk_ops == 15 && c.disk_read_bytes == 40960 && c.disk_write_bytes == 8192);
-    assert_true(c.net_tx_bytes == 1000 && c.net_rx_bytes == 3000); /* the guest's view */
-    assert_false(xe_count_block(f->places.sys, 7, "51728", &c));
-    assert_false(xe_count_net(f->places.sys, "../net/vif7.0", &c));
-    put(f, "sys/class/net/eth0/operstate", "up\n", -1);
-    put(f, "sys/class/net/eth0/speed", "1000\n", -1);
-    assert_true(xe_net_speed(f->places.sys) == 0); /* no device behind it */
-    put(f, "sys/class/net/eth0/device/vendor", "1\n", -1);
-    assert_true(xe_net_speed(f->places.sys) == 125e6);
-    put(f, "proc/9/io", "rchar: 1\nwchar: 4096\nsyscr: 1\n", -1);
-    assert_true(xe_written_bytes(f->places.proc, 9) == 4096);
-    assert_true(xe_written_bytes(f->places.proc, 10) < 0);
-}
-
-static void
-a_local_disk_is_not_called_shared(void **state)
-{
-    const fake *f = *state;
-    char *path = g_build_filename(f->top, "disk.img", NULL);
-
-    put(f, "disk.img", "", 0);
-    assert_false(xe_disk_is_shared(f->places.sys, path));
-    assert_false(xe_disk_is_shared(f->places.sys, "/nonexistent"));
-    assert_false(xe_disk_is_shared(f->places.sys, ""));
-    g_free(path);
-}
-
 /* ---- the module on a machine without Xen ---- */
 
 static int
@@ -306,8 +263,6 @@ main(void)
         WITH_FILES(savers_are_found),
         WITH_FILES(who_sees_no_process_is_in_doubt),
         WITH_FILES(our_own_helper_is_told_from_others),
-        WITH_FILES(counters_are_the_backends_own),
-        WITH_FILES(a_local_disk_is_not_called_shared),
         cmocka_unit_test(without_xen_one_line_says_so),
     };
 

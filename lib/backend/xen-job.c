@@ -205,7 +205,8 @@ xe_migrate(void *state, const imig_migration *m, uint64_t *ret_job, imig_error *
     if (code == IMIG_OK)
         code = check_domain(host, m, &domain, error);
     if (code == IMIG_OK)
-        code = xe_switch_take(&host->handle, &host->places, &domain, &job->lock, error);
+        code = xe_switch_take(&host->handle, &host->places, &domain, XE_USE_MIGRATING, &job->lock,
+                              error);
     xe_domain_clear(&domain);
     if (code == IMIG_OK)
         return start(host, job, ret_job, error);

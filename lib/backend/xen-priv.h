@@ -23,11 +23,13 @@
  *     that shows it on its way.  In doubt the switch stays on, and that is written down and said.
  *
  * What remains: a save that begins, and gets as far as turning the switch on, between the look and
- * the call that turns it off.  Looking and turning it off take a few milliseconds together and are
- * repeated where they took longer; a toolstack needs far more from its start to that point (it
- * loads, reaches the other host, starts its helper).  So the two meet only if this process is held
- * up for that long between the last look and the call.  Whoever cannot accept that does not
- * measure: on Xen it is done only where IMIG_PROCESS_MEASURE_DIRTY says so.
+ * the call that turns it off, a few milliseconds later.  libvirt shows nothing before it starts its
+ * helper, which takes about as long to get there; `xl save` takes a little longer, a migration,
+ * which reaches the other host first, far longer.  Therefore processes are looked at once more
+ * afterwards: where a save has begun the switch is turned on again, and the administrator is told
+ * to repeat that save.  Nobody tells him only where this process is stopped or killed between the
+ * call and that look.  Whoever cannot accept that does not measure: on Xen it is done only where
+ * IMIG_PROCESS_MEASURE_DIRTY says so.
  */
 
 #include <glib.h>
@@ -129,6 +131,9 @@ GArray *xe_savers_read(const char *proc);
 const xe_saver *xe_savers_find(const GArray *savers, uint32_t domid, const char *name,
                                const char *uuid);
 
+/* The first that may have been told a domain by its name; NULL: none. */
+const xe_saver *xe_savers_by_name(const GArray *savers);
+
 /* The helper that this process has started for this domain; 0: there is none. */
 int xe_savers_helper(const GArray *savers, uint32_t domid, int parent);
 
@@ -176,8 +181,28 @@ double xe_rounds_remaining(const xe_rounds *rounds, double sent_bytes);
 
 /* ---- xen-disk.c ---- */
 
-/* Is this file or device known to be one that other hosts see, too? */
-gboolean xe_disk_is_shared(const char *sys, const char *path);
+/* What serves a device. */
+typedef enum xe_server {
+    XE_SERVER_KERNEL,   /* of this domain, which counts */
+    XE_SERVER_PROCESS,  /* of this domain */
+    XE_SERVER_ELSEWHERE /* another domain, or what is not known here */
+} xe_server;
+
+/* By the place of its backend in xenstore; NULL is allowed. */
+xe_server xe_server_of(const char *backend);
+
+/* The file or device of a disk, or what its script is told, in the params of its backend. */
+const char *xe_disk_path(xe_server server, const char *params);
+
+/* Linux' backend counts in 512 bytes, whatever it says of its sectors; others in sectors. */
+double xe_disk_bytes(xe_server server, double sectors, double sector_bytes);
+
+/* Is this file or device known to be one that other hosts see, too, under the same name?  device:
+   what a script has made of a path that is none; may be NULL. */
+gboolean xe_disk_is_shared(const char *sys, const char *path, const char *device);
+
+/* The same of a block device, by the kernel's name and the path that it is known by. */
+gboolean xe_device_is_shared(const char *sys, const char *name, const char *path);
 
 /* ---- xen-xl.c ---- */
 

@@ -81,19 +81,6 @@ await_suspension(const xe_moving *m)
         g_usleep(XE_TICK_US);
 }
 
-gboolean
-xe_domain_resume(const xe_handle *handle, uint32_t domid)
-{
-    char *model = xe_store_read(handle, "/local/domain/0/device-model/%u/state", domid);
-    gboolean has_model = model != NULL;
-
-    g_free(model);
-    if (has_model || xc_domain_resume(handle->xc, domid, 1) != 0)
-        return FALSE;
-    xs_resume_domain(handle->xs, domid);
-    return TRUE;
-}
-
 const char *
 xe_moving_settle(xe_moving *m)
 {
