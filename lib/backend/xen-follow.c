@@ -98,13 +98,13 @@ look_at_domain(xe_moving *m)
         m->suspended_us = g_get_monotonic_time();
         if (m->rounds.rounds > 0)
             xe_rounds_last(&m->rounds, m->helper_bytes, now_s);
-    } else if (peeked && m->rounds.rounds > 0) {
-        xe_rounds_look(&m->rounds, pages, m->helper_bytes, now_s);
-    } else if (peeked && m->had_helper) {
-        xe_rounds_begin(&m->rounds, m->first_pages, (double) domain.info.tot_pages * XE_PAGE_BYTES,
-                        now_s);
-    } else if (peeked) {
+    } else if (peeked && !m->had_helper) {
         m->first_pages = pages; /* nothing is logged yet */
+    } else if (peeked) {
+        if (m->rounds.rounds == 0)
+            xe_rounds_begin(&m->rounds, m->first_pages,
+                            (double) domain.info.tot_pages * XE_PAGE_BYTES, now_s);
+        xe_rounds_look(&m->rounds, pages, m->helper_bytes, now_s);
     }
 }
 

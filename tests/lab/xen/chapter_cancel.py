@@ -57,20 +57,29 @@ def from_inside(trial, host, *more):
                        "--retries", "0", *more)
 
 
-def interrupted(trial, host, delay_s=0.0):
-    call = from_outside(trial, host)
+def begun(trial, title, call, host):
+    """False: it never got to send anything, and all that follows would be about nothing."""
     under_way(trial, host, call.process)
+    return trial.claim(not call.ended, f"{title}: a migration is under way",
+                       call.wait() if call.ended else "")
+
+
+def interrupted(trial, host, delay_s=0.0):
+    title = f"interrupted {1.5 + delay_s:g} s under way"
+    call = from_outside(trial, host)
+    if not begun(trial, title, call, host):
+        return
     time.sleep(delay_s)
     call.process.send_signal(signal.SIGINT)
     call.wait()
-    title = f"interrupted {1.5 + delay_s:g} s under way"
     trial.claim(call.status in ((130, 0) if delay_s else (130,)), f"{title}: exit status", call)
     settled(trial, title, call, (host,) if call.status == 130 else (other(host),))
 
 
 def out_of_time(trial, host):
     call = from_outside(trial, host, "--timeout", "8s", *SLOW)
-    under_way(trial, host, call.process)
+    if not begun(trial, "out of time", call, host):
+        return
     call.wait()
     trial.claim(call.status not in (0, 130) and "time" in call.err + call.out,
                 "out of time: said so", call)
@@ -80,7 +89,8 @@ def out_of_time(trial, host):
 def imig_killed_outside(trial, host):
     """Its agent on the source notices, and cancels."""
     call = from_outside(trial, host, *SLOW)
-    under_way(trial, host, call.process)
+    if not begun(trial, "imig killed outside", call, host):
+        return
     call.process.kill()
     call.wait()
     settled(trial, "imig killed outside", call, (host,))
@@ -89,7 +99,8 @@ def imig_killed_outside(trial, host):
 def imig_killed_inside(trial, host):
     """xl goes on without it, and the next run finds all in order."""
     call = from_inside(trial, host)
-    under_way(trial, host, call.process)
+    if not begun(trial, "imig killed inside", call, host):
+        return
     trial.lab.hosts[host].run("kill -9 $(cat /tmp/imig.pid)")
     call.wait()
     settled(trial, "imig killed inside", call, (other(host),))
@@ -97,7 +108,8 @@ def imig_killed_inside(trial, host):
 
 def xl_killed(trial, host):
     call = from_inside(trial, host)
-    under_way(trial, host, call.process)
+    if not begun(trial, "xl killed", call, host):
+        return
     trial.lab.hosts[host].run(f"pkill -9 -f '{XL}'")
     call.wait()
     trial.claim(call.status not in (0, 130), "xl killed: the migration has failed", call)
@@ -106,7 +118,8 @@ def xl_killed(trial, host):
 
 def transport_cut(trial, host):
     call = from_outside(trial, host)
-    under_way(trial, host, call.process)
+    if not begun(trial, "transport cut", call, host):
+        return
     trial.lab.hosts[host].run("pkill -9 -f '[s]sh.*migrate-receive'")
     call.wait()
     trial.claim(call.status not in (0, 130), "transport cut: the migration has failed", call)
@@ -116,7 +129,8 @@ def transport_cut(trial, host):
 def cable_pulled(trial, host):
     """Nobody is told: what was sent is simply not heard of again.  Time ends it."""
     call = from_outside(trial, host, "--timeout", "12s")
-    under_way(trial, host, call.process)
+    if not begun(trial, "cable pulled", call, host):
+        return
     trial.lab.hosts[host].monitor("set_link link off")
     call.wait()
     trial.lab.hosts[host].monitor("set_link link on")
@@ -128,7 +142,8 @@ def as_it_suspends(trial, host, title, command):
     """At the moment in which the guest is asked to suspend itself."""
     lab_host = trial.lab.hosts[host]
     call = from_inside(trial, host)
-    under_way(trial, host, call.process)
+    if not begun(trial, title, call, host):
+        return
     node = f"/local/domain/{lab_host.domid('known')}/control/shutdown"
     # One event for the watch itself, one for the request.
     lab_host.run(f"xenstore-watch -n 2 {node} >/dev/null; {command}", check=False)
@@ -149,7 +164,8 @@ def xl_killed_as_it_suspends(trial, host):
 def held_back(trial, host):
     """The cap is what flows while rounds are sent; rounds are seen as they go by."""
     call = from_outside(trial, host, "--json", "--bandwidth", f"{CAP_BYTES_PER_S:.0f}B/s")
-    under_way(trial, host, call.process)
+    if not begun(trial, "held back", call, host):
+        return
     said = trial.lab.hosts[host].run(LOOK)
     call.wait()
     steps = call.document["steps"] if call.out.startswith("{") else []
