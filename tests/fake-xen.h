@@ -27,6 +27,7 @@ static struct xen {
     const char *name, *type; /* in xenstore; NULL: not to be read */
     const char *control;     /* what it is asked to do, there; NULL: nothing */
     int suspends_after;      /* so many looks; 0: never */
+    const char *const *more; /* paths there, each before its value, NULL-ended; NULL: no more */
     int list_errno;          /* asking for domains fails */
     gboolean is_on;          /* its log-dirty mode */
     uint32_t dirty;          /* pages counted */
@@ -167,13 +168,22 @@ xs_close(struct xs_handle *xs)
     (void) xs;
 }
 
+static const char *
+more_of_store(const char *path)
+{
+    for (const char *const *at = xen.more; at && *at; at += 2)
+        if (strcmp(*at, path) == 0)
+            return at[1];
+    return NULL;
+}
+
 void *
 xs_read(struct xs_handle *xs, xs_transaction_t transaction, const char *path, unsigned *length)
 {
     const char *text = strcmp(path, "/local/domain/7/name") == 0 ? xen.name
                        : strcmp(path, "/libxl/7/type") == 0 ? xen.type
-                       : strcmp(path, "/local/domain/7/control/shutdown") == 0 ? xen.control
-                                                                              : NULL;
+                       : strcmp(path, "/local/domain/7/control/shutdown") == 0
+                             ? xen.control : more_of_store(path);
 
     (void) xs;
     (void) transaction;
@@ -189,10 +199,28 @@ xs_read(struct xs_handle *xs, xs_transaction_t transaction, const char *path, un
 char **
 xs_directory(struct xs_handle *xs, xs_transaction_t transaction, const char *path, unsigned *n)
 {
+    enum { MOST = 8, NAME_SIZE = 32 };
+    char **children = malloc(MOST * (sizeof(char *) + NAME_SIZE)); /* one block, as xenstore's */
+    size_t length = strlen(path);
+
     (void) xs;
     (void) transaction;
-    (void) path;
-    (void) n;
+    *n = 0;
+    for (const char *const *at = xen.more; at && *at; at += 2) {
+        char *name = (char *) (children + MOST) + *n * NAME_SIZE;
+
+        if (strncmp(*at, path, length) != 0 || (*at)[length] != '/')
+            continue;
+        assert_true(*n < MOST);
+        g_strlcpy(name, *at + length + 1, NAME_SIZE);
+        name[strcspn(name, "/")] = '\0';
+        if (*n > 0 && strcmp(name, children[*n - 1]) == 0)
+            continue;
+        children[(*n)++] = name;
+    }
+    if (*n > 0)
+        return children;
+    free(children);
     errno = ENOENT;
     return NULL;
 }
@@ -240,7 +268,7 @@ tear_down_xen(void **state)
 #define WITH_XEN(test) cmocka_unit_test_setup_teardown(test, set_up_xen, tear_down_xen)
 
 /* A process of a toolstack. */
-static void
+static G_GNUC_UNUSED void
 put_saver(const char *words)
 {
     char *line = g_strdelimit(g_strdup(words), " ", '\0');
@@ -251,7 +279,7 @@ put_saver(const char *words)
 }
 
 /* What is written now. */
-static int
+static G_GNUC_UNUSED int
 noted(void)
 {
     xe_lock lock = XE_LOCK_INIT;

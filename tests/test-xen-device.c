@@ -123,6 +123,7 @@ static const struct device_case {
     { "sdb", "/dev/disk/by-path/ip-10.0.0.9:3260-iscsi-iqn.2020-01.a:b-lun-0", TRUE },
     { "sdb", "iqn=iqn.2020-01.a:b,portal=10.0.0.9", TRUE },
     { "sdb", "/dev/sdb", FALSE },       /* the second that was found here */
+    { "sdb", "/srv/disk", FALSE },      /* somebody's link, or node */
     { "sdc", "/dev/disk/by-id/wwn-0x1", TRUE },
     { "dm-0", "/dev/mapper/" WWID, TRUE },
     { "dm-0", "/dev/disk/by-id/dm-uuid-mpath-" WWID, TRUE },

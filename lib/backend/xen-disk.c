@@ -109,8 +109,9 @@ is_shared_multipath(const char *sys, const char *name, const char *path)
 gboolean
 xe_device_is_shared(const char *sys, const char *name, const char *path)
 {
-    gboolean is_lasting = !g_str_has_prefix(path, "/dev/") || strchr(path + 5, '/')
-                          || g_str_has_prefix(name, "drbd");
+    static const char dev[] = "/dev/";
+    gboolean is_lasting = !g_path_is_absolute(path) || g_str_has_prefix(name, "drbd")
+                          || (g_str_has_prefix(path, dev) && strchr(path + strlen(dev), '/'));
 
     return is_lasting && (is_shared_device(sys, name) || is_shared_multipath(sys, name, path));
 }
@@ -119,7 +120,7 @@ gboolean
 xe_disk_is_shared(const char *sys, const char *path, const char *device)
 {
     /* What is no path is for a script, which finds the same on every host, and makes a device. */
-    const char *there = path && !g_path_is_absolute(path) && device ? device : path;
+    const char *there = path && !g_path_is_absolute(path) ? device : path;
     char *real = there ? realpath(there, NULL) : NULL;
     struct stat st;
     gboolean shared = FALSE;

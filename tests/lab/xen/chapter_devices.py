@@ -2,22 +2,76 @@
 """Disks and network cards: what imig counts is what the guests count themselves, and a guest whose
 disk is on one host only stays there."""
 
+import bisect
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
 from chapter_migrate import note
 from lab import guest_uuid
+from machine import wait_until
 from trial import PAGE
 
 FRAME = 1400        # bytes, as guest-devices.c sends them
 HEADER = 14         # of which netback does not count what it takes from a guest
-DISK_RATE, SEND_RATE, RECEIVE_RATE = 80, 40, 160
+DISK_RATE, SEND_RATE, RECEIVE_RATE = 80, 40, 160        # on a machine that has time for it
+WATCHED_S = 8
 FIGURES = ("disk_ops_per_s", "disk_read_bytes_per_s", "disk_write_bytes_per_s",
            "net_rx_bytes_per_s", "net_tx_bytes_per_s")
 # So that this little is much of what a host has.
 CAPACITY = {"format": "imig-capacity/1",
-            "hosts": [{"id": "xen1", "disk_ops_per_s": 400, "net_bytes_per_s": 1e6}]}
+            "hosts": [{"id": "xen1", "disk_ops_per_s": 40, "net_bytes_per_s": 1e5}]}
+
+
+class Watch:
+    """What guests say they did, on the clock of their domain 0, so that it can be compared with
+    what was counted in the meantime, however unevenly the machine let them work."""
+
+    def __init__(self, host, names):
+        self.host, self.names = host, names
+        reads = "; ".join(f"echo $up {name} $(xenstore-read "
+                          f"/local/domain/{host.domid(name)}/data/report)" for name in names)
+        host.write("/tmp/watch.sh", f"while read up rest </proc/uptime; do {reads}; sleep 0.4; "
+                   "done >/tmp/watch")
+        self.process = host.start("exec sh /tmp/watch.sh")
+        self.points = {}
+
+    def now(self):
+        return self.host.uptime_s()
+
+    def until(self, moment):
+        """All guests have reported later than that."""
+        def told():
+            self.read()
+            return all(self.points[name] and self.points[name][-1][0] > moment
+                       for name in self.names)
+        wait_until(told, "guests report", 60, 0.5)
+
+    def read(self):
+        """(moment, work, received) of each report.  A report is seen some time after it was
+        written; that which was seen at once tells how far the guest's clock is ahead."""
+        lines = [line.split() for line in self.host.run("cat /tmp/watch").splitlines()]
+        for name in self.names:
+            said = [(float(words[0]), float(words[2]), int(words[3]), int(words[7]))
+                    for words in lines if len(words) == 8 and words[1] == name]
+            ahead = max((seconds - up for up, seconds, *_ in said), default=0)
+            self.points[name] = sorted({(seconds - ahead, *counts) for _, seconds, *counts in said})
+
+    def count(self, name, what, begin, end):
+        """So many were done between two moments."""
+        column = {"work": 1, "received": 2}[what]
+
+        def at(moment):
+            points = self.points[name]
+            i = min(max(bisect.bisect([point[0] for point in points], moment), 1), len(points) - 1)
+            (x0, y0), (x1, y1) = ((point[0], point[column]) for point in points[i - 1:i + 1])
+            return y0 + (y1 - y0) * (moment - x0) / (x1 - x0)
+        return at(end) - at(begin)
+
+
+def stop(process):
+    process.kill()
+    process.communicate()
 
 
 def near(seen, known, share=0.1):
@@ -36,40 +90,44 @@ def observe(trial, seconds=4):
 
 
 def vbd_counts(host, name):
-    """(reads, writes) of a guest so far, as xentop says."""
-    lines = [line.split() for line in host.run("xentop -b -i 1").splitlines()]
-    row = next(line for line in lines[1:] if line[0] == name)
-    return tuple(int(row[lines[0].index(key)]) for key in ("VBD_RD", "VBD_WR"))
+    """When, and (reads, writes) of a guest until then, as xentop says."""
+    lines = [line.split() for line in host.run("cat /proc/uptime; xentop -b -i 1").splitlines()]
+    row = next(line for line in lines[2:] if line[0] == name)
+    return float(lines[0][0]), [int(row[lines[1].index(key)]) for key in ("VBD_RD", "VBD_WR")]
 
 
-def counted_alike(trial, host):
-    """Figures and classes of guests that work, for as long as their own counts are taken."""
+def counted_alike(trial, host, watch):
+    """Figures and classes of guests that work."""
     host.write("/tmp/capacity.json", json.dumps(CAPACITY))
-    before, top_before = both_reports(trial), vbd_counts(host, "disk")
-    classes = trial.begin("xen1", "status", "-c", "xenctl:", "--for", "8s", "--interval", "2s",
-                          "--json", "--host-capacity", "/tmp/capacity.json")
-    seen, classes = observe(trial, 8), classes.wait()
-    after, top_after = both_reports(trial), vbd_counts(host, "disk")
+    watch.until(watch.now())
+    top_begin, top_first = vbd_counts(host, "disk")
+    classes = trial.begin("xen1", "status", "-c", "xenctl:", "--for", f"{WATCHED_S - 1}s",
+                          "--interval", "2s", "--json", "--host-capacity", "/tmp/capacity.json")
+    seen = observe(trial, WATCHED_S)
+    end = watch.now()
+    classes.wait()
+    top_end, top_last = vbd_counts(host, "disk")
+    watch.until(max(end, top_end))
     if not trial.claim(seen.status == 0 and classes.status == 0, "guests with devices are watched",
                        f"{seen}\n{classes}"):
         return
-    operations, sent = (trial.lab.work_rate(before[name], after[name]) for name in ("disk", "net"))
-    got = trial.lab.work_rate(before["net"], after["net"], "received")
+    operations, sent, got = (
+        watch.count(name, what, end - WATCHED_S, end) / WATCHED_S
+        for name, what in (("disk", "work"), ("net", "work"), ("net", "received")))
     disk, net = figures_of(seen, "disk"), figures_of(seen, "net")
     trial.figures["devices"] = {"disk: guest, imig": [round(operations, 1), disk],
                                 "frames sent, received: guest, imig":
                                 [round(sent, 1), round(got, 1), net]}
-    detail = f"{trial.figures['devices']}\n{before}\n{after}\n{top_before} {top_after}\n{seen}"
-    trial.claim(near(operations, DISK_RATE) and near(sent, SEND_RATE) and near(got, RECEIVE_RATE),
-                "the guests work as ordered", detail)
+    detail = f"{trial.figures['devices']}\n{watch.points}\n{end}\n{seen}"
+    trial.claim(min(operations, sent, got) > 2, "the guests work", detail)
     trial.claim(near(disk.get("disk_ops_per_s"), operations),
                 "disk operations are those the guest did", detail)
     trial.claim(near(disk.get("disk_read_bytes_per_s"), operations / 2 * PAGE)
                 and near(disk.get("disk_write_bytes_per_s"), operations / 2 * PAGE),
                 "so are the bytes it read and wrote", detail)
-    work = after["disk"]["work"] - before["disk"]["work"]
-    trial.claim(all(near(last - first, work / 2) for first, last in zip(top_before, top_after)),
-                "and xentop counts the same", detail)
+    work = watch.count("disk", "work", top_begin, top_end)
+    trial.claim(all(near(last - first, work / 2) for first, last in zip(top_first, top_last)),
+                "and xentop counts the same", f"{top_first} {top_last} {work}\n{detail}")
     trial.claim(near(net.get("net_tx_bytes_per_s"), sent * (FRAME - HEADER)),
                 "bytes sent are those the guest sent", detail)
     trial.claim(near(net.get("net_rx_bytes_per_s"), got * FRAME),
@@ -78,10 +136,6 @@ def counted_alike(trial, host):
                 and net.get("disk_ops_per_s") == 0, "who has no device uses none", detail)
     trial.claim({vm["name"]: vm["class"] for vm in classes.document["vms"]}
                 == {"disk": "disk-io", "net": "net-receive"}, "their classes say so", classes)
-
-
-def both_reports(trial):
-    return {name: trial.lab.report(name) for name in ("disk", "net")}
 
 
 def invent(host, device, kind, **nodes):
@@ -150,14 +204,20 @@ def goes_on(trial):
                 "a guest with a network card is migrated", moved)
     if moved.out.startswith("{"):
         note(trial, "a guest with a network card", moved.document["steps"])
-    first = trial.lab.report("net")
-    seen = trial.outside("observe", "--for", "6s", "--interval", "1.5s")
-    sent = trial.lab.work_rate(first, trial.lab.report("net"))
+    watch = Watch(trial.lab.hosts["xen2"], ("net",))
+    try:
+        watch.until(watch.now())
+        seen = trial.inside("xen2", "observe", "-c", "xenctl:", "--for", f"{WATCHED_S}s",
+                            "--interval", "2s")
+        end = watch.now()
+        watch.until(end)
+        sent = watch.count("net", "work", end - WATCHED_S, end) / WATCHED_S
+    finally:
+        stop(watch.process)
     figures = figures_of(seen, "net")
-    trial.claim(sent > SEND_RATE / 2 and near(figures.get("net_tx_bytes_per_s"),
-                                              sent * (FRAME - HEADER))
+    trial.claim(sent > 2 and near(figures.get("net_tx_bytes_per_s"), sent * (FRAME - HEADER))
                 and 0 <= figures.get("net_rx_bytes_per_s", -1) < 100,
-                "and its figures go on there", f"{sent} {figures}\n{seen}")
+                "and its figures go on there", f"{sent} {figures}\n{watch.points}\n{seen}")
 
 
 def run(trial):
@@ -169,12 +229,13 @@ def run(trial):
                       pool.submit(trial.lab.start, "xen1", "net", "net", SEND_RATE, memory_mb=96,
                                   set_pages=512, nic=True)]:
             start.result()
+    watch = Watch(host, ("disk", "net"))
     sender = host.start(f"exec frames vif{host.domid('net')}.0 {RECEIVE_RATE}")
     try:
-        counted_alike(trial, host)
+        counted_alike(trial, host, watch)
     finally:
-        sender.kill()
-        sender.wait()
+        stop(sender)
+        stop(watch.process)
     for name in ("disk", "net"):
         trial.lab.order(name, "idle")
     absent_or_right(trial, host)
