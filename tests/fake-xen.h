@@ -19,10 +19,14 @@
 
 #define VM "86143fbe-e9c6-11f1-8865-b12ae59b3af6"
 enum { DOMID = 7 };
+#define SUSPENDED (XEN_DOMINF_hvm_guest | XEN_DOMINF_hap | XEN_DOMINF_shutdown \
+                   | SHUTDOWN_suspend << XEN_DOMINF_shutdownshift)
 
 static struct xen {
     xc_domaininfo_t info;    /* of the guest; domain 0: there is none */
     const char *name, *type; /* in xenstore; NULL: not to be read */
+    const char *control;     /* what it is asked to do, there; NULL: nothing */
+    int suspends_after;      /* so many looks; 0: never */
     const char *const *more; /* paths there, each before its value, NULL-ended; NULL: no more */
     int list_errno;          /* asking for domains fails */
     gboolean is_on;          /* its log-dirty mode */
@@ -60,6 +64,8 @@ xc_domain_getinfolist(xc_interface *xc, uint32_t first, unsigned max, xc_domaini
     }
     if (xen.info.domain == 0 || first > xen.info.domain)
         return 0;
+    if (xen.suspends_after > 0 && --xen.suspends_after == 0)
+        xen.info.flags = SUSPENDED;
     infos[0] = xen.info;
     return 1;
 }
@@ -175,7 +181,9 @@ void *
 xs_read(struct xs_handle *xs, xs_transaction_t transaction, const char *path, unsigned *length)
 {
     const char *text = strcmp(path, "/local/domain/7/name") == 0 ? xen.name
-                       : strcmp(path, "/libxl/7/type") == 0 ? xen.type : more_of_store(path);
+                       : strcmp(path, "/libxl/7/type") == 0 ? xen.type
+                       : strcmp(path, "/local/domain/7/control/shutdown") == 0
+                             ? xen.control : more_of_store(path);
 
     (void) xs;
     (void) transaction;
@@ -229,8 +237,6 @@ xs_resume_domain(struct xs_handle *xs, unsigned domid)
 /* ---- a guest, and what others do to it ---- */
 
 enum { RUNNING = XEN_DOMINF_hvm_guest | XEN_DOMINF_hap | XEN_DOMINF_running };
-#define SUSPENDED (XEN_DOMINF_hvm_guest | XEN_DOMINF_hap | XEN_DOMINF_shutdown \
-                   | SHUTDOWN_suspend << XEN_DOMINF_shutdownshift)
 
 static int
 set_up_xen(void **state)

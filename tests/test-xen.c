@@ -2,8 +2,8 @@
 
 /*
  * What the module for Xen does without Xen: locks and their records, who saves a domain.  What it
- * says to xl and hears of it: test-xen-xl.c; devices: test-xen-device.c.  All else is tested on a
- * real hypervisor, see tests/lab/xen.
+ * says to xl and hears of it: test-xen-xl.c; devices: test-xen-device.c; the log-dirty switch:
+ * test-xen-switch.c.  All else is tested on a real hypervisor, see tests/lab/xen.
  */
 
 #include <fcntl.h>

@@ -34,13 +34,12 @@ not_found(const char *vm, imig_error **error)
     return xe_fail(error, IMIG_ERR_NOT_FOUND, "no VM \"%s\"", vm);
 }
 
-/* Pages that were ever found dirty, modulo 2^32; errno on failure, else 0. */
-static int
-peek(const xe_host *host, uint32_t domid, uint32_t *pages)
+int
+xe_dirty_peek(const xe_handle *handle, uint32_t domid, uint32_t *pages)
 {
     xc_shadow_op_stats_t stats = { 0 };
 
-    if (xc_logdirty_control(host->handle.xc, domid, XEN_DOMCTL_SHADOW_OP_PEEK, NULL, 0, 0,
+    if (xc_logdirty_control(handle->xc, domid, XEN_DOMCTL_SHADOW_OP_PEEK, NULL, 0, 0,
                             &stats) < 0)
         return errno;
     *pages = stats.dirty_count;
@@ -105,7 +104,7 @@ xe_dirty_start(void *state, const char *vm, imig_error **error)
     if (code == IMIG_OK)
         code = xe_switch_take(&host->handle, &host->places, &domain, XE_USE_LOGGING, &lock, error);
     if (code == IMIG_OK)
-        peek(host, domain.info.domain, &before); /* where it fails, so does what follows */
+        xe_dirty_peek(&host->handle, domain.info.domain, &before); /* or what follows fails */
     if (code == IMIG_OK)
         code = turn_on(host, &domain, &lock, error);
     if (code == IMIG_OK) {
@@ -191,7 +190,7 @@ xe_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error **
 
     if (!l)
         return IMIG_ERR_NOT_FOUND;
-    number = peek(host, l->domid, &pages);
+    number = xe_dirty_peek(&host->handle, l->domid, &pages);
     after_us = g_get_monotonic_time();
     if (number != 0 && number != ESRCH)
         return xe_fail_errno(error, number, "VM %s: reading its dirty pages", vm);

@@ -64,23 +64,17 @@ sent_bytes(xe_moving *m)
     return m->helper_bytes;
 }
 
-/*
- * Pages counted dirty; FALSE: not now.  Without a bitmap to fill, a peek takes no bits, ends at
- * once, and is refused itself where the helper's clean is half done.
- */
+/* Pages counted dirty; FALSE: not now, as where the helper's clean is half done. */
 static gboolean
 peek(xe_moving *m, uint32_t *pages)
 {
-    xc_shadow_op_stats_t stats = { 0 };
     gint64 now_us = g_get_monotonic_time(), rest_us = now_us - m->peeked_us;
 
     if (m->suspended_us != 0 || m->progress.acknowledged
         || (m->rounds.round_bytes > SHORT_ROUND_BYTES && rest_us < PEEK_US)
-        || xc_logdirty_control(m->handle.xc, m->job->domid, XEN_DOMCTL_SHADOW_OP_PEEK, NULL, 0, 0,
-                               &stats) < 0)
+        || xe_dirty_peek(&m->handle, m->job->domid, pages) != 0)
         return FALSE;
     m->peeked_us = now_us;
-    *pages = stats.dirty_count;
     return TRUE;
 }
 
@@ -98,13 +92,13 @@ look_at_domain(xe_moving *m)
         m->suspended_us = g_get_monotonic_time();
         if (m->rounds.rounds > 0)
             xe_rounds_last(&m->rounds, m->helper_bytes, now_s);
-    } else if (peeked && m->rounds.rounds > 0) {
-        xe_rounds_look(&m->rounds, pages, m->helper_bytes, now_s);
-    } else if (peeked && m->had_helper) {
-        xe_rounds_begin(&m->rounds, m->first_pages, (double) domain.info.tot_pages * XE_PAGE_BYTES,
-                        now_s);
-    } else if (peeked) {
+    } else if (peeked && !m->had_helper) {
         m->first_pages = pages; /* nothing is logged yet */
+    } else if (peeked) {
+        if (m->rounds.rounds == 0)
+            xe_rounds_begin(&m->rounds, m->first_pages,
+                            (double) domain.info.tot_pages * XE_PAGE_BYTES, now_s);
+        xe_rounds_look(&m->rounds, pages, m->helper_bytes, now_s);
     }
 }
 

@@ -156,6 +156,10 @@ void *xe_job_run(void *job);
 
 /* ---- xen-dirty.c ---- */
 
+/* Pages counted dirty since the bitmap was last cleaned, or ever, modulo 2^32; errno on failure,
+   else 0.  No bitmap is filled: it takes no bits, ends at once, and disturbs nobody. */
+int xe_dirty_peek(const xe_handle *handle, uint32_t domid, uint32_t *pages);
+
 int xe_dirty_start(void *state, const char *vm, imig_error **error);
 int xe_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error **error);
 int xe_dirty_stop(void *state, const char *vm, imig_error **error);

@@ -50,7 +50,7 @@ clear_enabling(const xe_handle *handle, const xe_places *places, uint32_t domid,
 static gboolean
 was_handed_over(const xe_places *places, const char *uuid)
 {
-    char *path = g_strdup_printf("%s/%s.xl", places->lock_dir, uuid), *said;
+    char *path = xe_said_path(places, uuid), *said;
     gboolean is_known = g_file_get_contents(path, &said, NULL, NULL);
     xe_progress progress = { 0 };
 

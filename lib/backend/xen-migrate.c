@@ -53,7 +53,7 @@ find_xl(void)
 static int
 open_said(const xe_job *job)
 {
-    char *path = g_strdup_printf("%s/%s.xl", job->places.lock_dir, job->vm);
+    char *path = xe_said_path(&job->places, job->vm);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)

@@ -226,6 +226,9 @@ char *xe_limiter(double bytes_per_s);
    the transport takes. */
 char **xe_xl_command(const char *xl, uint32_t domid, const xe_target *target, const char *limiter);
 
+/* The file with what xl says in a VM's last migration, to be freed. */
+char *xe_said_path(const xe_places *places, const char *uuid);
+
 /* How far xl has said it is. */
 typedef struct xe_progress {
     gboolean acknowledged; /* the destination has got it all */

@@ -139,6 +139,12 @@ xe_xl_command(const char *xl, uint32_t domid, const xe_target *target, const cha
     return (char **) g_ptr_array_free(words, FALSE);
 }
 
+char *
+xe_said_path(const xe_places *places, const char *uuid)
+{
+    return g_strdup_printf("%s/%s.xl", places->lock_dir, uuid);
+}
+
 /* How telling a line is, where the migration has failed: the first of the best is taken. */
 static const struct {
     const char *part;

@@ -126,11 +126,13 @@ double imig__state_cross_price(const imig__state *state, uint32_t label, uint32_
  * other host; delta() is then O(1).  Neither VM may have flows.
  */
 double imig__state_cross(const imig__state *state, uint32_t vm, uint32_t host);
+double imig__state_disk(const imig__state *state, uint32_t vm, uint32_t host); /* by its disk */
 double imig__state_swap_delta(const imig__state *state, uint32_t v, uint32_t w, double v_here,
                               double v_there, double w_here, double w_there);
 
-/* No more than this does its host gain, CPU contention aside, when the VM leaves. */
+/* No more than this does its host gain when the VM leaves: CPU contention aside; by its link. */
 double imig__state_other_gain(const imig__state *state, uint32_t vm, double cross);
+double imig__state_link_gain(const imig__state *state, uint32_t vm);
 
 /* The queue on a host at a CPU utilisation: its length, and what one more core of demand adds. */
 double imig__queue(const imig__load *load, uint32_t host, double utilisation);

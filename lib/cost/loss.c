@@ -208,22 +208,42 @@ imig__state_delta(const imig__state *state, uint32_t vm, uint32_t host)
            + imig__state_flows(state, vm, host);
 }
 
+/* In lost cores already, unlike imig__state_cross(). */
 double
-imig__state_other_gain(const imig__state *state, uint32_t vm, double cross)
+imig__state_disk(const imig__state *state, uint32_t vm, uint32_t host)
+{
+    const imig__sums *v = &state->load->brings[vm], *s = &state->sums[host];
+    double disk = s->disk, use = s->disk_use;
+
+    if (state->host[vm] == host) {
+        disk -= v->disk;
+        use -= v->disk_use;
+    }
+    return DISK_SLOWDOWN * (v->disk_use * disk + use * v->disk) / state->load->disk[host];
+}
+
+double
+imig__state_link_gain(const imig__state *state, uint32_t vm)
 {
     const imig__load *load = state->load;
     uint32_t host = state->host[vm];
     const imig__sums *v = &load->brings[vm], *s = &state->sums[host];
-    double gain = cross / load->cores[host], disk;
 
-    disk = v->disk_use * (s->disk - v->disk) + (s->disk_use - v->disk_use) * v->disk;
-    gain += DISK_SLOWDOWN * disk / load->disk[host];
+    if (isnan(load->net[host]) || v->rx + v->tx <= 0)
+        return 0;
     /* The link's queue is convex: its slope now bounds what less traffic can bring. */
-    if (!isnan(load->net[host]) && v->rx + v->tx > 0)
-        gain += load->options.network_price
-                * (v->rx * link_slope(s->rx / load->net[host])
-                   + v->tx * link_slope(s->tx / load->net[host])) / load->net[host];
-    return gain;
+    return load->options.network_price
+           * (v->rx * link_slope(s->rx / load->net[host])
+              + v->tx * link_slope(s->tx / load->net[host])) / load->net[host];
+}
+
+double
+imig__state_other_gain(const imig__state *state, uint32_t vm, double cross)
+{
+    uint32_t host = state->host[vm];
+
+    return cross / state->load->cores[host] + imig__state_disk(state, vm, host)
+           + imig__state_link_gain(state, vm);
 }
 
 double

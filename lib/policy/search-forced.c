@@ -34,7 +34,7 @@ must_move(const imig__search_run *run, uint32_t vm)
 
     if (space->unit_vm[space->unit_begin[unit]] == vm && is_split(run, unit))
         return TRUE;
-    if (run->card[vm].fixed)
+    if (imig__card_of(run, vm)->fixed)
         return FALSE;
     return (run->options->empties && run->options->empties[host])
            || !imig__space_allows(space, vm, host)
@@ -71,8 +71,10 @@ make_room(imig__search_run *run, uint32_t vm)
     for (uint32_t h = 0; h < hosts; h++) {
         if (h == from || !space->accepts[h])
             continue;
-        for (uint32_t w = run->first[h]; w != IMIG_NO_INDEX; w = run->card[w].next) {
-            if (run->card[w].fixed || !imig__space_unit_alone(space, w)
+        for (uint32_t c = run->first[h]; c != IMIG_NO_INDEX; c = run->cards[c].next) {
+            uint32_t w = run->cards[c].vm;
+
+            if (run->cards[c].fixed || !imig__space_unit_alone(space, w)
                 || !imig__space_fits(space, run->state, vm, h, w))
                 continue;
             for (uint32_t i = 0; i < size; i++) {
@@ -153,9 +155,9 @@ free_memory(imig__search_run *run, uint32_t host)
            && !imig_cancel_level(run->options->cancel)) {
         struct imig__best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
 
-        for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->card[v].next)
-            if (run->card[v].may_move)
-                imig__run_try(run, v, LOOKS, UINT32_MAX, &best);
+        for (uint32_t c = run->first[host]; c != IMIG_NO_INDEX; c = run->cards[c].next)
+            if (run->cards[c].may_move)
+                imig__run_try(run, run->cards[c].vm, LOOKS, UINT32_MAX, &best);
         if (best.vm == IMIG_NO_INDEX)
             break;
         imig__run_make_move(run, &best);

@@ -7,7 +7,8 @@
 
 enum {
     LOOKS = 8,   /* destinations that are evaluated for one VM on large clusters */
-    SCANS = 256, /* hosts that are asked whether they have room */
+    SCANS = 64,  /* hosts that are asked whether they have room */
+    FAILURES = 100, /* and a quarter of the hosts: then the floors have risen */
     LISTED = 64  /* a VM with no more allowed hosts than this tries them all */
 };
 
@@ -15,9 +16,9 @@ enum {
 static int
 compare_cpu(const void *a, const void *b, void *data)
 {
-    const imig__card *card = data;
+    const imig__search_run *run = data;
     uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
-    double cx = card[x].cpu, cy = card[y].cpu;
+    double cx = imig__card_of(run, x)->cpu, cy = imig__card_of(run, y)->cpu;
 
     if (cx != cy)
         return cx > cy ? -1 : 1;
@@ -39,6 +40,31 @@ try_move(imig__search_run *run, uint32_t vm, uint32_t host, double leave, struct
     return TRUE;
 }
 
+/* No core of this VM costs less than this, wherever it goes. */
+static double
+floor_of(const imig__search_run *run, const imig__card *card)
+{
+    const imig__where *where = &run->where;
+    const uint8_t *silent = run->load->silent;
+    uint32_t label = where->label[card->kind];
+
+    if (label != card->label && !(silent[label] && silent[card->label]))
+        return 0;
+    return *imig__where_floor(where, card->kind, run->space->cluster->host_pool[card->home],
+                              card->memory);
+}
+
+/* What joining any host costs at least, as far as it can be told. */
+static double
+least_join(const imig__search_run *run, uint32_t vm)
+{
+    const imig__card *card = imig__card_of(run, vm);
+
+    if (run->weighted || card->tied & ~IMIG__TIED_HOSTS || run->state->host[vm] != card->home)
+        return -INFINITY;
+    return card->cpu * floor_of(run, card);
+}
+
 void
 imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans,
               struct imig__best *best)
@@ -46,10 +72,12 @@ imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans
     const imig_vm_info *info = &run->space->cluster->vms[vm];
     const imig__load *load = run->load;
     gboolean alone = imig__space_unit_alone(run->space, vm), home = FALSE;
-    double leave = alone ? imig__run_leave(run, vm) : 0, memory = load->brings[vm].memory;
+    double leave = alone ? imig__run_leave(run, vm) : 0, memory = imig__card_of(run, vm)->memory;
     const uint32_t *order;
     uint32_t n = imig__where_look(&run->where, run->space, vm, load->home[vm], &order);
 
+    if (alone && leave + least_join(run, vm) >= best->delta - run->worth)
+        return;
     if (info->host_count > 0 && info->host_count <= LISTED) {
         for (uint32_t i = 0; i < info->host_count; i++)
             try_move(run, vm, info->hosts[i], leave, best);
@@ -86,25 +114,19 @@ imig__run_make_move(imig__search_run *run, const struct imig__best *best)
     imig__where_update(&run->where, run->space, run->state, from);
 }
 
-/* No core of this VM costs less than this, wherever it goes. */
-static double
-floor_of(const imig__search_run *run, const imig__card *card)
+static void
+find_floors(imig__search_run *run)
 {
-    const imig__where *where = &run->where;
-    const uint8_t *silent = run->load->silent;
-    uint32_t label = where->label[card->kind];
-
-    if (label != card->label && !(silent[label] && silent[card->label]))
-        return 0;
-    return where->floor[card->kind * where->pools + run->space->cluster->host_pool[card->home]];
+    imig__where_find_floors(&run->where, run->space, run->state, run->left);
+    run->failures = 0;
 }
 
 /* What a VM could gain at the most wherever it went; price: of a core on its host. */
 static double
-potential(const imig__search_run *run, uint32_t vm, uint32_t host, double price)
+potential(const imig__search_run *run, const imig__card *card, uint32_t host, double price)
 {
     const imig__load *load = run->load;
-    const imig__card *card = &run->card[vm];
+    uint32_t vm = card->vm;
     double gain = host == card->home ? -card->price : card->price;
 
     if (!run->weighted)
@@ -120,18 +142,17 @@ potential(const imig__search_run *run, uint32_t vm, uint32_t host, double price)
 
 /* Could this VM, which stands for its unit, gain more than `least` anywhere? */
 static gboolean
-is_worth_a_look(const imig__search_run *run, uint32_t vm, uint32_t host, double price,
+is_worth_a_look(const imig__search_run *run, const imig__card *card, uint32_t host, double price,
                 double least)
 {
     const imig__search_options *o = run->options;
-    const imig__card *card = &run->card[vm];
 
     if (!card->may_move || !card->leads)
         return FALSE;
     return card->tied & ~IMIG__TIED_FLOWS || o->relief_price > 0
            || (o->empties && o->empties[host])
            || imig__space_excess(run->space, run->state, host) > 0
-           || potential(run, vm, host, price) > least + run->worth;
+           || potential(run, card, host, price) > least + run->worth;
 }
 
 /* Moves VMs away from a host, best first, until none gains anything. */
@@ -144,9 +165,9 @@ relieve_host_best(imig__search_run *run, uint32_t host)
         struct imig__best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
         double price = imig__run_price(run, host);
 
-        for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->card[v].next)
-            if (is_worth_a_look(run, v, host, price, -best.delta))
-                try_destinations(run, v, &best);
+        for (uint32_t c = run->first[host]; c != IMIG_NO_INDEX; c = run->cards[c].next)
+            if (is_worth_a_look(run, &run->cards[c], host, price, -best.delta))
+                try_destinations(run, run->cards[c].vm, &best);
         if (best.vm == IMIG_NO_INDEX)
             break;
         imig__run_make_move(run, &best);
@@ -162,18 +183,23 @@ relieve_host_fast(imig__search_run *run, uint32_t host)
     uint32_t n = 0, *list = run->list + run->load->vms;
     double gained = 0, price = imig__run_price(run, host);
 
-    for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->card[v].next)
-        if (is_worth_a_look(run, v, host, price, 0))
-            list[n++] = v;
-    g_qsort_with_data(list, (gint) n, sizeof *list, compare_cpu, run->card);
+    if (run->failures > FAILURES + run->load->hosts / 4)
+        find_floors(run);
+    for (uint32_t c = run->first[host]; c != IMIG_NO_INDEX; c = run->cards[c].next)
+        if (is_worth_a_look(run, &run->cards[c], host, price, 0))
+            list[n++] = run->cards[c].vm;
+    g_qsort_with_data(list, (gint) n, sizeof *list, compare_cpu, run);
     for (uint32_t i = 0; i < n && !imig_cancel_level(run->options->cancel); i++) {
         struct imig__best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
 
-        if (run->state->host[list[i]] != host || !is_worth_a_look(run, list[i], host, price, 0))
+        if (run->state->host[list[i]] != host
+            || !is_worth_a_look(run, imig__card_of(run, list[i]), host, price, 0))
             continue;
         try_destinations(run, list[i], &best);
-        if (best.vm == IMIG_NO_INDEX)
+        if (best.vm == IMIG_NO_INDEX) {
+            run->failures++;
             continue;
+        }
         imig__run_make_move(run, &best);
         price = imig__run_price(run, host);
         gained -= best.delta;
@@ -187,7 +213,8 @@ imig__run_relieve_hosts(imig__search_run *run)
     double gained = 0;
 
     imig__run_sort_hosts(run);
-    imig__where_sort(&run->where, run->space, run->state, run->left);
+    imig__where_sort(&run->where, run->space, run->state);
+    find_floors(run);
     /* Hottest first. */
     for (uint32_t i = run->load->hosts; i-- > 0;)
         if (run->active[run->by_price[i]])

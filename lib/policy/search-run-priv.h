@@ -9,6 +9,8 @@
 /* Up to so many hosts, everything is tried everywhere. */
 enum { IMIG__SMALL = 64 };
 
+enum { IMIG__ROOMS = 32 }; /* powers of two, from 64 KiB on */
+
 /*
  * Where VMs could go.  VMs fall into a few kinds that find the same hosts good or bad; for each
  * kind the hosts of a pool are kept in order of what one more VM of it would cost there.
@@ -23,24 +25,28 @@ typedef struct imig__where {
     uint32_t *count;      /* [pools] hosts that accept VMs */
     double *key;          /* [kinds * hosts] what one more would cost; INFINITY: accepts none */
     uint32_t *order;      /* [kinds * hosts] least key first */
-    double *least_bytes;  /* [kinds] memory of the smallest VM */
     double *price;        /* [pools] of a core where everything is at its best */
-    double *floor;        /* [kinds * pools] no core was cheaper where that fits, when sorted */
+    double *floor;        /* [kinds * pools * IMIG__ROOMS] the cheapest core, when last found, of
+                             hosts that have room for a power of two bytes */
 } imig__where;
 
-/* What is asked of a VM again and again, in one place: most of them are only looked at. */
+/*
+ * What is asked of a VM again and again, in one place, beside the others of its host: most of them
+ * are only looked at.
+ */
 typedef struct imig__card {
     double cpu;          /* its demand */
+    double memory;       /* bytes */
     double price;        /* what leaving home must gain */
-    uint32_t next, prev; /* on its host, a doubly linked list */
-    uint32_t home, label;
+    uint32_t next, prev; /* cards of its host, a doubly linked list */
+    uint32_t vm, home, label;
     uint8_t kind;        /* see imig__where */
     uint8_t fixed;       /* it or its unit cannot move at all */
     uint8_t may_move;    /* they can, and its home may be left */
     uint8_t leads;       /* first of its unit: the others go with it */
     uint8_t tied;        /* IMIG__TIED_* */
     uint8_t plain;       /* brings nothing that a host or a VM could suffer from but CPU demand */
-    uint8_t reserved[2];
+    uint8_t reserved[6];
 } imig__card;
 
 typedef struct imig__search_run {
@@ -48,21 +54,30 @@ typedef struct imig__search_run {
     const imig__load *load;
     imig__state *state;
     const imig__search_options *options;
-    imig__card *card;          /* [vms] */
-    uint32_t *first;           /* [hosts] VMs of a host, or IMIG_NO_INDEX */
+    imig__card *cards;         /* [vms] in the order of the hosts where they were first */
+    uint32_t *card;            /* [vms] which of these */
+    uint32_t *first;           /* [hosts] cards of a host, or IMIG_NO_INDEX */
     imig__where where;
     uint32_t *by_price;        /* [hosts] pool by pool, in order of price, coldest first */
     double *left;              /* [hosts] memory; less than 0 where it is short */
     double *most_other;        /* [hosts] see search-swaps.c; NaN: not known */
     double *pairs;             /* [labels * labels] slowdown, both ways together */
+    double *worst_pair;        /* [labels] the largest of each */
+    uint32_t failures;         /* VMs that found no better host since floors were found */
     uint8_t *active;           /* [hosts] looked at in this round */
     uint8_t *touched;          /* [hosts] changed since the round began */
-    double *scratch;           /* [max(8 * vms, hosts)] */
-    uint32_t *list;            /* [2 * vms] */
+    double *scratch;           /* [max(16 * vms, hosts)] */
+    uint32_t *list;            /* [4 * vms] */
     double cluster_memory;     /* of all hosts */
     double worth;              /* lost cores below which nothing counts as an improvement */
     gboolean weighted;         /* some VM's weight is not 1 */
 } imig__search_run;
+
+static inline const imig__card *
+imig__card_of(const imig__search_run *run, uint32_t vm)
+{
+    return &run->cards[run->card[vm]];
+}
 
 /* Cost of a violation: above every loss that a cluster can have. */
 #define IMIG__VIOLATION 1e6
@@ -107,8 +122,12 @@ void imig__run_list_add(imig__search_run *run, uint32_t vm, uint32_t host);
 
 void imig__where_init(imig__where *where, const imig__space *space);
 void imig__where_clear(imig__where *where);
-void imig__where_sort(imig__where *where, const imig__space *space, const imig__state *state,
-                      const double *left);
+void imig__where_sort(imig__where *where, const imig__space *space, const imig__state *state);
+void imig__where_find_floors(imig__where *where, const imig__space *space,
+                             const imig__state *state, const double *left);
+
+/* Where as many bytes fit; smaller ones, too, as far as the powers of two tell them apart. */
+double *imig__where_floor(const imig__where *where, uint32_t kind, uint32_t pool, double bytes);
 
 /* A host has changed: it changes its place. */
 void imig__where_update(imig__where *where, const imig__space *space, const imig__state *state,

@@ -63,27 +63,30 @@ penalty_delta(const imig__search_run *run, uint32_t vm, uint32_t host, double si
 double
 imig__run_leave(const imig__search_run *run, uint32_t vm)
 {
+    const imig__card *card = imig__card_of(run, vm);
     uint32_t from = run->state->host[vm];
 
-    return (from == run->card[vm].home ? run->card[vm].price : 0)
-           - imig__state_leave(run->state, vm)
-           + penalty_delta(run, vm, from, -1) - broken_by(run, vm, from);
+    return (from == card->home ? card->price : 0)
+           - imig__state_leave(run->state, vm) + penalty_delta(run, vm, from, -1)
+           - broken_by(run, vm, from);
 }
 
 double
 imig__run_join(const imig__search_run *run, uint32_t vm, uint32_t host)
 {
+    const imig__card *card = imig__card_of(run, vm);
+
     return imig__state_join(run->state, vm, host) + imig__state_flows(run->state, vm, host)
-           - (host == run->card[vm].home ? run->card[vm].price : 0)
+           - (host == card->home ? card->price : 0)
            + penalty_delta(run, vm, host, 1) + broken_by(run, vm, host);
 }
 
 double
 imig__run_price_delta(const imig__search_run *run, uint32_t vm, uint32_t from, uint32_t host)
 {
-    uint32_t home = run->card[vm].home;
+    const imig__card *card = imig__card_of(run, vm);
 
-    return (from == home ? run->card[vm].price : 0) - (host == home ? run->card[vm].price : 0);
+    return (from == card->home ? card->price : 0) - (host == card->home ? card->price : 0);
 }
 
 double
@@ -114,31 +117,33 @@ imig__run_swap_delta(const imig__search_run *run, uint32_t v, uint32_t w, const 
 static void
 list_remove(imig__search_run *run, uint32_t vm, uint32_t host)
 {
-    uint32_t next = run->card[vm].next, prev = run->card[vm].prev;
+    const imig__card *card = imig__card_of(run, vm);
 
-    if (prev == IMIG_NO_INDEX)
-        run->first[host] = next;
+    if (card->prev == IMIG_NO_INDEX)
+        run->first[host] = card->next;
     else
-        run->card[prev].next = next;
-    if (next != IMIG_NO_INDEX)
-        run->card[next].prev = prev;
+        run->cards[card->prev].next = card->next;
+    if (card->next != IMIG_NO_INDEX)
+        run->cards[card->next].prev = card->prev;
 }
 
 void
 imig__run_list_add(imig__search_run *run, uint32_t vm, uint32_t host)
 {
-    run->card[vm].prev = IMIG_NO_INDEX;
-    run->card[vm].next = run->first[host];
-    if (run->first[host] != IMIG_NO_INDEX)
-        run->card[run->first[host]].prev = vm;
-    run->first[host] = vm;
+    uint32_t c = run->card[vm], first = run->first[host];
+
+    run->cards[c].prev = IMIG_NO_INDEX;
+    run->cards[c].next = first;
+    if (first != IMIG_NO_INDEX)
+        run->cards[first].prev = c;
+    run->first[host] = c;
 }
 
 void
 imig__run_move(imig__search_run *run, uint32_t vm, uint32_t host)
 {
     uint32_t from = run->state->host[vm];
-    double memory = run->load->brings[vm].memory;
+    double memory = imig__card_of(run, vm)->memory;
 
     run->touched[from] = run->touched[host] = 1;
     run->most_other[from] = run->most_other[host] = NAN;

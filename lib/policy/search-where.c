@@ -67,9 +67,6 @@ find_kinds(imig__where *where, const imig__load *load)
     where->kind = g_new(uint8_t, load->vms + 1);
     where->mean = g_new0(imig__sums, where->kinds);
     where->label = g_new0(uint32_t, where->kinds);
-    where->least_bytes = g_new(double, where->kinds);
-    for (uint32_t k = 0; k < where->kinds; k++)
-        where->least_bytes[k] = INFINITY;
     for (uint32_t v = 0; v < load->vms; v++) {
         uint32_t s = sort_of(load, v), k = kind_of[s];
 
@@ -78,7 +75,6 @@ find_kinds(imig__where *where, const imig__load *load)
             continue;
         imig__sums_add(&where->mean[k], &load->brings[v], 1);
         where->label[k] = load->label[v];
-        where->least_bytes[k] = MIN(where->least_bytes[k], load->brings[v].memory);
         vms[k]++;
     }
     for (uint32_t k = 0; k < where->kinds; k++) {
@@ -102,7 +98,7 @@ imig__where_init(imig__where *where, const imig__space *space)
     where->key = g_new(double, where->kinds * where->hosts);
     where->order = g_new(uint32_t, where->kinds * where->hosts);
     where->price = g_new0(double, where->pools);
-    where->floor = g_new(double, where->kinds * where->pools);
+    where->floor = g_new(double, (size_t) where->kinds * where->pools * IMIG__ROOMS);
     for (uint32_t h = 0; h < load->hosts; h++) {
         where->pool_begin[cluster->host_pool[h] + 1]++;
         where->count[cluster->host_pool[h]] += space->accepts[h];
@@ -117,13 +113,21 @@ imig__where_clear(imig__where *where)
     g_free(where->kind);
     g_free(where->mean);
     g_free(where->label);
-    g_free(where->least_bytes);
     g_free(where->pool_begin);
     g_free(where->count);
     g_free(where->key);
     g_free(where->order);
     g_free(where->price);
     g_free(where->floor);
+}
+
+double *
+imig__where_floor(const imig__where *where, uint32_t kind, uint32_t pool, double bytes)
+{
+    int power = bytes > 1 ? ilogb(bytes) - 16 : 0;
+
+    return where->floor + ((size_t) kind * where->pools + pool) * IMIG__ROOMS
+           + CLAMP(power, 0, IMIG__ROOMS - 1);
 }
 
 static double
@@ -149,31 +153,50 @@ compare_keys(const void *a, const void *b, void *data)
 }
 
 void
-imig__where_sort(imig__where *where, const imig__space *space, const imig__state *state,
-                 const double *left)
+imig__where_find_floors(imig__where *where, const imig__space *space, const imig__state *state,
+                        const double *left)
 {
     const imig__load *load = space->load;
     const uint32_t *pool = space->cluster->host_pool;
+
+    for (size_t i = 0; i < (size_t) where->kinds * where->pools * IMIG__ROOMS; i++)
+        where->floor[i] = INFINITY;
+    for (uint32_t h = 0; h < load->hosts; h++) {
+        double price;
+
+        if (!space->accepts[h])
+            continue;
+        price = MAX(imig__queue_price_fast(load, h, state->sums[h].cpu / load->cores[h]),
+                    where->price[pool[h]]);
+        for (uint32_t k = 0; k < where->kinds; k++) {
+            double *floor = imig__where_floor(where, k, pool[h], left[h] - space->overhead[h] + 1);
+
+            *floor = MIN(*floor, price + imig__state_cross_price(state, where->label[k], h));
+        }
+    }
+    for (uint32_t k = 0; k < where->kinds; k++)
+        for (uint32_t p = 0; p < where->pools; p++) {
+            double *floor = imig__where_floor(where, k, p, 0);
+
+            for (int i = IMIG__ROOMS - 2; i >= 0; i--)
+                floor[i] = MIN(floor[i], floor[i + 1]);
+        }
+}
+
+void
+imig__where_sort(imig__where *where, const imig__space *space, const imig__state *state)
+{
+    const uint32_t *pool = space->cluster->host_pool;
     uint32_t *fill = g_new(uint32_t, where->pools);
 
-    for (uint32_t i = 0; i < where->kinds * where->pools; i++)
-        where->floor[i] = INFINITY;
     for (uint32_t k = 0; k < where->kinds; k++) {
         double *key = where->key + k * where->hosts;
         uint32_t *order = where->order + k * where->hosts;
 
         memcpy(fill, where->pool_begin, where->pools * sizeof *fill);
-        for (uint32_t h = 0; h < load->hosts; h++) {
-            double *floor = &where->floor[k * where->pools + pool[h]], price, u;
-
+        for (uint32_t h = 0; h < where->hosts; h++) {
             order[fill[pool[h]]++] = h;
             key[h] = key_of(where, space, state, k, h);
-            if (!space->accepts[h]
-                || left[h] + 1 < where->least_bytes[k] + space->overhead[h])
-                continue;
-            u = state->sums[h].cpu / load->cores[h];
-            price = MAX(imig__queue_price_fast(load, h, u), where->price[pool[h]]);
-            *floor = MIN(*floor, price + imig__state_cross_price(state, where->label[k], h));
         }
         for (uint32_t p = 0; p < where->pools; p++)
             g_qsort_with_data(order + where->pool_begin[p],

@@ -16,7 +16,7 @@ enum {
 };
 
 /* On a large cluster, a round that gains no more than this share of all before it is the last. */
-#define ENOUGH 3e-4
+#define ENOUGH 2e-3
 
 double
 imig__search_error(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t from,
@@ -68,8 +68,8 @@ prune(imig__search_run *run, gboolean everywhere)
                                        run->options->noise_assumed)
                     + run->options->noise_share
                           * (run->state->value[home] + run->state->value[host]);
-            if (loss + run->card[v].price
-                >= MAX(run->card[v].price, run->options->noise_ratio * error))
+            if (loss + imig__card_of(run, v)->price
+                >= MAX(imig__card_of(run, v)->price, run->options->noise_ratio * error))
                 continue;
             imig__run_move(run, v, home);
             gained -= loss;
@@ -128,7 +128,7 @@ judge_group(imig__search_run *run, const uint32_t *vm, size_t n, uint32_t *was,
                                           o->noise_assumed);
 
         variance += error * error;
-        price += run->card[v].price;
+        price += imig__card_of(run, v)->price;
         values += run->state->value[home] + run->state->value[run->state->host[v]];
     }
     for (size_t i = 0; i < n; i++) {
@@ -186,6 +186,23 @@ judge_groups(imig__search_run *run)
     g_free(was);
 }
 
+/* Numbers the VMs in the order of their hosts. */
+static void
+order_cards(imig__search_run *run)
+{
+    uint32_t hosts = run->load->hosts, vms = run->load->vms;
+    uint32_t *next = g_new0(uint32_t, hosts + 1);
+
+    run->card = g_new(uint32_t, vms);
+    for (uint32_t v = 0; v < vms; v++)
+        next[run->state->host[v] + 1]++;
+    for (uint32_t h = 0; h < hosts; h++)
+        next[h + 1] += next[h];
+    for (uint32_t v = 0; v < vms; v++)
+        run->card[v] = next[run->state->host[v]]++;
+    g_free(next);
+}
+
 static void
 fill_cards(imig__search_run *run)
 {
@@ -193,12 +210,14 @@ fill_cards(imig__search_run *run)
     const imig__space *space = run->space;
     const uint8_t *sheds = run->options->sheds;
 
-    run->card = g_new0(imig__card, load->vms);
+    run->cards = g_new0(imig__card, load->vms);
     for (uint32_t v = load->vms; v-- > 0;) {
-        imig__card *card = &run->card[v];
+        imig__card *card = &run->cards[run->card[v]];
         const imig__sums *b = &load->brings[v];
 
+        card->vm = v;
         card->cpu = b->cpu;
+        card->memory = b->memory;
         card->price = run->options->price[v];
         card->home = load->home[v];
         card->label = load->label[v];
@@ -222,15 +241,18 @@ run_init(imig__search_run *run)
 
     run->first = g_new(uint32_t, hosts);
     run->by_price = g_new(uint32_t, hosts);
-    run->scratch = g_new(double, MAX(8 * vms, hosts));
+    run->scratch = g_new(double, MAX(16 * vms, hosts));
     run->active = g_new0(uint8_t, hosts);
     run->touched = g_new0(uint8_t, hosts);
-    run->list = g_new(uint32_t, 2 * vms);
+    run->list = g_new(uint32_t, 4 * vms);
     run->left = g_new(double, hosts);
     run->most_other = g_new(double, hosts);
     run->pairs = g_new(double, labels * labels);
-    for (size_t i = 0; i < labels * labels; i++)
+    run->worst_pair = g_new0(double, labels);
+    for (size_t i = 0; i < labels * labels; i++) {
         run->pairs[i] = load->slowdown[i] + load->slows[i];
+        run->worst_pair[i / labels] = MAX(run->worst_pair[i / labels], run->pairs[i]);
+    }
     for (uint32_t h = 0; h < hosts; h++) {
         const imig__sums *sums = &run->state->sums[h];
 
@@ -240,6 +262,7 @@ run_init(imig__search_run *run)
         run->cluster_memory += run->space->room[h];
     }
     imig__where_init(&run->where, run->space);
+    order_cards(run);
     fill_cards(run);
 }
 
@@ -251,7 +274,7 @@ find_prices(imig__search_run *run)
     uint8_t *movable = g_new(uint8_t, load->vms);
 
     for (uint32_t v = 0; v < load->vms; v++)
-        movable[v] = run->card[v].may_move;
+        movable[v] = imig__card_of(run, v)->may_move;
     if (load->hosts > IMIG__SMALL && !run->weighted)
         imig__bound_prices(load, run->options->price, movable, run->space->cluster->host_pool,
                            run->where.pools, run->space->accepts, run->where.price);
@@ -262,12 +285,14 @@ static void
 run_clear(imig__search_run *run)
 {
     g_free(run->card);
+    g_free(run->cards);
     g_free(run->first);
     imig__where_clear(&run->where);
     g_free(run->by_price);
     g_free(run->left);
     g_free(run->most_other);
     g_free(run->pairs);
+    g_free(run->worst_pair);
     g_free(run->active);
     g_free(run->touched);
     g_free(run->scratch);
@@ -317,7 +342,8 @@ kick(imig__search_run *run, uint64_t seed)
         uint32_t h = (uint32_t) (imig__random(seed, 2 * i + 1) % run->load->hosts);
 
         v = run->space->unit_vm[run->space->unit_begin[run->space->unit[v]]];
-        if (!run->card[v].may_move || !imig__space_unit_fits(run->space, run->state, v, h))
+        if (!imig__card_of(run, v)->may_move
+            || !imig__space_unit_fits(run->space, run->state, v, h))
             continue;
         gained -= imig__run_unit_delta(run, v, h);
         imig__run_unit_move(run, v, h);
@@ -368,7 +394,7 @@ imig__search(const imig__space *space, imig__state *state, const imig__search_op
     run.worth = 1e-7 * total;
     run_init(&run);
     find_prices(&run);
-    imig__where_sort(&run.where, space, state, run.left);
+    imig__where_sort(&run.where, space, state);
     imig__run_repair(&run);
     descend(&run, ROUNDS, TRUE, least);
     if (imig__run_last_resort(&run))

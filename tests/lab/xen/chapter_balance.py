@@ -32,7 +32,8 @@ def run(trial):
     before = work_rates(trial, NAMES)
     done = trial.outside("balance", "--yes", "--json", "--for", "10s", "--interval", "3s")
     document = done.document if done.status in (0, 3) and done.out else None
-    if not trial.claim(done.status == 0 and document, "balance is carried out", done):
+    if not trial.claim(done.status == 0 and document and "run" in document,
+                       "balance is carried out", f"{done}\nwork before: {before}"):
         return
     steps = document["run"]["steps"]
     note(trial, "balance", steps)

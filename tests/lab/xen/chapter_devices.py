@@ -62,7 +62,7 @@ class Watch:
                            None)
         for name in self.names:
             said = [(float(words[0]), float(words[2]), int(words[3]), int(words[7]))
-                    for words in lines if len(words) == 8 and words[1] == name]
+                    for words in lines if len(words) == 9 and words[1] == name]
             ahead = max((seconds - up for up, seconds, *_ in said), default=0)
             self.points[name] = sorted({(seconds - ahead, *counts) for _, seconds, *counts in said})
 

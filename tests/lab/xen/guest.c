@@ -9,9 +9,10 @@
  *   RATE    pages, operations or frames a second (0: as fast as it goes)
  *   PAGES   size of the set that is written, of those that SET_PAGES on the kernel's command
  *           line set aside; disk: of the blocks
- * Once a second the guest writes "SECONDS WORK ERRORS NUMBER BOOT RECEIVED" to data/report: its
- * own clock, the pages written, operations done and frames sent so far (busy: rounds computed),
- * pages found to be wrong, the order in force, the boot id of its kernel, and the frames received.
+ * Once a second the guest writes "SECONDS WORK ERRORS NUMBER BOOT RECEIVED STOOD" to data/report:
+ * its own clock, the pages written, operations done and frames sent so far (busy: rounds computed),
+ * pages found to be wrong, the order in force, the boot id of its kernel, the frames received, and
+ * for how many milliseconds it stood still, in pauses that its own work does not explain.
  * WORK lives in memory alone and only grows: a guest that was started anew, or went back to an old
  * copy of its memory, shows it.
  *
@@ -37,7 +38,7 @@ enum { XS_READ = 2, XS_WRITE = 11, XS_PAYLOAD = 4096 };
 /* What is done again and again, as often as is due. */
 enum { NOTHING, CYCLIC, RANDOM, DISK, NET };
 
-static atomic_ullong work_done, errors;
+static atomic_ullong work_done, errors, stood_ms;
 static atomic_uint order_number;
 static atomic_int repeats, computes;
 static atomic_ullong order_rate, order_pages;
@@ -152,6 +153,9 @@ repeat(int what, uint64_t step, uint64_t pages)
     return true;
 }
 
+/* A turn of the loop takes a few hundredths of a second at most. */
+static const double PAUSE_S = 0.1;
+
 /* Does what is due in ticks of some milliseconds, and looks at all pages once a second.  Time
  * lost while the guest stood still is not caught up with: that would be a burst. */
 static void
@@ -159,7 +163,7 @@ work(void)
 {
     /* Every one of them costs much on an emulated processor. */
     const struct timespec tick = { 0, 4000000 }, long_tick = { 0, 25000000 };
-    double begun_s = now_s(), checked_s = begun_s;
+    double begun_s = now_s(), checked_s = begun_s, before_s = begun_s;
     uint64_t next = 0, done = 0, did, due, pages, rate;
     unsigned number = 0;
     int what;
@@ -167,6 +171,9 @@ work(void)
     for (;;) {
         double now = now_s();
 
+        if (now - before_s > PAUSE_S)
+            atomic_fetch_add(&stood_ms, (unsigned long long) ((now - before_s) * 1e3));
+        before_s = now;
         if (number != atomic_load(&order_number)) {
             number = atomic_load(&order_number);
             begun_s = now;
@@ -271,9 +278,9 @@ report(void *boot)
     char line[160];
 
     for (;;) {
-        snprintf(line, sizeof line, "%.4f %llu %llu %u %s %llu", now_s(), atomic_load(&work_done),
-                 atomic_load(&errors), atomic_load(&order_number), (char *) boot,
-                 frames_received());
+        snprintf(line, sizeof line, "%.4f %llu %llu %u %s %llu %llu", now_s(),
+                 atomic_load(&work_done), atomic_load(&errors), atomic_load(&order_number),
+                 (char *) boot, frames_received(), atomic_load(&stood_ms));
         xenstore(XS_WRITE, "data/report", line, answer);
         if (xenstore(XS_READ, "data/order", NULL, answer) > 0)
             take_order(answer);

@@ -252,17 +252,17 @@ class Lab:
         raise RuntimeError(f"{name} is on no host")
 
     def report(self, name):
-        """What a guest says of itself: seconds, work, errors, order, boot, received; None:
-        nothing."""
+        """What a guest says of itself: seconds, work, errors, order, boot, received, stood (for
+        so many seconds); None: nothing."""
         for host in self.hosts.values():
             said = host.run("for d in $(xenstore-list /local/domain); do "
                             f"[ \"$(xenstore-read /local/domain/$d/name)\" = {shlex.quote(name)} ]"
                             " && xenstore-read /local/domain/$d/data/report; done; true",
                             check=False).split()
-            if len(said) == 6:
+            if len(said) == 7:
                 return {"seconds": float(said[0]), "work": int(said[1]),
                         "errors": int(said[2]), "order": int(said[3]), "boot": said[4],
-                        "received": int(said[5])}
+                        "received": int(said[5]), "stood": int(said[6]) / 1e3}
         return None
 
     @staticmethod
