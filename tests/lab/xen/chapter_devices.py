@@ -93,7 +93,7 @@ def figures_of(call, name):
     return {key: vm[key] for key in FIGURES if key in vm}
 
 
-def observe(trial, seconds=4):
+def observe(trial, seconds=2):
     return trial.inside("xen1", "observe", "-c", "xenctl:", "--for", f"{seconds}s",
                         "--interval", f"{seconds / 4}s")
 
@@ -170,7 +170,7 @@ def absent_or_right(trial, host):
     trial.claim(max(net.values()) < 100, "an idle card is idle", seen)
     disk_gone = invent(host, 51728, "qdisk", params="aio:/d.img", mode="w", device_type="disk",
                        sectors="2048", sector_size="512")
-    seen = observe(trial, 2)
+    seen = observe(trial)
     figures = figures_of(seen, "disk")
     disks = next(vm for vm in seen.document["vms"] if vm["name"] == "disk")["disks"]
     trial.claim(not any(key.startswith("disk") for key in figures) and len(figures) == 2,
@@ -191,12 +191,13 @@ def plan_of(name):
 
 def stays(trial, host):
     began = host.domains()["disk"]["id"]
-    asked = trial.outside("migrate", "disk", "xen2", "--for", "2s")
-    trial.claim(asked.status == 1 and "disk" in asked.err, "a guest with a disk of its own is not "
-                "migrated", asked)
     plan = trial.lab.dir / "plan.json"
     plan.write_text(json.dumps(plan_of("disk")))
-    run = trial.outside("run", plan, "--yes", "--retries", "0")
+    run = trial.begin_outside("run", plan, "--yes", "--retries", "0")
+    asked = trial.outside("migrate", "disk", "xen2", "--for", "1s")
+    run.wait()
+    trial.claim(asked.status == 1 and "disk" in asked.err, "a guest with a disk of its own is not "
+                "migrated", asked)
     trial.claim(run.status != 0 and re.search("disk /dev/loop[0-9]+ is not known to be shared",
                                               run.out + run.err),
                 "nor where a plan says so: the module itself says why", run)
@@ -209,7 +210,7 @@ def goes_on(trial):
     """A card is made anew on the destination, and its counters begin anew."""
     trial.lab.order("net", "net", SEND_RATE)
     through = trial.begin_outside("observe", "--for", "30s", "--interval", "3s")
-    moved = trial.outside("migrate", "net", "xen2", "--for", "2s", "--json")
+    moved = trial.outside("migrate", "net", "xen2", "--for", "1s", "--json")
     trial.claim(moved.status == 0 and trial.place("net") == "xen2",
                 "a guest with a network card is migrated", moved)
     if moved.out.startswith("{"):
