@@ -383,17 +383,18 @@ static void
 what_an_agent_serves_counts(void **state)
 {
     static const imig_backend_ops module = { .size = sizeof module, .name = "xenctl" };
-    static const struct {
+    const imig_backend_ops agent = imig__agent_ops; /* a context has copies of all tables */
+    const struct {
         const imig_backend_ops *ops;
         char *uri;
         gboolean alike; /* with "xenctl:" of that module */
     } rows[] = {
         { &module, (char *) "xenctl:?lock-dir=/a", TRUE },
-        { &imig__agent_ops, (char *) "agent:xenctl:", TRUE },
-        { &imig__agent_ops, (char *) "agent:agent:xenctl:", TRUE },
-        { &imig__agent_ops, (char *) "xenctl+ssh://host", TRUE },
-        { &imig__agent_ops, (char *) "agent:sim:xenctl", FALSE },
-        { &imig__agent_ops, (char *) "agent:xenctl2:", FALSE },
+        { &agent, (char *) "agent:xenctl:", TRUE },
+        { &agent, (char *) "agent:agent:xenctl:", TRUE },
+        { &agent, (char *) "xenctl+ssh://host", TRUE },
+        { &agent, (char *) "agent:sim:xenctl", FALSE },
+        { &agent, (char *) "agent:xenctl2:", FALSE },
         { &imig__sim_ops, (char *) "sim:xenctl", FALSE },
     };
     const imig__member here = { .ops = &module, .uri = (char *) "xenctl:" };

@@ -13,7 +13,8 @@
  * it may have nothing more to say, and wait for an answer.
  */
 
-static const double BURST_S = 0.05; /* what was not used of the rate is made up for no longer */
+static const double BURST_S = 0.5; /* what was not used of the rate is made up for no longer */
+static const double CHUNK_S = 0.05;
 enum { CHUNK = 65536 };
 
 static double
@@ -63,7 +64,7 @@ static int
 copy(double bytes_per_s)
 {
     static char chunk[CHUNK];
-    const size_t most = (size_t) fmax(1, fmin(CHUNK, BURST_S * bytes_per_s));
+    const size_t most = (size_t) fmax(1, fmin(CHUNK, CHUNK_S * bytes_per_s));
     double due_s = now_s(); /* when more may pass */
 
     for (;;) {

@@ -13,19 +13,17 @@ from machine import wait_until
 
 CAP_BYTES_PER_S = 4e6
 SLOW = ("--bandwidth", "2MB/s")
-XL = "[x]l migrate -s"                  # the brackets: not the shell that looks for it
-LOOK = ("for i in 1 2; do set -- $(pgrep -f '^/[^ ]*[i]mig pipe'); cat /proc/uptime; "
-        "grep wchar /proc/$1/io; sleep 6; done")
+XL = "xl migrate -s"
+LOOK = "for i in 1 2; do cat /proc/uptime; grep wchar /proc/{}/io; sleep 6; done"
 
 
 def busy(trial):
-    """What still works on a migration: processes, domains that nobody shall see."""
+    """What still works on a migration: processes, and domains that nobody shall see."""
     left = []
     for host in trial.lab.hosts.values():
-        left += host.run(f"pgrep -l -f '{XL}'; pgrep -l -f '[i]mig (agent|migrate)'; "
-                         "pgrep -l libxl-save-helper", check=False).split("\n")
+        left += host.processes(f"{XL}|imig (agent|migrate|pipe)|libxl-save-helper|migrate-receive")
         left += [name for name in host.domains() if "--" in name]
-    return [line for line in left if line]
+    return left
 
 
 def settled(trial, title, call, places):
@@ -110,7 +108,7 @@ def xl_killed(trial, host):
     call = from_inside(trial, host)
     if not begun(trial, "xl killed", call, host):
         return
-    trial.lab.hosts[host].run(f"pkill -9 -f '{XL}'")
+    trial.lab.hosts[host].kill(XL)
     call.wait()
     trial.claim(call.status not in (0, 130), "xl killed: the migration has failed", call)
     settled(trial, "xl killed", call, (host,))
@@ -120,7 +118,7 @@ def transport_cut(trial, host):
     call = from_outside(trial, host)
     if not begun(trial, "transport cut", call, host):
         return
-    trial.lab.hosts[host].run("pkill -9 -f '[s]sh.*migrate-receive'")
+    trial.lab.hosts[host].kill("ssh.*migrate-receive")
     call.wait()
     trial.claim(call.status not in (0, 130), "transport cut: the migration has failed", call)
     settled(trial, "transport cut", call, (host,))
@@ -138,15 +136,16 @@ def cable_pulled(trial, host):
     settled(trial, "cable pulled", call, (host,))
 
 
-def as_it_suspends(trial, host, title, command):
-    """At the moment in which the guest is asked to suspend itself."""
+def as_it_suspends(trial, host, title, number, victim):
+    """A signal to processes at the moment in which the guest is asked to suspend itself."""
     lab_host = trial.lab.hosts[host]
     call = from_inside(trial, host)
     if not begun(trial, title, call, host):
         return
     node = f"/local/domain/{lab_host.domid('known')}/control/shutdown"
     # One event for the watch itself, one for the request.
-    lab_host.run(f"xenstore-watch -n 2 {node} >/dev/null; {command}", check=False)
+    victims = " ".join(map(str, lab_host.processes(victim)))
+    lab_host.run(f"xenstore-watch -n 2 {node} >/dev/null; kill -{number} {victims}")
     call.wait()
     arrived = call.status == 0
     trial.claim(call.status in (0, 1, 3, 130), f"{title}: exit status", call)
@@ -154,11 +153,11 @@ def as_it_suspends(trial, host, title, command):
 
 
 def cancelled_as_it_suspends(trial, host):
-    as_it_suspends(trial, host, "cancelled as it suspends", "kill -INT $(cat /tmp/imig.pid)")
+    as_it_suspends(trial, host, "cancelled as it suspends", "INT", "^imig migrate")
 
 
 def xl_killed_as_it_suspends(trial, host):
-    as_it_suspends(trial, host, "xl killed as it suspends", f"pkill -9 -f '{XL}'")
+    as_it_suspends(trial, host, "xl killed as it suspends", "KILL", XL)
 
 
 def held_back(trial, host):
@@ -166,7 +165,8 @@ def held_back(trial, host):
     call = from_outside(trial, host, "--json", "--bandwidth", f"{CAP_BYTES_PER_S:.0f}B/s")
     if not begun(trial, "held back", call, host):
         return
-    said = trial.lab.hosts[host].run(LOOK)
+    pipes = trial.lab.hosts[host].processes("^/[^ ]*imig pipe")
+    said = trial.lab.hosts[host].run(LOOK.format(*pipes)) if pipes else "no pipe"
     call.wait()
     steps = call.document["steps"] if call.out.startswith("{") else []
     seen = [float(word) for word in re.findall(r"^([\d.]+) |wchar: (\d+)", said, re.M)

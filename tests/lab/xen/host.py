@@ -149,6 +149,14 @@ class XenHost:
                                      f"chmod {mode} {quoted}.new && mv {quoted}.new {quoted}"),
                            stdin=content, check=True, timeout=300)
 
+    def processes(self, pattern):
+        """Numbers of those whose command line matches, but for the search.  There is no pgrep."""
+        return [int(line.split()[0]) for line in self.run("ps -o pid,args").splitlines()[1:]
+                if re.search(pattern, line.split(None, 1)[1])]
+
+    def kill(self, pattern):
+        self.run(["kill", "-9", *self.processes(pattern)])
+
     def write(self, to, text):
         self.run(f"cat >{shlex.quote(to)}", given=text)
 
