@@ -18,6 +18,7 @@ XEN = ("console=com1 com1=115200,8n1 dom0_mem={dom0_mb}M,max:{dom0_mb}M dom0_max
        "dom0_vcpus_pin noreboot=1 loglvl=warning guest_loglvl=warning spec-ctrl=no")
 DOM0 = "console=hvc0 quiet mitigations=off NAME={name} LINK_IP={link_ip}"
 DOMAIN_LINE = re.compile(r"^(.*?)\s+(\d+)\s+(\d+)\s+(\d+)\s+([rbpscd-]{6})\s+([\d.]+)$")
+STORE_LINE = re.compile(r'^/local/domain/(\d+)/(\S+)\s+= "(.*)"$')
 
 
 class Dead(RuntimeError):
@@ -172,6 +173,16 @@ class XenHost:
                                    "vcpus": int(match[4]), "state": match[5],
                                    "cpu_s": float(match[6])}
         return found
+
+    def stored(self, what):
+        """{name: value} of a node that domains have in xenstore.  One look at all, for every
+        process is dear on an emulated processor."""
+        nodes = {}
+        for line in self.run("xenstore-ls -f /local/domain", check=False).splitlines():
+            match = STORE_LINE.match(line)
+            if match:
+                nodes.setdefault(match[1], {})[match[2]] = match[3]
+        return {n["name"]: n[what] for n in nodes.values() if "name" in n and what in n}
 
     def domid(self, name):
         return self.domains()[name]["id"]
