@@ -230,6 +230,30 @@ dirty_logging_ends_on_every_path(void **state)
     imig_connection_unref(connection);
 }
 
+static void
+dirty_logging_ends_soon_where_that_is_wished(void **state)
+{
+    imig_connection *connection = connect_abc();
+    double elapsed_s[3] = { -1, -1, -1 }, dirtied[3] = { -1, -1, -1 };
+    size_t count = 3;
+    imig_error *error = NULL;
+
+    (void) state;
+    world.cancel = imig_cancel_new();
+    world.cancel_s = 7; /* the first reading is at 3.2 s, the next at 18.1 */
+    assert_int_equal(imig_connection_dirty_cancellable(connection, "v1", 102.4, world.cancel,
+                                                       &count, elapsed_s, dirtied, &error),
+                     IMIG_ERR_CANCELLED);
+    assert_string_equal(imig_error_message(error), "stopped on request");
+    assert_true(world.clock_s >= 7 && world.clock_s <= 7.5);
+    assert_int_equal(world.logging, 0);
+    assert_int_equal(count, 3);
+    assert_true(elapsed_s[0] == -1 && dirtied[0] == -1); /* nothing of what had been read */
+    imig_error_free(error);
+    imig_cancel_unref(world.cancel);
+    imig_connection_unref(connection);
+}
+
 static const struct dirty_case {
     const char *name, *vm;
     double for_s;
@@ -395,6 +419,7 @@ main(void)
         cmocka_unit_test(the_source_s_backend_checks_a_place),
         cmocka_unit_test(dirty_readings_are_close_together_at_first),
         cmocka_unit_test(dirty_logging_ends_on_every_path),
+        cmocka_unit_test(dirty_logging_ends_soon_where_that_is_wished),
         cmocka_unit_test(a_vm_on_the_way_is_not_logged),
         cmocka_unit_test(what_an_agent_serves_counts),
     };

@@ -228,7 +228,7 @@ is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
     return planner->kept[vm] || planner->unpaid[vm] || planner->empties[host]
            || ((planner->sheds[host] || planner->goal == IMIG__RELIEVE)
                && imig__space_overloaded(space, state, host))
-           || !imig__vm_may_be_on(planner->cluster, vm, host)
+           || !imig__space_allows(space, vm, host)
            || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
 }
 
@@ -257,7 +257,7 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
         const char *code;
 
         complete &= !split && !planner->empties[host]
-                    && imig__vm_may_be_on(planner->cluster, v, host)
+                    && imig__space_allows(space, v, host)
                     && imig__space_conflicts(space, state, v, host, TRUE) == 0;
         if (host != planner->home[v] || !(missed || split || planner->opt.explain))
             continue;

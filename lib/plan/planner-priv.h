@@ -17,6 +17,7 @@ typedef struct imig__planner {
     uint32_t policy;          /* row of select.c and place.c */
     imig_predict_options predict;
     imig__problem problem;    /* its state holds the placement that is wished for */
+    imig__state *before;      /* everybody at home */
     uint32_t *home;           /* [vms] */
     double *move_loss;        /* [vms] lost cores of one migration at its cheapest */
     double *move_price;       /* [vms] what it must gain */

@@ -450,6 +450,7 @@ imig__planner_prepare(imig__planner *planner, imig_error **error)
                                threshold, opt->now_s, error);
     if (r != IMIG_OK)
         return r;
+    planner->before = imig__state_copy(planner->problem.state);
     planner->home = g_memdup2(planner->problem.load->home, cluster->vm_count * sizeof(uint32_t));
     planner->kept = g_new0(const char *, cluster->vm_count);
     planner->unpaid = g_new0(uint8_t, cluster->vm_count);
@@ -464,6 +465,7 @@ imig__planner_clear(imig__planner *planner)
 {
     imig__problem_clear(&planner->problem);
     imig__schedule_clear(&planner->schedule);
+    imig__state_free(planner->before);
     g_free(planner->home);
     g_free(planner->move_loss);
     g_free(planner->move_price);
