@@ -237,7 +237,8 @@ is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
     uint32_t host = state->host[vm];
 
     return planner->kept[vm] || is_unpaid(planner, state, vm) || planner->empties[host]
-           || (planner->sheds[host] && imig__space_overloaded(space, state, host))
+           || ((planner->sheds[host] || planner->goal == IMIG__RELIEVE)
+               && imig__space_overloaded(space, state, host))
            || !imig__space_allows(space, vm, host)
            || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
 }
@@ -301,7 +302,7 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
     }
     for (uint32_t h = 0; h < state->load->hosts; h++)
         complete &= imig__space_excess(space, state, h) <= 0
-                    && !(planner->goal == IMIG__RELIEVE && planner->sheds[h]
+                    && !(planner->goal == IMIG__RELIEVE
                          && imig__space_overloaded(space, state, h));
     g_free(emptiest.begin);
     g_free(emptiest.host);
