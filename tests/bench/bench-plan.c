@@ -186,8 +186,9 @@ measure(uint32_t hosts, uint32_t vms, double memory, const struct variant *varia
         stuck += g_str_equal(code, "no-path");
     }
     left = after.contention + summary.migration_loss - summary.loss_bound;
-    printf(" %4ld MB, %6zu steps (%u park, %u without a way), loss %.2f -> %.2f, bound %.2f, left %.2f %%, makespan %.2f x "
-           "bound\n", usage.ru_maxrss / 1024, imig_plan_step_count(plan), parked, stuck, before.loss,
+    printf(" %4ld MB, %6zu steps (%u park, %u without a way), loss %.2f -> %.2f, bound %.2f, "
+           "left %.2f %%, makespan %.2f x bound\n", usage.ru_maxrss / 1024,
+           imig_plan_step_count(plan), parked, stuck, before.loss,
            after.loss + summary.migration_loss, summary.loss_bound,
            100 * left / (before.contention - summary.loss_bound),
            summary.makespan_s / summary.makespan_bound_s);
