@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-/* Hosts that are looked at to say why a VM stays: the emptiest ones. */
+/* Hosts that are looked at to say why a VM stays: the emptiest ones, and on to one that fits. */
 enum { LOOKED_AT = 32 };
 
 #define HOST_ID(planner, host) ((planner)->cluster->hosts[host].id)
@@ -95,14 +95,14 @@ best_host(const imig__planner *planner, const imig__state *state, uint32_t vm,
     const imig_vm_info *info = &planner->cluster->vms[vm];
     uint32_t pool = planner->cluster->host_pool[state->host[vm]], best = IMIG_NO_HOST;
     const uint32_t *hosts = look->host + look->begin[pool];
-    uint32_t count = MIN(look->begin[pool + 1] - look->begin[pool], LOOKED_AT);
+    uint32_t count = look->begin[pool + 1] - look->begin[pool];
 
     if (info->host_count > 0 && info->host_count <= LOOKED_AT) {
         hosts = info->hosts;
         count = info->host_count;
     }
     *delta = INFINITY;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && (i < LOOKED_AT || best == IMIG_NO_HOST); i++) {
         double d;
 
         if (!imig__space_unit_fits(planner->problem.space, state, vm, hosts[i]))
