@@ -18,6 +18,9 @@ static const struct {
     { "simulate", "replay a plan in the simulator, or compare all policies", cmd_simulate },
     { "migrate", "one migration, predicted and measured", cmd_migrate },
     { "predict", "what a migration will cost", cmd_predict },
+    { "history", "migrations that were carried out, predicted beside measured", cmd_history },
+    { "calibrate", "learn the constants of predictions from measured migrations", cmd_calibrate },
+    { "affinity", "how workloads slow each other: learn it, show it", cmd_affinity },
     { "dirty", "dirty rate and working set of a VM", cmd_dirty },
     { "agent", "serve a hypervisor to another imig, over standard input and output", cmd_agent },
 };
