@@ -34,6 +34,8 @@ static struct world {
     double period_s;  /* dirty pages are estimated over such periods; 0: exactly, at any time */
     const double *estimates; /* at the end of each */
     double logging_s; /* the last one began then */
+    imig_cancel *cancel; /* triggered once somebody waits until cancel_s; NULL: nobody is there */
+    double cancel_s;
     const char *down; /* this host does not answer */
     const char *shut; /* this one cannot be opened, "*" none can */
     int down_code;    /* what both return, if not IMIG_ERR_BACKEND */
@@ -201,6 +203,8 @@ fake_wait(void *state, double deadline_s, imig_error **error)
         if (v->to && strcmp(v->host, f->host) == 0 && v->until_s <= until_s)
             next = v;
     }
+    if (world.cancel && until_s >= world.cancel_s)
+        imig_cancel_trigger(world.cancel);
     if (next) {
         world.clock_s = MAX(world.clock_s, next->until_s);
         next->host = next->to;

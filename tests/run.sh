@@ -105,7 +105,11 @@ main()
 
     export CC=clang
     check build-clang compile clang --buildtype release &&
-        tap traces tests/traces/run.py --imig "$work/clang/tools/imig"
+        {
+            tap traces tests/traces/run.py --imig "$work/clang/tools/imig"
+            tap proxlb tests/proxlb/run.py --imig "$work/clang/tools/imig"
+            tap soak tests/bench/soak.py --imig "$work/clang/tools/imig"
+        }
     check build-sanitizers compile sanitizers -Db_sanitize=address,undefined -Db_lundef=false \
         -Dc_args=-fno-sanitize-recover=all -Ddocs=disabled --optimization 1 &&
         UBSAN_OPTIONS=print_stacktrace=1 suite unit-sanitizers sanitizers --suite unit

@@ -72,6 +72,21 @@ class Case(unittest.TestCase):
         os.close(master)
         return child.returncode, seen
 
+    def begin(self, *args, **more):
+        """A process that catches signals by now, and ends with the test."""
+        child = subprocess.Popen([IMIG, *map(str, args)], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, **more)
+        self.addCleanup(child.stdout.close)
+        self.addCleanup(child.stderr.close)
+        self.addCleanup(child.kill)
+        status = pathlib.Path(f"/proc/{child.pid}/status")
+        while child.poll() is None:
+            caught = re.search(r"SigCgt:\s*(\w+)", status.read_text())
+            if int(caught[1], 16) >> (signal.SIGINT - 1) & 1:
+                break
+            time.sleep(0.01)
+        return child
+
     def write(self, name, content):
         path = self.dir / name
         path.write_text(content if isinstance(content, str) else json.dumps(content))
@@ -175,6 +190,25 @@ class Usage(Case):
                  '"x"')):
             with self.subTest(args=args):
                 self.refused(*args, names=names)
+
+
+class Pipe(Case):
+    """What the module for Xen puts before a transport; no user calls it."""
+
+    def test_all_passes_unchanged(self):
+        sent = bytes(range(256)) * 1000
+        done = imig("pipe", "--rate", "100MB/s", data=sent)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, sent, b""))
+        self.assertNotIn("pipe", self.ok("--help"))
+        self.refused("pipe", names="--rate")
+        self.refused("pipe", "--rate", "0", names="rate")
+
+    def test_it_ends_when_nobody_reads_though_more_may_come(self):
+        with subprocess.Popen([IMIG, "pipe", "--rate", "1MB/s"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as pipe:
+            pipe.stdout.close()
+            self.assertEqual(pipe.wait(timeout=60), 1)
+            self.assertEqual(pipe.stderr.read(), b"")
 
 
 class Agents(Case):
@@ -656,6 +690,15 @@ class Watch(Case):
         status, out, err = self.interrupt(b"would be made", "--dry-run")
         self.assertEqual((status, err), (0, ""), out)
 
+    def test_interrupted_while_it_measures(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            child = self.begin("watch", "-c", f"{self.sim}?pace=1", "--interval", "600s",
+                               "--measure-dirty")
+            time.sleep(0.3)
+            child.send_signal(number)
+            out, err = child.communicate(timeout=60)
+            self.assertEqual((child.returncode, out, err), (0, b"", b""))
+
     def test_interrupted_while_it_migrates(self):
         status, out, err = self.interrupt(b" leaves ")
         self.assertEqual((status, err), (130, ""), out)
@@ -804,6 +847,22 @@ class Dirty(Case):
         dirtied = [point["dirtied_bytes"] for point in seen["points"]]
         self.assertEqual(dirtied, sorted(dirtied))
         self.assertIn("working set", self.ok("dirty", "-c", self.sim, "oltp-b"))
+
+    def test_interrupted_cleanly(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            child = self.begin("dirty", "-c", f"{self.sim}?pace=1", "oltp-b", "--for", "600s")
+            child.send_signal(number)
+            out, err = child.communicate(timeout=60)
+            self.assertEqual((child.returncode, out), (130, b""), err)
+            self.assertEqual(err, b"imig: oltp-b: stopped on request\n")
+
+    def test_what_nohup_has_begun_goes_on(self):
+        child = self.begin("dirty", "-c", f"{self.sim}?pace=20", "oltp-b", "--for", "20s",
+                           preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        child.send_signal(signal.SIGHUP)
+        out, err = child.communicate(timeout=60)
+        self.assertEqual((child.returncode, err), (0, b""))
+        self.assertIn(b"working set", out)
 
 
 class Predict(Case):

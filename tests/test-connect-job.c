@@ -230,6 +230,30 @@ dirty_logging_ends_on_every_path(void **state)
     imig_connection_unref(connection);
 }
 
+static void
+dirty_logging_ends_soon_where_that_is_wished(void **state)
+{
+    imig_connection *connection = connect_abc();
+    double elapsed_s[3] = { -1, -1, -1 }, dirtied[3] = { -1, -1, -1 };
+    size_t count = 3;
+    imig_error *error = NULL;
+
+    (void) state;
+    world.cancel = imig_cancel_new();
+    world.cancel_s = 7; /* the first reading is at 3.2 s, the next at 18.1 */
+    assert_int_equal(imig_connection_dirty_cancellable(connection, "v1", 102.4, world.cancel,
+                                                       &count, elapsed_s, dirtied, &error),
+                     IMIG_ERR_CANCELLED);
+    assert_string_equal(imig_error_message(error), "stopped on request");
+    assert_true(world.clock_s >= 7 && world.clock_s <= 7.5);
+    assert_int_equal(world.logging, 0);
+    assert_int_equal(count, 3);
+    assert_true(elapsed_s[0] == -1 && dirtied[0] == -1); /* nothing of what had been read */
+    imig_error_free(error);
+    imig_cancel_unref(world.cancel);
+    imig_connection_unref(connection);
+}
+
 static const struct dirty_case {
     const char *name, *vm;
     double for_s;
@@ -359,17 +383,18 @@ static void
 what_an_agent_serves_counts(void **state)
 {
     static const imig_backend_ops module = { .size = sizeof module, .name = "xenctl" };
-    static const struct {
+    const imig_backend_ops agent = imig__agent_ops; /* a context has copies of all tables */
+    const struct {
         const imig_backend_ops *ops;
         char *uri;
         gboolean alike; /* with "xenctl:" of that module */
     } rows[] = {
         { &module, (char *) "xenctl:?lock-dir=/a", TRUE },
-        { &imig__agent_ops, (char *) "agent:xenctl:", TRUE },
-        { &imig__agent_ops, (char *) "agent:agent:xenctl:", TRUE },
-        { &imig__agent_ops, (char *) "xenctl+ssh://host", TRUE },
-        { &imig__agent_ops, (char *) "agent:sim:xenctl", FALSE },
-        { &imig__agent_ops, (char *) "agent:xenctl2:", FALSE },
+        { &agent, (char *) "agent:xenctl:", TRUE },
+        { &agent, (char *) "agent:agent:xenctl:", TRUE },
+        { &agent, (char *) "xenctl+ssh://host", TRUE },
+        { &agent, (char *) "agent:sim:xenctl", FALSE },
+        { &agent, (char *) "agent:xenctl2:", FALSE },
         { &imig__sim_ops, (char *) "sim:xenctl", FALSE },
     };
     const imig__member here = { .ops = &module, .uri = (char *) "xenctl:" };
@@ -395,6 +420,7 @@ main(void)
         cmocka_unit_test(the_source_s_backend_checks_a_place),
         cmocka_unit_test(dirty_readings_are_close_together_at_first),
         cmocka_unit_test(dirty_logging_ends_on_every_path),
+        cmocka_unit_test(dirty_logging_ends_soon_where_that_is_wished),
         cmocka_unit_test(a_vm_on_the_way_is_not_logged),
         cmocka_unit_test(what_an_agent_serves_counts),
     };

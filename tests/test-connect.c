@@ -260,6 +260,8 @@ null_is_an_argument_error(void **state)
                      IMIG_ERR_ARGUMENT);
     assert_int_equal(imig_connection_dirty(connection, "v1", 1, &none, &d, &d, NULL),
                      IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_connection_dirty_cancellable(connection, NULL, 1, NULL, &one, &d, &d,
+                                                       NULL), IMIG_ERR_ARGUMENT);
     assert_null(imig_connection_ref(NULL));
     imig_connection_unref(NULL);
     imig_connection_unref(connection);

@@ -404,6 +404,39 @@ every_plan_can_be_carried_out(void **unused)
     }
 }
 
+/* Who leaves a host in maintenance overloads the only other one: relief is not to be had. */
+static void
+relief_that_overloads_another_host_is_not_complete(void **unused)
+{
+    imig_cluster *cluster = imig_cluster_new(0);
+    imig_host_info closed = IMIG_HOST_INFO_INIT;
+    imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+
+    (void) unused;
+    add_host(cluster, "open", 8, 64);
+    closed.id = "closed";
+    closed.cpu_cores = 16;
+    closed.memory_bytes = 64 * GIB;
+    closed.state = IMIG_HOST_MAINTENANCE;
+    assert_int_equal(imig_cluster_add_host(cluster, &closed, NULL), IMIG_OK);
+    add_vm(cluster, "resident", 0, 4, 4, IDLE);
+    add_vm(cluster, "evacuee", 1, 4, 4, IDLE);
+    finish(cluster);
+    for (uint32_t p = 0; (options.policy = imig_plan_policy_name(p)); p++)
+        for (uint32_t relieve = 0; relieve < 2; relieve++) {
+            imig_plan *plan;
+
+            options.goal = relieve ? "relieve" : "balance";
+            plan = make(cluster, &options);
+            assert_int_equal(imig_plan_step_count(plan), 1);
+            assert_int_equal(after_of(plan).overloaded_hosts, 1);
+            assert_int_equal(summary_of(plan).complete, !relieve);
+            assert_int_equal(imig_plan_kept_count(plan), relieve);
+            imig_plan_unref(plan);
+        }
+    imig_cluster_unref(cluster);
+}
+
 int
 main(void)
 {
@@ -416,6 +449,7 @@ main(void)
         cmocka_unit_test(a_split_group_leaves_the_drained_host),
         cmocka_unit_test(no_rule_is_broken_for_the_sake_of_another),
         cmocka_unit_test(hosts_out_of_use_are_not_to_spare),
+        cmocka_unit_test(relief_that_overloads_another_host_is_not_complete),
         cmocka_unit_test(every_plan_can_be_carried_out),
     };
 

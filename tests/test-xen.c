@@ -1,57 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What the module for Xen does without Xen: locks and their records, who saves a domain, counters,
- * what xl says and is told.  All else is tested on a real hypervisor, see tests/lab/xen.
+ * What the module for Xen does without Xen: locks and their records, who saves a domain.  What it
+ * says to xl and hears of it: test-xen-xl.c; devices: test-xen-device.c; the log-dirty switch:
+ * test-xen-switch.c.  All else is tested on a real hypervisor, see tests/lab/xen.
  */
 
-#include "backend/xen-priv.h"
-
-#include <glib/gstdio.h>
-#include <imig/connect.h>
-#include <imig/context.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include <cmocka.h>
+#include <imig/context.h>
+#include "xen-fixture.h"
 
 #define HELPER "libxl-save-helper\0--save-domain\0" "1\0" "2\0"
 #define VM "86143fbe-e9c6-11f1-8865-b12ae59b3af6"
-#define BOOT "cd0c81ad-02f7-4ffa-94d4-6baf60c580bf"
-
-static void
-ignore(void *log_data, int32_t level, const char *line)
-{
-    (void) log_data;
-    (void) level;
-    (void) line;
-}
-
-static const imig_module_api api = {
-    .size = sizeof api, .error_set = imig_error_set, .log = ignore,
-};
-
-/* ---- a directory with files of a kernel that is not there ---- */
-
-typedef struct fake {
-    char *top;
-    xe_places places;
-} fake;
-
-static void
-put(const fake *f, const char *path, const char *text, gssize length)
-{
-    char *whole = g_build_filename(f->top, path, NULL), *directory = g_path_get_dirname(whole);
-
-    assert_int_equal(g_mkdir_with_parents(directory, 0700), 0);
-    assert_true(g_file_set_contents(whole, text, length, NULL));
-    g_free(directory);
-    g_free(whole);
-}
 
 static void
 put_process(const fake *f, int pid, int parent, uint64_t start, const char *words, gssize length)
@@ -70,55 +36,6 @@ put_process(const fake *f, int pid, int parent, uint64_t start, const char *word
 
 #define PUT_PROCESS(f, pid, parent, start, words) \
     put_process(f, pid, parent, start, words, (gssize) sizeof words)
-
-static int
-set_up(void **state)
-{
-    fake *f = g_new0(fake, 1);
-    char *own;
-
-    xe_api = &api;
-    f->top = g_dir_make_tmp("imig-xen-XXXXXX", NULL);
-    assert_non_null(f->top);
-    f->places.proc = g_build_filename(f->top, "proc", NULL);
-    f->places.sys = g_build_filename(f->top, "sys", NULL);
-    f->places.lock_dir = g_build_filename(f->top, "locks", NULL);
-    put(f, "proc/sys/kernel/random/boot_id", BOOT "\n", -1);
-    own = g_strdup_printf("proc/%d/stat", (int) getpid());
-    put(f, own, "1 (test-xen) R 1 1 1 0 -1 4194560 1 0 0 0 1 1 0 0 20 0 1 0 4711 1000 100\n", -1);
-    g_free(own);
-    *state = f;
-    return 0;
-}
-
-static void
-remove_tree(const char *path)
-{
-    GDir *dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir))) {
-        char *child = g_build_filename(path, name, NULL);
-
-        remove_tree(child);
-        g_free(child);
-    }
-    if (dir)
-        g_dir_close(dir);
-    g_remove(path);
-}
-
-static int
-tear_down(void **state)
-{
-    fake *f = *state;
-
-    remove_tree(f->top);
-    xe_places_clear(&f->places);
-    g_free(f->top);
-    g_free(f);
-    return 0;
-}
 
 /* ---- the lock ---- */
 
@@ -229,6 +146,12 @@ static const struct saver_case {
     CASE("xl migrates it by its name", "/usr/sbin/xl\0-vvv\0migrate\0-s\0ssh\0web 1\0host", TRUE),
     CASE("xl saves it by its UUID", "xl\0save\0-c\0" VM "\0/tmp/f", TRUE),
     CASE("zeros before the number", "xl\0migrate\0" "007\0host", TRUE),
+    CASE("a script that will be xl", "/bin/sh\0-e\0/usr/sbin/xl\0migrate\0" "7\0host", TRUE),
+    CASE("a script that will list it", "/bin/sh\0/usr/sbin/xl\0list\0web 1", FALSE),
+    CASE("a script that will migrate another one", "sh\0/usr/sbin/xl\0save\0" "8\0f", FALSE),
+    CASE("the transport's shell", "sh\0-c\0exec ssh host xl migrate-receive", FALSE),
+    CASE("another script", "/bin/sh\0/root/backup\0migrate\0" "7", FALSE),
+    CASE("a shell", "-sh", FALSE),
     CASE("xl migrates another one", "xl\0migrate\0" "8\0host", FALSE),
     CASE("xl lists it", "xl\0list\0web 1", FALSE),
     CASE("xl receives", "xl\0migrate-receive", FALSE),
@@ -289,187 +212,6 @@ our_own_helper_is_told_from_others(void **state)
     g_array_unref(savers);
 }
 
-/* ---- counters ---- */
-
-static void
-counters_are_the_backends_own(void **state)
-{
-    const fake *f = *state;
-    imig_vm_counters c = IMIG_VM_COUNTERS_INIT;
-    static const char vbd[] = "sys/bus/xen-backend/devices/vbd-7-51712/statistics/";
-    static const char vif[] = "sys/class/net/vif7.0/statistics/";
-    static const struct { const char *directory, *name, *text; } files[] = {
-        { vbd, "rd_req", "10\n" }, { vbd, "wr_req", "5\n" }, { vbd, "rd_sect", "80\n" },
-        { vbd, "wr_sect", "16\n" }, { vif, "rx_bytes", "1000\n" }, { vif, "tx_bytes", "3000\n" },
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        char *path = g_strconcat(files[i].directory, files[i].name, NULL);
-
-        put(f, path, files[i].text, -1);
-        g_free(path);
-    }
-    assert_true(xe_count_block(f->places.sys, 7, "51712", &c));
-    assert_true(xe_count_net(f->places.sys, "vif7.0", &c));
-    assert_true(c.disk_ops == 15 && c.disk_read_bytes == 40960 && c.disk_write_bytes == 8192);
-    assert_true(c.net_tx_bytes == 1000 && c.net_rx_bytes == 3000); /* the guest's view */
-    assert_false(xe_count_block(f->places.sys, 7, "51728", &c));
-    assert_false(xe_count_net(f->places.sys, "../net/vif7.0", &c));
-    put(f, "sys/class/net/eth0/operstate", "up\n", -1);
-    put(f, "sys/class/net/eth0/speed", "1000\n", -1);
-    assert_true(xe_net_speed(f->places.sys) == 0); /* no device behind it */
-    put(f, "sys/class/net/eth0/device/vendor", "1\n", -1);
-    assert_true(xe_net_speed(f->places.sys) == 125e6);
-    put(f, "proc/9/io", "rchar: 1\nwchar: 4096\nsyscr: 1\n", -1);
-    assert_true(xe_written_bytes(f->places.proc, 9) == 4096);
-    assert_true(xe_written_bytes(f->places.proc, 10) < 0);
-}
-
-static void
-a_local_disk_is_not_called_shared(void **state)
-{
-    const fake *f = *state;
-    char *path = g_build_filename(f->top, "disk.img", NULL);
-
-    put(f, "disk.img", "", 0);
-    assert_false(xe_disk_is_shared(f->places.sys, path));
-    assert_false(xe_disk_is_shared(f->places.sys, "/nonexistent"));
-    assert_false(xe_disk_is_shared(f->places.sys, ""));
-    g_free(path);
-}
-
-/* ---- the URI, and what xl is told ---- */
-
-static void
-uris_are_read(void **state)
-{
-    xe_places places;
-
-    (void) state;
-    assert_int_equal(xe_uri_parse("xenctl:", &places, NULL), IMIG_OK);
-    assert_string_equal(places.lock_dir, "/run/imig");
-    xe_places_clear(&places);
-    assert_int_equal(xe_uri_parse("xenctl:?lock-dir=/a b", &places, NULL), IMIG_OK);
-    assert_string_equal(places.lock_dir, "/a b");
-    xe_places_clear(&places);
-    assert_int_equal(xe_uri_parse("xenctl:?lock-dir=a", &places, NULL), IMIG_ERR_ARGUMENT);
-    assert_int_equal(xe_uri_parse("xenctl://host", &places, NULL), IMIG_ERR_ARGUMENT);
-}
-
-static const struct target_case {
-    const char *migrate_uri, *to_uri;
-    const char *transport, *host; /* host NULL: refused */
-} target_cases[] = {
-#define SSH "ssh -T -o BatchMode=yes"
-    { NULL, "xenctl+ssh://hostb", SSH, "hostb" },
-    { NULL, "xenctl+ssh://root@hostb/", SSH, "root@hostb" },
-    { NULL, "xenctl+ssh://hostb:2222", SSH, "ssh://hostb:2222" },
-    { "10.0.0.2", "xenctl+ssh://hostb", SSH, "10.0.0.2" },
-    { "ssh://root@hostb:22", "xenctl:", SSH, "ssh://root@hostb:22" },
-    { "fe80::1%eth0", NULL, SSH, "fe80::1%eth0" },
-    { "labssh://10.0.0.2", "xenctl+ssh://hostb", "labssh", "10.0.0.2" },
-    { NULL, "xenctl:", NULL, NULL },
-    { NULL, NULL, NULL, NULL },
-    { "-oProxyCommand=x", NULL, NULL, NULL },
-    { "labssh://-x", NULL, NULL, NULL },
-    { "host;reboot", NULL, NULL, NULL },
-    { "host reboot", NULL, NULL, NULL },
-    { "$(reboot)", NULL, NULL, NULL },
-    { "`reboot`", NULL, NULL, NULL },
-    { "host\nreboot", NULL, NULL, NULL },
-    { "lab ssh://host", NULL, NULL, NULL },
-    { "-x://host", NULL, NULL, NULL },
-    { "://host", NULL, NULL, NULL },
-    { "", NULL, NULL, NULL },
-};
-
-static void
-only_safe_words_reach_xl(void **state)
-{
-    (void) state;
-    for (size_t i = 0; i < G_N_ELEMENTS(target_cases); i++) {
-        const struct target_case *c = &target_cases[i];
-        imig_migration m = IMIG_MIGRATION_INIT;
-        xe_target target;
-        char **argv;
-
-        m.to = "b";
-        m.to_uri = c->to_uri;
-        m.migrate_uri = c->migrate_uri;
-        if (xe_target_find(&m, &target, NULL) != IMIG_OK) {
-            if (c->host)
-                fail_msg("%s is refused", c->host);
-            continue;
-        }
-        if (!c->host)
-            fail_msg("\"%s\" is taken", c->migrate_uri ? c->migrate_uri : c->to_uri);
-        argv = xe_xl_command("/usr/sbin/xl", 7, &target);
-        assert_int_equal(g_strv_length(argv), 6);
-        assert_string_equal(argv[1], "migrate");
-        assert_string_equal(argv[2], "-s");
-        assert_string_equal(argv[3], c->transport);
-        assert_string_equal(argv[4], "7");
-        assert_string_equal(argv[5], c->host);
-        g_strfreev(argv);
-        xe_target_clear(&target);
-    }
-}
-
-/* ---- what xl says ---- */
-
-static const char good[] =
-    "migration target: Ready to receive domain.\n"
-    "Saving to migration stream new xl format (info 0x3/0x0/990)\n"
-    "xc: info: Saving domain 1, type x86 HVM\n"
-    "xc: info: Restore successful\n"
-    "migration sender: Target has acknowledged transfer.\n"
-    "migration sender: Giving target permission to start.\n"
-    "migration target: Domain started successsfully.\n"
-    "migration sender: Target reports successful startup.\n"
-    "Migration successful.\n";
-
-static void
-progress_is_read_in_pieces(void **state)
-{
-    (void) state;
-    for (size_t piece = 1; piece < 200; piece += 13) {
-        xe_progress p = { 0 };
-        size_t at = 0, seen = 0;
-
-        while (at < strlen(good)) {
-            seen = MIN(seen + piece, strlen(good));
-            at += xe_progress_text(&p, good + at, seen - at);
-            if (at < (size_t) (strstr(good, "Giving") - good))
-                assert_false(p.go);
-        }
-        assert_true(p.acknowledged && p.go && p.started && p.done);
-    }
-}
-
-static const struct failure_case {
-    const char *said, *reason;
-} failure_cases[] = {
-    { "ssh: connect to host b port 22: Connection refused\nlibxl: info: x\n"
-      "migration target: Failure\n", "ssh: connect to host b port 22: Connection refused" },
-    { "migration sender: libxl_domain_suspend failed (rc=-8)\nMigration failed, failed to suspend "
-      "at sender.\n", "migration sender: libxl_domain_suspend failed (rc=-8)" },
-    { "something\nlast words\n", "last words" },
-    { "", "" },
-};
-
-static void
-a_failure_is_told_in_xl_s_words(void **state)
-{
-    (void) state;
-    for (size_t i = 0; i < G_N_ELEMENTS(failure_cases); i++) {
-        xe_progress p = { 0 };
-
-        xe_progress_text(&p, failure_cases[i].said, strlen(failure_cases[i].said));
-        assert_string_equal(p.reason, failure_cases[i].reason);
-        assert_false(p.done || p.go);
-    }
-}
-
 /* ---- the module on a machine without Xen ---- */
 
 static int
@@ -514,7 +256,6 @@ without_xen_one_line_says_so(void **state)
 int
 main(void)
 {
-#define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_FILES(a_domain_is_locked_once),
         WITH_FILES(a_lock_outlives_its_process_in_a_child),
@@ -522,12 +263,6 @@ main(void)
         WITH_FILES(savers_are_found),
         WITH_FILES(who_sees_no_process_is_in_doubt),
         WITH_FILES(our_own_helper_is_told_from_others),
-        WITH_FILES(counters_are_the_backends_own),
-        WITH_FILES(a_local_disk_is_not_called_shared),
-        WITH_FILES(uris_are_read),
-        WITH_FILES(only_safe_words_reach_xl),
-        WITH_FILES(progress_is_read_in_pieces),
-        WITH_FILES(a_failure_is_told_in_xl_s_words),
         cmocka_unit_test(without_xen_one_line_says_so),
     };
 

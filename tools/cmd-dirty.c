@@ -62,17 +62,21 @@ measure(const ui_common *common, const char *text, double for_s)
     curve c = { .count = POINTS };
     g_autofree char *vm = NULL;
     imig_error *error = NULL;
-    int status = ui_connect(common, &connection);
+    int code, status = ui_connect(common, &connection);
 
     if (status == UI_DONE)
         status = ui_resolve_vm(connection, text, &vm);
     if (status != UI_DONE)
         return status;
-    if (imig_connection_dirty(connection, vm, for_s, &c.count, c.elapsed_s, c.dirtied, &error)
-            != IMIG_OK
-        || imig_dirty_fit(c.elapsed_s, c.dirtied, c.count, &c.rate, &c.set, &c.writes, &c.residual,
-                          &error) != IMIG_OK)
-        return ui_fail_error(text, error);
+    code = imig_connection_dirty_cancellable(connection, vm, for_s, ui_catch_signals(), &c.count,
+                                             c.elapsed_s, c.dirtied, &error);
+    if (code == IMIG_OK)
+        code = imig_dirty_fit(c.elapsed_s, c.dirtied, c.count, &c.rate, &c.set, &c.writes,
+                              &c.residual, &error);
+    if (code != IMIG_OK) {
+        status = ui_fail_error(text, error);
+        return code == IMIG_ERR_CANCELLED ? UI_INTERRUPTED : status;
+    }
     if (common->json)
         return write_json(connection, vm, &c);
     print_curve(text, &c);

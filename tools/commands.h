@@ -12,6 +12,7 @@ int cmd_dirty(int argc, char **argv);
 int cmd_history(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_observe(int argc, char **argv);
+int cmd_pipe(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_predict(int argc, char **argv);
 int cmd_run(int argc, char **argv);

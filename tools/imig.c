@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 static const struct {
-    const char *name, *summary;
+    const char *name, *summary; /* NULL: nothing that a user calls */
     int (*run)(int argc, char **argv);
 } commands[] = {
     { "observe", "watch hosts, classify, write a snapshot", cmd_observe },
@@ -23,6 +23,7 @@ static const struct {
     { "affinity", "how workloads slow each other: learn it, show it", cmd_affinity },
     { "dirty", "dirty rate and working set of a VM", cmd_dirty },
     { "agent", "serve a hypervisor to another imig, over standard input and output", cmd_agent },
+    { "pipe", NULL, cmd_pipe },
 };
 
 static int
@@ -31,7 +32,8 @@ print_help(void)
     puts("Usage:\n  imig COMMAND [OPTION...] [ARGUMENT...]\n\n"
          "Informed live migration of virtual machines for load balancing.\n\nCommands:");
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
-        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+        if (commands[i].summary)
+            printf("  %-10s %s\n", commands[i].name, commands[i].summary);
     puts("\n`imig COMMAND --help` lists the options of a command; imig(1) explains them.\n"
          "Exit status: 0 done, 1 failed, 2 wrong usage or input, 3 partial, 130 interrupted.");
     return ui_flush();

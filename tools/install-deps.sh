@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Installs what is missing on Debian 12: install-deps.sh build | test | lab | xenlab
+# Installs what is missing on Debian 12: install-deps.sh build | test | bench | lab | xenlab
 set -eu
 
 build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev
@@ -12,13 +12,16 @@ lab="$build libvirt-daemon-system libvirt-clients qemu-system-x86 python3 python
 xenlab="$build libxen-dev qemu-system-x86 python3 busybox-static kmod lz4 libcmocka-dev"
 test="$lab clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
       abigail-tools"
+# tests/bench: the exact optimum, instruction counts
+bench="$build python3 python3-scipy valgrind"
 
 case "${1-}" in
 build) wanted=$build ;;
 test) wanted=$test ;;
+bench) wanted=$bench ;;
 lab) wanted=$lab ;;
 xenlab) wanted=$xenlab ;;
-*) echo "usage: $0 build | test | lab | xenlab" >&2; exit 2 ;;
+*) echo "usage: $0 build | test | bench | lab | xenlab" >&2; exit 2 ;;
 esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

@@ -60,12 +60,18 @@ ui_know_dirty(imig_connection *connection, imig_cluster **cluster, uint32_t vm)
     imig_error *error = NULL;
     size_t count = POINTS;
     int32_t writes;
+    int code;
 
     imig_cluster_get_vm(*cluster, vm, &info, NULL);
     if (info.present >> IMIG_METRIC_DIRTY_BYTES_PER_S & 1)
         return UI_DONE;
-    if (imig_connection_dirty(connection, info.id, LOGGED_S, &count, elapsed_s, dirtied, &error)
-            == IMIG_OK
+    code = imig_connection_dirty_cancellable(connection, info.id, LOGGED_S, ui_catch_signals(),
+                                             &count, elapsed_s, dirtied, &error);
+    if (code == IMIG_ERR_CANCELLED) {
+        ui_fail_error(info.name, error);
+        return UI_INTERRUPTED;
+    }
+    if (code == IMIG_OK
         && imig_dirty_fit(elapsed_s, dirtied, count, &rate, &set, &writes, NULL, &error)
             == IMIG_OK)
         return replace(cluster, info.id, rate, set);

@@ -378,9 +378,15 @@ ui_catch_signals(void)
     struct sigaction action = { .sa_handler = on_signal };
 
     if (!wish) {
+        struct sigaction before;
+
         wish = imig_cancel_new();
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
+        /* What nohup has begun goes on. */
+        sigaction(SIGHUP, NULL, &before);
+        if (before.sa_handler != SIG_IGN)
+            sigaction(SIGHUP, &action, NULL);
     }
     return wish;
 }

@@ -85,7 +85,7 @@ int ui_can_confirm(void);
 /* Reads "yes" from the terminal; without one it refuses in the same way. */
 int ui_confirm(const char *question);
 
-/* Ctrl-C and SIGTERM express this wish from now on; the process keeps it. */
+/* Ctrl-C, SIGTERM and SIGHUP express this wish from now on; the process keeps it. */
 imig_cancel *ui_catch_signals(void);
 
 /* ---- ui-options.c: the command line ---- */

@@ -8,6 +8,7 @@
  */
 
 #include <imig/backend.h>
+#include <imig/cancel.h>
 #include <imig/context.h>
 #include <imig/error.h>
 
@@ -275,6 +276,31 @@ IMIG_EXPORT int imig_connection_result(imig_connection *connection, uint64_t job
 IMIG_EXPORT int imig_connection_dirty(imig_connection *connection, const char *vm, double for_s,
                                       size_t *count, double *elapsed_s, double *dirtied_bytes,
                                       imig_error **error);
+
+/**
+ * The same, and it may be stopped: the logging is off again then, too.
+ *
+ * A program that is killed meanwhile may leave the logging on, which costs the VM time and on Xen
+ * keeps others from migrating it; so who measures lets its signals express this wish.
+ *
+ * @param connection          not NULL
+ * @param vm                  id
+ * @param for_s               > 0, on the connection's clock
+ * @param cancel              looked at twice in a second of that clock; may be NULL
+ * @param[in,out] count       as above
+ * @param[out] elapsed_s      as above
+ * @param[out] dirtied_bytes  as above
+ * @param[out] error          as above
+ * @units{seconds, bytes}
+ * @threads{one thread at a time; @p cancel from any thread or a signal handler}
+ * @paper{section 3.1}
+ * @retval IMIG_OK              as above, as are all other codes but one
+ * @retval IMIG_ERR_CANCELLED   @p cancel was triggered
+ */
+IMIG_EXPORT int imig_connection_dirty_cancellable(imig_connection *connection, const char *vm,
+                                                  double for_s, const imig_cancel *cancel,
+                                                  size_t *count, double *elapsed_s,
+                                                  double *dirtied_bytes, imig_error **error);
 
 IMIG_END_DECLS
 

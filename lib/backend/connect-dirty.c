@@ -95,6 +95,7 @@ imig__dirty_keep(const imig_dirty_point *point, double *elapsed_s, double *dirti
 typedef struct points {
     double *elapsed_s, *dirtied_bytes;
     size_t count;
+    const imig_cancel *cancel;
 } points;
 
 static int
@@ -102,11 +103,8 @@ read_at(imig_connection *connection, const char *host, const char *vm, double du
         imig_error **error)
 {
     imig_dirty_point point;
-    int code = IMIG_OK;
+    int code = imig__connection_wait_until(connection, due_s, p->cancel, error);
 
-    /* Waiting also ends when something happens to a job. */
-    while (code == IMIG_OK && imig_connection_clock(connection) < due_s)
-        code = imig_connection_wait(connection, due_s, error);
     if (code == IMIG_OK)
         code = imig__connection_dirty_read(connection, host, vm, &point, error);
     if (code == IMIG_OK)
@@ -162,10 +160,11 @@ log_dirty(imig_connection *connection, const char *vm, double for_s, size_t n,
 }
 
 int
-imig_connection_dirty(imig_connection *connection, const char *vm, double for_s, size_t *count,
-                      double *elapsed_s, double *dirtied_bytes, imig_error **error)
+imig_connection_dirty_cancellable(imig_connection *connection, const char *vm, double for_s,
+                                  const imig_cancel *cancel, size_t *count, double *elapsed_s,
+                                  double *dirtied_bytes, imig_error **error)
 {
-    points p = { NULL, NULL, 0 };
+    points p = { .cancel = cancel };
     int code;
 
     if (!connection || !vm || !count || !elapsed_s || !dirtied_bytes)
@@ -189,4 +188,12 @@ imig_connection_dirty(imig_connection *connection, const char *vm, double for_s,
     g_free(p.elapsed_s);
     g_free(p.dirtied_bytes);
     return code;
+}
+
+int
+imig_connection_dirty(imig_connection *connection, const char *vm, double for_s, size_t *count,
+                      double *elapsed_s, double *dirtied_bytes, imig_error **error)
+{
+    return imig_connection_dirty_cancellable(connection, vm, for_s, NULL, count, elapsed_s,
+                                             dirtied_bytes, error);
 }

@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+/* The table is the context's own copy. */
+static gboolean
+is_agent(const imig__member *member)
+{
+    return member->ops->probe == imig__agent_ops.probe;
+}
+
 /* "xenctl" of "xenctl:", "agent:xenctl:" and "xenctl+ssh://host"; its length. */
 static size_t
 served_scheme(const imig__member *member, const char **scheme)
@@ -10,7 +17,7 @@ served_scheme(const imig__member *member, const char **scheme)
     static const char agent[] = "agent:";
 
     *scheme = member->uri;
-    while (member->ops == &imig__agent_ops && g_str_has_prefix(*scheme, agent))
+    while (is_agent(member) && g_str_has_prefix(*scheme, agent))
         *scheme += strlen(agent);
     return strcspn(*scheme, ":+");
 }
@@ -23,7 +30,7 @@ imig__member_is_alike(const imig__member *a, const imig__member *b)
 
     if (a->ops == b->ops)
         return TRUE;
-    return (a->ops == &imig__agent_ops || b->ops == &imig__agent_ops) && length_a == length_b
+    return (is_agent(a) || is_agent(b)) && length_a == length_b
            && strncmp(scheme_a, scheme_b, length_a) == 0;
 }
 

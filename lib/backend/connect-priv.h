@@ -99,6 +99,10 @@ int imig__connection_find_host(imig_connection *connection, const char *id,
    out.  Fails only where nobody answers, or where one fails in another way than by silence. */
 int imig__connection_sample(imig_connection *connection, imig_sample **sample, imig_error **error);
 
+/* Until then, whatever happens meanwhile; IMIG_ERR_CANCELLED where that is wished, soon. */
+int imig__connection_wait_until(imig_connection *connection, double until_s,
+                                const imig_cancel *cancel, imig_error **error);
+
 /* Dirty logging of one VM that is on a host of the last sample. */
 int imig__connection_dirty_start(imig_connection *connection, const char *host, const char *vm,
                                  imig_error **error);

@@ -7,6 +7,9 @@
 /* Where several backends have jobs, all are waited on for so long in turn. */
 static const double WAIT_SLICE_S = 0.2;
 
+/* A wish to stop is looked for as often. */
+static const double LOOK_S = 0.5;
+
 int
 imig__member_answer(const imig__member *member, const char *what, int code, imig_error **error)
 {
@@ -235,4 +238,23 @@ imig_connection_wait(imig_connection *connection, double deadline_s, imig_error 
     if (busy->missing) /* since a moment ago: the others are still to be waited for */
         return imig_connection_wait(connection, deadline_s, error);
     return wait_for_all(connection, MIN(deadline_s, member_clock(busy)), error);
+}
+
+int
+imig__connection_wait_until(imig_connection *connection, double until_s, const imig_cancel *cancel,
+                            imig_error **error)
+{
+    double now_s;
+
+    while ((now_s = imig_connection_clock(connection)) < until_s) {
+        double next_s = cancel ? MIN(until_s, now_s + LOOK_S) : until_s;
+        int code;
+
+        if (imig_cancel_level(cancel) > 0)
+            return imig__fail(error, IMIG_ERR_CANCELLED, "stopped on request");
+        code = imig_connection_wait(connection, next_s, error);
+        if (code != IMIG_OK)
+            return code;
+    }
+    return IMIG_OK;
 }

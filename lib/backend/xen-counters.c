@@ -2,6 +2,7 @@
 #include "backend/xen-priv.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 
 static const double SECTOR_BYTES = 512;
 static const double BYTES_PER_MBIT = 125000;
@@ -63,19 +64,21 @@ xe_count_net(const char *sys, const char *interface, imig_vm_counters *counters)
     return TRUE;
 }
 
-/* Bridges, and the ends of guests' devices, have no device behind them. */
+/* Bridges have no device behind them, and the ends of guests' devices one of Xen's. */
 static double
 device_speed(const char *net, const char *name)
 {
     char *directory = g_build_filename(net, name, NULL);
     char *device = g_build_filename(directory, "device", NULL);
+    char *nodename = g_build_filename(device, "nodename", NULL);
     char *state = xe_read_file("%s/operstate", directory);
     double mbit = 0;
 
-    if (!g_file_test(device, G_FILE_TEST_EXISTS) || g_strcmp0(state, "up") != 0
-        || !read_number(&mbit, directory, "speed"))
+    if (!g_file_test(device, G_FILE_TEST_EXISTS) || g_file_test(nodename, G_FILE_TEST_EXISTS)
+        || g_strcmp0(state, "up") != 0 || !read_number(&mbit, directory, "speed"))
         mbit = 0;
     g_free(state);
+    g_free(nodename);
     g_free(device);
     g_free(directory);
     return mbit;
@@ -90,7 +93,7 @@ xe_net_speed(const char *sys)
     double most = 0;
 
     while (dir && (name = g_dir_read_name(dir))) {
-        double mbit = g_str_has_prefix(name, "vif") ? 0 : device_speed(net, name);
+        double mbit = device_speed(net, name);
 
         most = MAX(most, mbit);
     }
@@ -98,6 +101,18 @@ xe_net_speed(const char *sys)
         g_dir_close(dir);
     g_free(net);
     return most * BYTES_PER_MBIT;
+}
+
+gboolean
+xe_waits_for_answer(const char *proc, int pid)
+{
+    char *text = xe_read_file("%s/%d/syscall", proc, pid);
+    char *begin = g_strdup_printf("%ld 0x0 ", (long) SYS_read); /* call, descriptor */
+    gboolean waits = text && g_str_has_prefix(text, begin);
+
+    g_free(begin);
+    g_free(text);
+    return waits;
 }
 
 double

@@ -14,6 +14,7 @@ typedef struct logger {
     uint32_t domid;
     xe_lock lock;
     uint32_t before; /* the count of dirty pages goes on from the last logging */
+    uint32_t last;   /* what it was when it was read last */
     gint64 begun_us;
     double memory_bytes;
 } logger;
@@ -33,13 +34,12 @@ not_found(const char *vm, imig_error **error)
     return xe_fail(error, IMIG_ERR_NOT_FOUND, "no VM \"%s\"", vm);
 }
 
-/* Pages that were ever found dirty, modulo 2^32; errno on failure, else 0. */
-static int
-peek(const xe_host *host, uint32_t domid, uint32_t *pages)
+int
+xe_dirty_peek(const xe_handle *handle, uint32_t domid, uint32_t *pages)
 {
     xc_shadow_op_stats_t stats = { 0 };
 
-    if (xc_logdirty_control(host->handle.xc, domid, XEN_DOMCTL_SHADOW_OP_PEEK, NULL, 0, 0,
+    if (xc_logdirty_control(handle->xc, domid, XEN_DOMCTL_SHADOW_OP_PEEK, NULL, 0, 0,
                             &stats) < 0)
         return errno;
     *pages = stats.dirty_count;
@@ -102,16 +102,16 @@ xe_dirty_start(void *state, const char *vm, imig_error **error)
         return code != IMIG_OK ? code : not_found(vm, error);
     code = check_mode(host, &domain, error);
     if (code == IMIG_OK)
-        code = xe_switch_take(&host->handle, &host->places, &domain, &lock, error);
+        code = xe_switch_take(&host->handle, &host->places, &domain, XE_USE_LOGGING, &lock, error);
     if (code == IMIG_OK)
-        peek(host, domain.info.domain, &before); /* where it fails, so does what follows */
+        xe_dirty_peek(&host->handle, domain.info.domain, &before); /* or what follows fails */
     if (code == IMIG_OK)
         code = turn_on(host, &domain, &lock, error);
     if (code == IMIG_OK) {
         l = g_new(logger, 1);
         *l = (logger) {
             .host = host, .domid = domain.info.domain, .lock = lock,
-            .before = before, .begun_us = g_get_monotonic_time(),
+            .before = before, .last = before, .begun_us = g_get_monotonic_time(),
             .memory_bytes = (double) domain.info.tot_pages * XC_PAGE_SIZE,
         };
         g_hash_table_replace(host->loggers, g_strdup(vm), l);
@@ -132,6 +132,53 @@ find(xe_host *host, const char *vm, imig_error **error)
     return l;
 }
 
+/* Whether it is there to be read: the switch of one that is being torn down says yes to all. */
+static int
+check_presence(const logger *l, imig_error **error)
+{
+    xe_domain domain;
+
+    switch (xe_domain_look(&l->host->handle, l->domid, l->lock.uuid, &domain)) {
+    case XE_DOMAIN_HERE:
+        return IMIG_OK;
+    case XE_DOMAIN_UNKNOWN:
+        return xe_fail_errno(error, errno, "VM %s: asking how it is", l->lock.uuid);
+    default:
+        return xe_fail(error, IMIG_ERR_BACKEND, "VM %s has gone while its dirty pages were logged",
+                       l->lock.uuid);
+    }
+}
+
+/*
+ * A save cleans the bitmap under way, which sets the count to 0, and turns the switch off at its
+ * end: what was counted is of no use from there on.  One that has ended is seen by what it did.
+ * Where turning the switch on succeeds it was off, and is ours to turn off again.
+ */
+static int
+check_undisturbed(const logger *l, uint32_t pages, imig_error **error)
+{
+    const xe_host *host = l->host;
+    char *who = NULL;
+
+    if (xe_saved_elsewhere(&host->handle, &host->places, l->domid, l->lock.uuid, &who)) {
+        xe_fail(error, IMIG_ERR_BUSY, "VM %s: a save or migration by others has begun: %s",
+                l->lock.uuid, who);
+        g_free(who);
+        return IMIG_ERR_BUSY;
+    }
+    if (xc_shadow_control(host->handle.xc, l->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL,
+                          0) == 0)
+        return xe_fail(error, IMIG_ERR_BUSY, "VM %s: its log-dirty mode was turned off while it "
+                       "was measured, as by a save: the measurement is void", l->lock.uuid);
+    if (errno != EINVAL)
+        return xe_fail_errno(error, errno, "VM %s: asking for its log-dirty mode", l->lock.uuid);
+    if ((int32_t) (pages - l->last) < 0)
+        return xe_fail(error, IMIG_ERR_BUSY, "VM %s: its dirty pages were taken by somebody else "
+                       "while it was measured, as by a save: the measurement is void",
+                       l->lock.uuid);
+    return IMIG_OK;
+}
+
 int
 xe_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error **error)
 {
@@ -139,25 +186,20 @@ xe_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error **
     logger *l = find(host, vm, error);
     gint64 before_us = g_get_monotonic_time(), after_us;
     uint32_t pages = 0;
-    char *who = NULL;
-    int number;
+    int number, code;
 
     if (!l)
         return IMIG_ERR_NOT_FOUND;
-    number = peek(host, l->domid, &pages);
+    number = xe_dirty_peek(&host->handle, l->domid, &pages);
     after_us = g_get_monotonic_time();
-    if (number == ESRCH)
-        return xe_fail(error, IMIG_ERR_BACKEND, "VM %s has gone while its dirty pages were "
-                       "logged", vm);
-    if (number != 0)
+    if (number != 0 && number != ESRCH)
         return xe_fail_errno(error, number, "VM %s: reading its dirty pages", vm);
-    /* A save cleans the bitmap under way: what was counted is of no use from there on. */
-    if (xe_saved_elsewhere(&host->handle, &host->places, l->domid, vm, &who)) {
-        xe_fail(error, IMIG_ERR_BUSY, "VM %s: a save or migration by others has begun: %s", vm,
-                who);
-        g_free(who);
-        return IMIG_ERR_BUSY;
-    }
+    code = check_presence(l, error);
+    if (code == IMIG_OK)
+        code = check_undisturbed(l, pages, error);
+    if (code != IMIG_OK)
+        return code;
+    l->last = pages;
     into->elapsed_s = ((double) (before_us + after_us) / 2 - (double) l->begun_us)
                       / G_USEC_PER_SEC;
     into->dirtied_bytes = MIN((double) (pages - l->before) * XC_PAGE_SIZE, l->memory_bytes);

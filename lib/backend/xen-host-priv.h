@@ -36,10 +36,25 @@ int xe_domains_read(const xe_handle *handle, GArray **ret_domains, imig_error **
 int xe_domain_find(const xe_handle *handle, const char *uuid, xe_domain *domain, gboolean *found,
                    imig_error **error);
 
+typedef enum xe_presence {
+    XE_DOMAIN_HERE,
+    XE_DOMAIN_DYING,  /* is being torn down: its log-dirty mode says yes to all, and does nothing */
+    XE_DOMAIN_GONE,
+    XE_DOMAIN_UNKNOWN /* the hypervisor gives no answer; errno says why */
+} xe_presence;
+
+/* Is there a domain with this number and this UUID?  Without its name, which xenstore has to be
+   asked for; nothing is to be cleared. */
+xe_presence xe_domain_look(const xe_handle *handle, uint32_t domid, const char *uuid,
+                           xe_domain *domain);
+
+/* The name that a domain has now, to be freed; NULL: none, or it cannot be read. */
+char *xe_domain_name(const xe_handle *handle, uint32_t domid);
+
 /* The guest with this number, where it still has this UUID. */
 gboolean xe_domain_get(const xe_handle *handle, uint32_t domid, const char *uuid,
                        xe_domain *domain);
-/* The same without its name, which xenstore has to be asked for; nothing is to be cleared. */
+/* The same without its name, also where it is being torn down; nothing is to be cleared. */
 gboolean xe_domain_peek(const xe_handle *handle, uint32_t domid, const char *uuid,
                         xe_domain *domain);
 void xe_domain_clear(void *domain);
@@ -51,6 +66,10 @@ gboolean xe_domain_is_suspended(const xe_domain *domain);
 
 gboolean xe_domain_is_away(const xe_domain *domain); /* by its name */
 
+/* Has a suspended domain go on as if it had never been asked.  FALSE: that failed, or it is HVM,
+   whose device model stands still, too, and which the toolstack alone can wake. */
+gboolean xe_domain_resume(const xe_handle *handle, uint32_t domid);
+
 /* May it be saved, as far as one can tell without asking the toolstack? */
 typedef struct xe_limits {
     gboolean shadow; /* the hypervisor can log dirty pages of PV guests */
@@ -60,14 +79,30 @@ typedef struct xe_limits {
 const char *xe_domain_blocked(const xe_handle *handle, const xe_limits *limits,
                               const xe_domain *domain);
 
-/* A writable disk of which it is not known that the destination sees it, to be freed; NULL: none.
-   The toolstack copies none: it takes what it finds there under the same name. */
-char *xe_domain_own_disk(const xe_handle *handle, const char *sys, uint32_t domid);
-
 /* A node of xenstore, to be freed; NULL: it is not there. */
 char *xe_store_read(const xe_handle *handle, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Names of its children, NULL-ended, for g_strfreev(). */
 char **xe_store_list(const xe_handle *handle, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* ---- xen-device.c ---- */
+
+/* Adds what the devices of a domain have counted, as far as all of a kind are counted here. */
+void xe_devices_count(const xe_handle *handle, const char *sys, uint32_t domid,
+                      imig_vm_counters *counters);
+
+/* A disk that is written to. */
+typedef struct xe_disk {
+    double bytes;       /* 0: not known */
+    gboolean is_shared; /* known to be seen by the destination, too */
+    char *path;         /* or its number, where that is not known */
+} xe_disk;
+
+/* Those of a domain: an array of xe_disk, for g_array_unref(). */
+GArray *xe_disks_read(const xe_handle *handle, const char *sys, uint32_t domid);
+
+/* A disk of which it is not known that the destination sees it, to be freed; NULL: none.  The
+   toolstack copies none: it takes what it finds there under the same name. */
+char *xe_domain_own_disk(const xe_handle *handle, const char *sys, uint32_t domid);
 
 /* ---- xen-job.c, xen-migrate.c ---- */
 
@@ -91,6 +126,7 @@ typedef struct xe_job {
     uint32_t domid;
     xe_places places;
     xe_target target;
+    char *limiter;       /* NULL: no cap on bandwidth */
     double timeout_s;
     double epoch_s;      /* of the host's clock */
     xe_bell *bell;       /* its lock guards what follows */
@@ -120,6 +156,10 @@ void *xe_job_run(void *job);
 
 /* ---- xen-dirty.c ---- */
 
+/* Pages counted dirty since the bitmap was last cleaned, or ever, modulo 2^32; errno on failure,
+   else 0.  No bitmap is filled: it takes no bits, ends at once, and disturbs nobody. */
+int xe_dirty_peek(const xe_handle *handle, uint32_t domid, uint32_t *pages);
+
 int xe_dirty_start(void *state, const char *vm, imig_error **error);
 int xe_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error **error);
 int xe_dirty_stop(void *state, const char *vm, imig_error **error);
@@ -130,19 +170,25 @@ void xe_dirty_end(xe_host *host);
 /* ---- xen-switch.c ---- */
 
 /* Is somebody saving this domain who is not us, as far as one can tell?  Says who in *ret_who, to
-   be freed; may be NULL.  Also TRUE where that cannot be found out. */
+   be freed; may be NULL.  Also TRUE where that cannot be found out: where the hypervisor does not
+   answer, or where its name cannot be read while a toolstack saves some domain or other. */
 gboolean xe_saved_elsewhere(const xe_handle *handle, const xe_places *places, uint32_t domid,
                             const char *uuid, char **ret_who);
 
 /* Turns the switch of a domain off, unless somebody else saves it: IMIG_ERR_BUSY, then it is left
-   on and written down.  The lock is held, and the switch is ours or of one who has ended. */
+   on and written down; so it is where a save was seen to begin meanwhile.  The lock is held, and
+   the switch is ours or of one who has ended. */
 int xe_switch_off(const xe_handle *handle, const xe_places *places, const xe_lock *lock,
                   uint32_t domid, imig_error **error);
 
-/* Takes the lock of a domain and brings what a process left that has ended in order: it is off
-   then, as far as anybody has written down.  IMIG_ERR_BUSY where that cannot be done now. */
+/* ---- xen-left.c ---- */
+
+/* Takes the lock of a domain, for XE_USE_LOGGING or XE_USE_MIGRATING, and brings what a process
+   left that has ended in order: the switch is off then, as far as anybody has written down; where
+   it is on and may be somebody else's, it is left to a migration.  IMIG_ERR_BUSY where that cannot
+   be done now. */
 int xe_switch_take(const xe_handle *handle, const xe_places *places, const xe_domain *domain,
-                   xe_lock *lock, imig_error **error);
+                   xe_use purpose, xe_lock *lock, imig_error **error);
 
 /* The same for every domain about which something is written. */
 void xe_switch_tidy(const xe_handle *handle, const xe_places *places);

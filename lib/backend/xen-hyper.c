@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xenguest.h>
 
 /* What the library would print on standard error is reported by us. */
 static void
@@ -158,6 +159,12 @@ is_nil(const uint8_t *handle)
     return TRUE;
 }
 
+char *
+xe_domain_name(const xe_handle *handle, uint32_t domid)
+{
+    return xe_store_read(handle, "/local/domain/%u/name", domid);
+}
+
 /* A domain that is there for another one, as the device model of an HVM guest may be. */
 static gboolean
 serves_another(const xe_handle *handle, uint32_t domid)
@@ -178,77 +185,124 @@ is_guest(const xe_handle *handle, const xc_domaininfo_t *info, xe_domain *domain
         || is_nil(info->handle) || serves_another(handle, info->domain))
         return FALSE;
     print_uuid(info->handle, domain->uuid);
-    domain->name = xe_store_read(handle, "/local/domain/%u/name", info->domain);
+    domain->name = xe_domain_name(handle, info->domain);
     if (!domain->name || !g_str_has_suffix(domain->name, XE_NAME_INCOMING))
         return TRUE;
     xe_domain_clear(domain);
     return FALSE;
 }
 
-int
-xe_domains_read(const xe_handle *handle, GArray **ret_domains, imig_error **error)
+/* As they are: an array of xc_domaininfo_t. */
+static int
+read_infos(const xe_handle *handle, GArray **ret_infos, imig_error **error)
 {
     enum { AT_ONCE = 256 };
-    xc_domaininfo_t *infos = g_new(xc_domaininfo_t, AT_ONCE);
-    GArray *domains = g_array_new(FALSE, FALSE, sizeof(xe_domain));
+    GArray *infos = g_array_new(FALSE, FALSE, sizeof(xc_domaininfo_t));
     uint32_t first = 1;
     int n;
 
-    g_array_set_clear_func(domains, xe_domain_clear);
-    while ((n = xc_domain_getinfolist(handle->xc, first, AT_ONCE, infos)) > 0) {
-        for (int i = 0; i < n; i++) {
-            xe_domain domain;
+    do {
+        guint before = infos->len;
+        xc_domaininfo_t *more;
 
-            if (is_guest(handle, &infos[i], &domain))
-                g_array_append_val(domains, domain);
-        }
-        first = infos[n - 1].domain + 1u;
-    }
-    g_free(infos);
+        g_array_set_size(infos, before + AT_ONCE);
+        more = &g_array_index(infos, xc_domaininfo_t, before);
+        n = xc_domain_getinfolist(handle->xc, first, AT_ONCE, more);
+        if (n > 0)
+            first = more[n - 1].domain + 1u;
+        g_array_set_size(infos, before + (guint) MAX(n, 0));
+    } while (n > 0);
     if (n < 0) {
         n = errno;
-        g_array_unref(domains);
+        g_array_unref(infos);
         return xe_fail_errno(error, n, "asking for the domains");
     }
+    *ret_infos = infos;
+    return IMIG_OK;
+}
+
+int
+xe_domains_read(const xe_handle *handle, GArray **ret_domains, imig_error **error)
+{
+    GArray *domains, *infos;
+    int code = read_infos(handle, &infos, error);
+
+    if (code != IMIG_OK)
+        return code;
+    domains = g_array_new(FALSE, FALSE, sizeof(xe_domain));
+    g_array_set_clear_func(domains, xe_domain_clear);
+    for (guint i = 0; i < infos->len; i++) {
+        xe_domain domain;
+
+        if (is_guest(handle, &g_array_index(infos, xc_domaininfo_t, i), &domain))
+            g_array_append_val(domains, domain);
+    }
+    g_array_unref(infos);
     *ret_domains = domains;
     return IMIG_OK;
 }
 
-/* Of two with one UUID the one that is not on its way out: its name says so. */
+static gboolean
+has_uuid(const xc_domaininfo_t *info, const char *uuid)
+{
+    char printed[XE_UUID_SIZE];
+
+    print_uuid(info->handle, printed);
+    return g_ascii_strcasecmp(printed, uuid) == 0;
+}
+
+/* Xenstore is asked about those alone that have the UUID.  Of two with one the one that is not on
+   its way out: its name says so. */
 int
 xe_domain_find(const xe_handle *handle, const char *uuid, xe_domain *domain, gboolean *found,
                imig_error **error)
 {
-    GArray *domains;
-    int code = xe_domains_read(handle, &domains, error);
+    GArray *infos;
+    int code = read_infos(handle, &infos, error);
 
     *found = FALSE;
     if (code != IMIG_OK)
         return code;
-    for (guint i = 0; i < domains->len; i++) {
-        xe_domain *d = &g_array_index(domains, xe_domain, i);
+    for (guint i = 0; i < infos->len; i++) {
+        const xc_domaininfo_t *info = &g_array_index(infos, xc_domaininfo_t, i);
+        xe_domain d;
 
-        if (g_ascii_strcasecmp(d->uuid, uuid) != 0 || (*found && xe_domain_is_away(d)))
+        if (!has_uuid(info, uuid) || !is_guest(handle, info, &d))
             continue;
+        if (*found && xe_domain_is_away(&d)) {
+            xe_domain_clear(&d);
+            continue;
+        }
         if (*found)
             xe_domain_clear(domain);
-        *domain = *d;
-        d->name = NULL;
+        *domain = d;
         *found = TRUE;
     }
-    g_array_unref(domains);
+    g_array_unref(infos);
     return IMIG_OK;
+}
+
+xe_presence
+xe_domain_look(const xe_handle *handle, uint32_t domid, const char *uuid, xe_domain *domain)
+{
+    int n;
+
+    *domain = (xe_domain) { .name = NULL };
+    n = xc_domain_getinfolist(handle->xc, domid, 1, &domain->info);
+    if (n < 0)
+        return errno == ESRCH ? XE_DOMAIN_GONE : XE_DOMAIN_UNKNOWN;
+    if (n == 0 || domain->info.domain != domid || !has_uuid(&domain->info, uuid))
+        return XE_DOMAIN_GONE;
+    print_uuid(domain->info.handle, domain->uuid);
+    return domain->info.flags & XEN_DOMINF_dying ? XE_DOMAIN_DYING : XE_DOMAIN_HERE;
 }
 
 gboolean
 xe_domain_peek(const xe_handle *handle, uint32_t domid, const char *uuid, xe_domain *domain)
 {
-    *domain = (xe_domain) { .name = NULL };
-    if (xc_domain_getinfolist(handle->xc, domid, 1, &domain->info) != 1
-        || domain->info.domain != domid)
-        return FALSE;
-    print_uuid(domain->info.handle, domain->uuid);
-    return g_ascii_strcasecmp(domain->uuid, uuid) == 0;
+    xe_presence presence = xe_domain_look(handle, domid, uuid, domain);
+
+    return presence == XE_DOMAIN_HERE || presence == XE_DOMAIN_DYING;
 }
 
 gboolean
@@ -259,11 +313,24 @@ xe_domain_get(const xe_handle *handle, uint32_t domid, const char *uuid, xe_doma
     return xe_domain_peek(handle, domid, uuid, &seen) && is_guest(handle, &seen.info, domain);
 }
 
+gboolean
+xe_domain_resume(const xe_handle *handle, uint32_t domid)
+{
+    char *type = xe_store_read(handle, "/libxl/%u/type", domid);
+    gboolean has_no_model = g_strcmp0(type, "pvh") == 0 || g_strcmp0(type, "pv") == 0;
+
+    g_free(type);
+    if (!has_no_model || xc_domain_resume(handle->xc, domid, 1) != 0)
+        return FALSE;
+    xs_resume_domain(handle->xs, domid);
+    return TRUE;
+}
+
 const char *
 xe_domain_blocked(const xe_handle *handle, const xe_limits *limits, const xe_domain *domain)
 {
-    char **pci;
-    gboolean has_pci;
+    char **pci, *type;
+    gboolean has_pci, is_known;
 
     if (xe_domain_is_shutdown(domain))
         return "shut-down";
@@ -272,29 +339,14 @@ xe_domain_blocked(const xe_handle *handle, const xe_limits *limits, const xe_dom
     /* What cannot be logged cannot be migrated live. */
     if (!(domain->info.flags & (XEN_DOMINF_hvm_guest | XEN_DOMINF_hap)) && !limits->shadow)
         return "pv-without-log-dirty";
+    /* Made by XAPI, say: xl would not know what it consists of. */
+    type = xe_store_read(handle, "/libxl/%u/type", domain->info.domain);
+    is_known = type != NULL;
+    g_free(type);
+    if (!is_known)
+        return "unknown-to-xl";
     pci = xe_store_list(handle, "/libxl/%u/device/pci", domain->info.domain);
     has_pci = pci[0] != NULL;
     g_strfreev(pci);
     return has_pci ? "passed-through-device" : NULL;
-}
-
-char *
-xe_domain_own_disk(const xe_handle *handle, const char *sys, uint32_t domid)
-{
-    char **devices = xe_store_list(handle, "/libxl/%u/device/vbd", domid);
-    char *own = NULL;
-
-    for (char **device = devices; *device && !own; device++) {
-        char *backend = xe_store_read(handle, "/libxl/%u/device/vbd/%s/backend", domid, *device);
-        char *mode = backend ? xe_store_read(handle, "%s/mode", backend) : NULL;
-        char *path = backend ? xe_store_read(handle, "%s/params", backend) : NULL;
-
-        if (g_strcmp0(mode, "r") != 0 && !(path && xe_disk_is_shared(sys, path)))
-            own = g_strdup(path ? path : *device);
-        g_free(path);
-        g_free(mode);
-        g_free(backend);
-    }
-    g_strfreev(devices);
-    return own;
 }

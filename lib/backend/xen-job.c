@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static const double END_S = 25; /* what jobs get to stop when their host is closed */
+/* What jobs get to stop when their host is closed: more than xen-migrate.c and -settle.c wait. */
+static const double END_S = 180;
 
 xe_bell *
 xe_bell_new(void)
@@ -48,6 +49,7 @@ xe_job_unref(xe_job *job)
     xe_lock_release(&job->lock);
     xe_places_clear(&job->places);
     xe_target_clear(&job->target);
+    g_free(job->limiter);
     xe_bell_unref(job->bell);
     g_free(job->vm);
     g_free(job->to);
@@ -94,10 +96,21 @@ check_wishes(const imig_migration *m, const xe_target *target, imig_error **erro
     if (m->flags & IMIG_MIGRATE_ENCRYPT && !target->is_ssh)
         return xe_fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: whether transport \"%s\" encrypts is "
                        "not known", m->vm, target->transport);
-    if (m->bandwidth_bytes_per_s > 0)
-        xe_log(IMIG_LOG_WARNING, "VM %s: the toolstack of Xen has no cap on bandwidth: it takes "
-               "what there is", m->vm);
+    if (m->downtime_limit_s > 0)
+        xe_log(IMIG_LOG_WARNING, "VM %s: the toolstack of Xen knows no limit of downtime", m->vm);
     return IMIG_OK;
+}
+
+/* xl has no cap: what it sends goes through a pipe that has one. */
+static int
+cap(const imig_migration *m, xe_job *job, imig_error **error)
+{
+    if (!(m->bandwidth_bytes_per_s > 0))
+        return IMIG_OK;
+    job->limiter = xe_limiter(m->bandwidth_bytes_per_s);
+    return job->limiter ? IMIG_OK
+                        : xe_fail(error, IMIG_ERR_UNSUPPORTED, "VM %s: neither imig nor pv is in "
+                                  "the PATH here, to cap its bandwidth", m->vm);
 }
 
 static int
@@ -139,17 +152,30 @@ job_new(const xe_host *host, const imig_migration *m, const xe_domain *domain)
     return job;
 }
 
-static void
-start(xe_host *host, xe_job *job, uint64_t *ret_job)
+/* The job is the host's from here on, and goes with its lock where nothing has begun. */
+static int
+start(xe_host *host, xe_job *job, uint64_t *ret_job, imig_error **error)
 {
-    int64_t *number = g_new(int64_t, 1);
+    GError *reason = NULL;
+    GThread *thread = g_thread_try_new("imig-xl", xe_job_run, job_ref(job), &reason);
+    int64_t *number;
 
+    if (!thread) {
+        xe_fail(error, IMIG_ERR_BACKEND, "VM %s: no thread for its migration: %s", job->vm,
+                reason->message);
+        g_error_free(reason);
+        xe_job_unref(job); /* the thread's */
+        xe_job_unref(job);
+        return IMIG_ERR_BACKEND;
+    }
+    g_thread_unref(thread);
+    number = g_new(int64_t, 1);
     *number = (int64_t) ++host->last_job;
     g_mutex_lock(&host->bell->lock);
     g_hash_table_insert(host->jobs, number, job);
     g_mutex_unlock(&host->bell->lock);
-    g_thread_unref(g_thread_new("imig-xl", xe_job_run, job_ref(job)));
     *ret_job = host->last_job;
+    return IMIG_OK;
 }
 
 int
@@ -175,14 +201,16 @@ xe_migrate(void *state, const imig_migration *m, uint64_t *ret_job, imig_error *
     job->target = target;
     code = check_wishes(m, &target, error);
     if (code == IMIG_OK)
+        code = cap(m, job, error);
+    if (code == IMIG_OK)
         code = check_domain(host, m, &domain, error);
     if (code == IMIG_OK)
-        code = xe_switch_take(&host->handle, &host->places, &domain, &job->lock, error);
+        code = xe_switch_take(&host->handle, &host->places, &domain, XE_USE_MIGRATING, &job->lock,
+                              error);
     xe_domain_clear(&domain);
     if (code == IMIG_OK)
-        start(host, job, ret_job);
-    else
-        xe_job_unref(job);
+        return start(host, job, ret_job, error);
+    xe_job_unref(job);
     return code;
 }
 

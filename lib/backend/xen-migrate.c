@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "backend/xen-host-priv.h"
+#include "backend/xen-move-priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <xenguest.h>
 
 /*
  * One migration: xl in a session of its own, which goes on where this process ends.  So what it
@@ -18,30 +17,10 @@
  * and has the domain go on.  Once the domain is suspended it is too late.
  */
 
-static const gulong TICK_US = 20000;
-static const gint64 LOOK_US = 200000;     /* looking through all processes costs more */
-static const gint64 STILL_US = 120 * (gint64) G_USEC_PER_SEC; /* until the destination has it all */
+static const int STILL_S = 120;           /* a VM stands still, and nothing is sent or said */
+static const double ASKING_S = 75;        /* xl gives a domain 60 s to suspend itself */
 static const double UNHEARD_S = 30;       /* who does not stop in that time is killed */
-static const double LEAVE_S = 20;         /* the other end gets to destroy its copy */
-static const double HELPER_S = 10;        /* helpers of one that was killed have gone by then */
-static const double MISSED_RATIO = 1.5;   /* no helper sends as much between two looks */
-enum { LOCK_FD = 3, SAID_MOST = 1 << 20 };
-
-typedef struct moving {
-    xe_job *job;
-    xe_handle handle;
-    GPid pid;
-    int said_fd;             /* the file that xl writes to */
-    off_t said;              /* of it, so far */
-    xe_progress progress;
-    int helper;              /* pid; 0: not there */
-    gboolean had_helper;
-    gint64 looked_us, suspended_us, started_us;
-    double helper_bytes;
-    double stop_s;           /* when it was asked to stop; 0: it was not */
-    gboolean stopped_helper, killed, timed_out;
-    int status;              /* of xl; -1: not known */
-} moving;
+enum { LOCK_FD = 3 };
 
 /* ---- xl ---- */
 
@@ -74,7 +53,7 @@ find_xl(void)
 static int
 open_said(const xe_job *job)
 {
-    char *path = g_strdup_printf("%s/%s.xl", job->places.lock_dir, job->vm);
+    char *path = xe_said_path(&job->places, job->vm);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
@@ -84,7 +63,7 @@ open_said(const xe_job *job)
 }
 
 static int
-spawn(moving *m, char **argv)
+spawn(xe_moving *m, char **argv)
 {
     const int from = m->job->lock.fd, to = LOCK_FD;
     GError *reason = NULL;
@@ -104,7 +83,7 @@ spawn(moving *m, char **argv)
 /* Is the number still that VM's, and does it run?  Numbers are not used again soon, but it may have
    ended since it was asked for. */
 static int
-check_again(const moving *m)
+check_again(const xe_moving *m)
 {
     xe_domain domain;
     gboolean runs;
@@ -117,7 +96,7 @@ check_again(const moving *m)
 }
 
 static int
-begin(moving *m)
+begin(xe_moving *m)
 {
     xe_job *job = m->job;
     char *xl = find_xl(), **argv;
@@ -125,7 +104,7 @@ begin(moving *m)
 
     if (!xl)
         return xe_fail(NULL, IMIG_ERR_UNSUPPORTED, "xl, the toolstack, is not there");
-    argv = xe_xl_command(xl, job->domid, &job->target);
+    argv = xe_xl_command(xl, job->domid, &job->target, job->limiter);
     m->said_fd = open_said(job);
     if (m->said_fd < 0)
         code = IMIG_ERR_IO;
@@ -142,91 +121,10 @@ begin(moving *m)
     return code;
 }
 
-/* ---- following it ---- */
-
-static void
-listen_to(moving *m)
-{
-    char text[4096];
-    ssize_t got;
-
-    while (m->said < SAID_MOST && (got = pread(m->said_fd, text, sizeof text, m->said)) > 0) {
-        size_t used = xe_progress_text(&m->progress, text, (size_t) got);
-
-        if (used == 0 && (size_t) got < sizeof text)
-            break; /* half a line */
-        m->said += used > 0 ? (off_t) used : got;
-    }
-    if (m->progress.started && m->started_us == 0)
-        m->started_us = g_get_monotonic_time();
-}
-
-static void
-look_for_helper(moving *m)
-{
-    GArray *savers;
-
-    if (m->had_helper || g_get_monotonic_time() - m->looked_us < LOOK_US)
-        return;
-    m->looked_us = g_get_monotonic_time();
-    savers = xe_savers_read(m->job->places.proc);
-    m->helper = xe_savers_helper(savers, m->job->domid, m->pid);
-    m->had_helper |= m->helper != 0;
-    g_array_unref(savers);
-}
-
-/*
- * Bytes that the helper has sent.  What it wrote after it was last looked at shows when xl has
- * waited for it, for then it counts as xl's; but so does the transport, later: it is read once.
- */
-static double
-sent_bytes(moving *m)
-{
-    double bytes = m->helper != 0 ? xe_written_bytes(m->job->places.proc, m->helper) : -1;
-    double own;
-
-    if (bytes >= 0) {
-        m->helper_bytes = MAX(m->helper_bytes, bytes);
-    } else if (m->helper != 0) {
-        own = xe_written_bytes(m->job->places.proc, m->pid);
-        m->helper = 0;
-        if (own > m->helper_bytes && own < MISSED_RATIO * m->helper_bytes)
-            m->helper_bytes = own;
-    }
-    return m->helper_bytes;
-}
-
-static void
-look_at_domain(moving *m)
-{
-    xe_domain domain;
-
-    if (m->suspended_us == 0 && xe_domain_peek(&m->handle, m->job->domid, m->job->vm, &domain)
-        && xe_domain_is_suspended(&domain))
-        m->suspended_us = g_get_monotonic_time();
-}
-
-static void
-report(moving *m)
-{
-    imig_job *info = &m->job->info;
-    double sent = m->had_helper ? sent_bytes(m) : -1;
-
-    g_mutex_lock(&m->job->bell->lock);
-    if (sent > info->transferred_bytes) {
-        info->transferred_bytes = sent;
-        info->present |= IMIG_JOB_HAS_TRANSFERRED;
-    }
-    if ((m->suspended_us != 0 || m->progress.acknowledged) && info->state == IMIG_JOB_RUNNING
-        && m->stop_s == 0)
-        info->state = IMIG_JOB_FINISHING;
-    g_mutex_unlock(&m->job->bell->lock);
-}
-
 /* ---- stopping it ---- */
 
 static gboolean
-is_to_stop(moving *m)
+is_to_stop(xe_moving *m)
 {
     xe_job *job = m->job;
     gboolean cancel, running;
@@ -236,9 +134,10 @@ is_to_stop(moving *m)
     running = job->info.state == IMIG_JOB_RUNNING;
     g_mutex_unlock(&job->bell->lock);
     if (!running) { /* the VM stands still, so nobody may wait for ever */
-        m->timed_out = m->suspended_us != 0 && !m->progress.go
-                       && g_get_monotonic_time() - m->suspended_us > STILL_US;
-        return m->timed_out;
+        m->stuck = m->suspended_us != 0 && !m->progress.go
+                   && g_get_monotonic_time() - MAX(m->suspended_us, m->stirred_us)
+                          > STILL_S * (gint64) G_USEC_PER_SEC;
+        return m->stuck;
     }
     if (!cancel && job->timeout_s > 0
         && xe_job_clock(job) - job->info.started_s > job->timeout_s)
@@ -246,24 +145,38 @@ is_to_stop(moving *m)
     return cancel || m->timed_out;
 }
 
+/* It has asked xl to have the domain suspended, and waits.  A signal now would make it end without
+   cleaning up, and the domain may yet be suspended, with nobody left to have it go on. */
+static gboolean
+is_asking(xe_moving *m, double now_s)
+{
+    if (m->helper == 0 || now_s - m->stop_s > ASKING_S
+        || !xe_waits_for_answer(m->job->places.proc, m->helper))
+        return FALSE;
+    m->asked_s = now_s;
+    return TRUE;
+}
+
 /* The helper cleans up on SIGTERM, with the log-dirty mode turned off.  Before there is one, xl has
    nothing to clean up.  The transport is left alone: it ends when the other end has cleaned up. */
 static void
-stop(moving *m)
+stop(xe_moving *m)
 {
     double now_s = xe_job_clock(m->job);
 
     if (m->stop_s == 0) {
         m->stop_s = now_s;
         m->looked_us = 0;
-        look_for_helper(m);
+        xe_moving_find_helper(m);
     }
+    if (!m->stopped_helper && is_asking(m, now_s))
+        return;
     if (m->helper != 0 && !m->stopped_helper) {
         m->stopped_helper = kill(m->helper, SIGTERM) == 0;
     } else if (!m->had_helper && !m->stopped_helper) {
         kill(m->pid, SIGTERM);
         m->stopped_helper = TRUE;
-    } else if (now_s - m->stop_s > UNHEARD_S && !m->killed && !m->progress.go) {
+    } else if (now_s - MAX(m->stop_s, m->asked_s) > UNHEARD_S && !m->killed && !m->progress.go) {
         xe_log(IMIG_LOG_WARNING, "VM %s: its migration does not stop, and is killed", m->job->vm);
         kill(-m->pid, SIGKILL);
         m->killed = TRUE;
@@ -272,7 +185,7 @@ stop(moving *m)
 
 /* TRUE: xl has ended. */
 static gboolean
-has_ended(moving *m)
+has_ended(xe_moving *m)
 {
     pid_t ended = waitpid(m->pid, &m->status, WNOHANG);
 
@@ -284,98 +197,33 @@ has_ended(moving *m)
 }
 
 static void
-follow(moving *m)
+follow(xe_moving *m)
 {
     for (;;) {
         /* Before: what it has said and done by its end must not be missed. */
         gboolean ended = has_ended(m);
 
-        listen_to(m);
+        xe_moving_listen(m);
         if (ended)
             return;
-        look_at_domain(m);
-        look_for_helper(m);
-        report(m);
+        xe_moving_look(m);
         if (m->stop_s > 0 || is_to_stop(m))
             stop(m);
-        g_usleep(TICK_US);
+        g_usleep(XE_TICK_US);
     }
 }
 
 /* ---- its end ---- */
 
-/* The transport ends when the other end has destroyed its copy: before that the name is taken
-   there, and a second attempt would fail for it. */
-static void
-end_transport(const moving *m)
-{
-    gint64 until_us = g_get_monotonic_time() + (gint64) (LEAVE_S * G_USEC_PER_SEC);
-
-    while (kill(-m->pid, 0) == 0 && g_get_monotonic_time() < until_us)
-        g_usleep(TICK_US);
-    kill(-m->pid, SIGTERM);
-}
-
-/* Processes that were started for it may take a moment longer. */
 static gboolean
-helper_is_gone(const moving *m)
-{
-    gint64 until_us = g_get_monotonic_time() + (gint64) (HELPER_S * G_USEC_PER_SEC);
-
-    for (;;) {
-        GArray *savers = xe_savers_read(m->job->places.proc);
-        gboolean gone = !xe_savers_find(savers, m->job->domid, NULL, m->job->vm);
-
-        g_array_unref(savers);
-        if (gone || g_get_monotonic_time() > until_us)
-            return gone;
-        g_usleep(TICK_US);
-    }
-}
-
-/*
- * xl has failed: the VM is to run here, as it was.  xl sees to that itself unless it was killed.
- * Where the destination may have been told to start it, nothing is touched.  Says in words what is
- * not as it was; NULL: nothing.
- */
-static const char *
-settle(moving *m)
-{
-    xe_job *job = m->job;
-    gboolean gone;
-    xe_domain domain;
-    const char *words = NULL;
-
-    end_transport(m);
-    gone = helper_is_gone(m);
-    if (!xe_domain_get(&m->handle, job->domid, job->vm, &domain))
-        return "; the VM is not here any more";
-    if (m->progress.go || xe_domain_is_away(&domain)) {
-        words = "; the destination was told to start it";
-    } else if (xe_domain_is_suspended(&domain)) {
-        if (!gone || xc_domain_resume(m->handle.xc, job->domid, 1) != 0)
-            words = "; the VM stands still here";
-        else
-            xs_resume_domain(m->handle.xs, job->domid);
-    }
-    xe_domain_clear(&domain);
-    /* A helper that was killed has left it on; this lock is ours, and so was the helper. */
-    if (gone && !m->progress.go)
-        xe_switch_off(&m->handle, &job->places, &job->lock, job->domid, NULL);
-    else
-        xe_lock_note(&job->places, &job->lock, XE_USE_LEFT, job->domid, NULL);
-    return words;
-}
-
-static gboolean
-has_moved(const moving *m)
+has_moved(const xe_moving *m)
 {
     return m->progress.done || (m->status == 0 && m->progress.started);
 }
 
 /* Under the lock of the bell. */
 static void
-say_failure(moving *m, const char *words)
+say_failure(xe_moving *m, const char *words)
 {
     imig_job *info = &m->job->info;
     const char *reason = *m->progress.reason ? m->progress.reason : "it gave no reason";
@@ -385,6 +233,12 @@ say_failure(moving *m, const char *words)
     info->error_code = IMIG_ERR_BACKEND;
     if (m->status != -1)
         info->backend_code = WIFEXITED(m->status) ? WEXITSTATUS(m->status) : -WTERMSIG(m->status);
+    if (m->stuck) {
+        g_snprintf(info->message, sizeof info->message, "nothing was sent for %d s while the VM "
+                   "stood still; it was stopped%s", STILL_S, more);
+        info->error_code = IMIG_ERR_TIMEOUT;
+        return;
+    }
     if (m->stop_s > 0) {
         reason = m->timed_out ? "it did not end in the time it was given; it was stopped"
                               : "cancelled";
@@ -398,16 +252,18 @@ say_failure(moving *m, const char *words)
 }
 
 static void
-conclude(moving *m, gboolean moved, const char *words)
+conclude(xe_moving *m, gboolean moved, const char *words)
 {
     imig_job *info = &m->job->info;
 
     g_mutex_lock(&m->job->bell->lock);
     info->ended_s = xe_job_clock(m->job);
-    if (moved)
+    if (moved) {
         info->state = IMIG_JOB_DONE;
-    else
+        info->remaining_bytes = 0;
+    } else {
         say_failure(m, words);
+    }
     if (info->state == IMIG_JOB_CANCELLED)
         info->error_code = 0;
     if (moved && m->suspended_us != 0 && m->started_us > m->suspended_us) {
@@ -434,7 +290,7 @@ give_up(xe_job *job, int code)
 }
 
 static void
-run(moving *m)
+run(xe_moving *m)
 {
     xe_job *job = m->job;
     const char *words = NULL;
@@ -445,7 +301,7 @@ run(moving *m)
     if (moved)
         xe_lock_note(&job->places, &job->lock, XE_USE_NONE, job->domid, NULL);
     else
-        words = settle(m);
+        words = xe_moving_settle(m);
     xe_lock_release(&job->lock); /* before anybody hears of the end, and tries again */
     conclude(m, moved, words);
 }
@@ -453,7 +309,7 @@ run(moving *m)
 void *
 xe_job_run(void *data)
 {
-    moving m = { .job = data, .said_fd = -1 };
+    xe_moving m = { .job = data, .said_fd = -1 };
     int code = xe_handle_open(&m.handle, NULL);
 
     if (code == IMIG_OK)

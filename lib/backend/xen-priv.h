@@ -23,11 +23,13 @@
  *     that shows it on its way.  In doubt the switch stays on, and that is written down and said.
  *
  * What remains: a save that begins, and gets as far as turning the switch on, between the look and
- * the call that turns it off.  Looking and turning it off take a few milliseconds together and are
- * repeated where they took longer; a toolstack needs far more from its start to that point (it
- * loads, reaches the other host, starts its helper).  So the two meet only if this process is held
- * up for that long between the last look and the call.  Whoever cannot accept that does not
- * measure: on Xen it is done only where IMIG_PROCESS_MEASURE_DIRTY says so.
+ * the call that turns it off, a few milliseconds later.  libvirt shows nothing before it starts its
+ * helper, which takes about as long to get there; `xl save` takes a little longer, a migration,
+ * which reaches the other host first, far longer.  Therefore processes are looked at once more
+ * afterwards: where a save has begun the switch is turned on again, and the administrator is told
+ * to repeat that save.  Nobody tells him only where this process is stopped or killed between the
+ * call and that look.  Whoever cannot accept that does not measure: on Xen it is done only where
+ * IMIG_PROCESS_MEASURE_DIRTY says so.
  */
 
 #include <glib.h>
@@ -129,6 +131,9 @@ GArray *xe_savers_read(const char *proc);
 const xe_saver *xe_savers_find(const GArray *savers, uint32_t domid, const char *name,
                                const char *uuid);
 
+/* The first that may have been told a domain by its name; NULL: none. */
+const xe_saver *xe_savers_by_name(const GArray *savers);
+
 /* The helper that this process has started for this domain; 0: there is none. */
 int xe_savers_helper(const GArray *savers, uint32_t domid, int parent);
 
@@ -148,10 +153,56 @@ double xe_net_speed(const char *sys);
 /* Bytes that a process, and those it has waited for, have written; below 0: not known. */
 double xe_written_bytes(const char *proc, int pid);
 
+/* Does this process wait for what is to come from its standard input, as a helper that has asked xl
+   for something?  FALSE also where that cannot be seen. */
+gboolean xe_waits_for_answer(const char *proc, int pid);
+
+/* ---- xen-rounds.c ---- */
+
+#define XE_PAGE_BYTES 4096.0
+
+/* Rounds of a migration under way, as far as looks at the count of dirty pages show them: what is
+   shorter than the time between two looks is part of the round before.  `rounds` 0: none yet. */
+typedef struct xe_rounds {
+    uint32_t rounds;          /* begun so far */
+    uint32_t pages, before;   /* counted at the last look, and when the round began */
+    double round_bytes;       /* to be sent in this one */
+    double sent_before, began_s;
+    double dirty_bytes_per_s; /* in this round, or where it is young the one before; below 0: not
+                                 known yet */
+} xe_rounds;
+
+/* The first one, which sends all memory; the count goes on from what was logged before. */
+void xe_rounds_begin(xe_rounds *rounds, uint32_t pages, double memory_bytes, double now_s);
+void xe_rounds_look(xe_rounds *rounds, uint32_t pages, double sent_bytes, double now_s);
+/* The VM stands still from now on. */
+void xe_rounds_last(xe_rounds *rounds, double sent_bytes, double now_s);
+double xe_rounds_remaining(const xe_rounds *rounds, double sent_bytes);
+
 /* ---- xen-disk.c ---- */
 
-/* Is this file or device known to be one that other hosts see, too? */
-gboolean xe_disk_is_shared(const char *sys, const char *path);
+/* What serves a device. */
+typedef enum xe_server {
+    XE_SERVER_KERNEL,   /* of this domain, which counts */
+    XE_SERVER_PROCESS,  /* of this domain */
+    XE_SERVER_ELSEWHERE /* another domain, or what is not known here */
+} xe_server;
+
+/* By the place of its backend in xenstore; NULL is allowed. */
+xe_server xe_server_of(const char *backend);
+
+/* The file or device of a disk, or what its script is told, in the params of its backend. */
+const char *xe_disk_path(xe_server server, const char *params);
+
+/* Linux' backend counts in 512 bytes, whatever it says of its sectors; others in sectors. */
+double xe_disk_bytes(xe_server server, double sectors, double sector_bytes);
+
+/* Is this file or device known to be one that other hosts see, too, under the same name?  device:
+   what a script has made of a path that is none; may be NULL. */
+gboolean xe_disk_is_shared(const char *sys, const char *path, const char *device);
+
+/* The same of a block device, by the kernel's name and the path that it is known by. */
+gboolean xe_device_is_shared(const char *sys, const char *name, const char *path);
 
 /* ---- xen-xl.c ---- */
 
@@ -168,8 +219,15 @@ typedef struct xe_target {
 int xe_target_find(const imig_migration *m, xe_target *target, imig_error **error);
 void xe_target_clear(xe_target *target);
 
-/* The command; the domain by its number, which is safe whatever the name is. */
-char **xe_xl_command(const char *xl, uint32_t domid, const xe_target *target);
+/* What lets so many bytes a second through, as a shell takes it; NULL: there is no such program. */
+char *xe_limiter(double bytes_per_s);
+
+/* The command; the domain by its number, which is safe whatever the name is.  limiter: NULL: all
+   the transport takes. */
+char **xe_xl_command(const char *xl, uint32_t domid, const xe_target *target, const char *limiter);
+
+/* The file with what xl says in a VM's last migration, to be freed. */
+char *xe_said_path(const xe_places *places, const char *uuid);
 
 /* How far xl has said it is. */
 typedef struct xe_progress {
@@ -177,6 +235,7 @@ typedef struct xe_progress {
     gboolean go;           /* ... and was told to start it: no way back */
     gboolean started;      /* ... and has */
     gboolean done;
+    gboolean helper_broke; /* its helper has ended without saying so, and has not cleaned up */
     int weight;            /* of the reason: more telling lines take its place */
     char reason[200];      /* what it says of a failure; "": nothing */
 } xe_progress;

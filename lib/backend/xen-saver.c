@@ -12,8 +12,10 @@
  * mean any domain.
  */
 #define HELPER "libxl-save-helper"
+#define XL "xl"
 enum { HELPER_MODE = 1, HELPER_FD = 2, HELPER_DOMID = 4, HELPER_WORDS = 8 };
 
+static const char *const shells[] = { "sh", "dash", "bash", NULL };
 static const char *const other_savers[] = { "xenguest", "emu-manager", NULL };
 static const char *const xl_saves[] = { "migrate", "save", "remus", NULL };
 
@@ -72,6 +74,24 @@ program_of(char **words)
     return slash ? slash + 1 : words[0];
 }
 
+/* xl may be a script that looks for the one of this release, as on Debian: then the shell's words
+   come first, until it is that one. */
+static void
+drop_shell(char **words)
+{
+    guint at = 1, n = g_strv_length(words);
+
+    if (!g_strv_contains(shells, program_of(words)))
+        return;
+    while (words[at] && words[at][0] == '-')
+        at++;
+    if (!words[at] || strcmp(program_of(words + at), XL) != 0)
+        return;
+    for (guint i = 0; i < at; i++)
+        g_free(words[i]);
+    memmove(words, words + at, (n - at + 1) * sizeof *words);
+}
+
 /* Where the subcommand of xl is; 0: there is none. */
 static guint
 subcommand(char **words)
@@ -90,7 +110,7 @@ is_saver(char **words)
 
     if (strcmp(program, HELPER) == 0) /* any but one that receives */
         return g_strcmp0(words[HELPER_MODE], "--restore-domain") != 0;
-    if (strcmp(program, "xl") == 0)
+    if (strcmp(program, XL) == 0)
         return subcommand(words) > 0 && g_strv_contains(xl_saves, words[subcommand(words)]);
     return g_strv_contains(other_savers, program);
 }
@@ -112,6 +132,8 @@ xe_savers_read(const char *proc)
         int pid = g_ascii_isdigit(*name) ? (int) g_ascii_strtoll(name, NULL, 10) : 0;
         char **words = pid > 0 ? read_words(proc, pid) : NULL;
 
+        if (words)
+            drop_shell(words);
         if (words && is_saver(words)) {
             xe_saver saver = {
                 .pid = pid, .parent = parent_of(proc, pid), .words = words,
@@ -164,7 +186,7 @@ saves(const xe_saver *saver, uint32_t domid, const char *name, const char *uuid)
                    ? is_number(words[HELPER_DOMID], domid)
                    : g_strv_length(words) <= HELPER_DOMID
                          || any_means(words, HELPER_FD, domid, NULL, NULL);
-    if (strcmp(program_of(words), "xl") != 0)
+    if (strcmp(program_of(words), XL) != 0)
         return TRUE;
     return any_means(words, subcommand(words) + 1, domid, name, uuid);
 }
@@ -176,6 +198,18 @@ xe_savers_find(const GArray *savers, uint32_t domid, const char *name, const cha
         const xe_saver *saver = &g_array_index(savers, xe_saver, i);
 
         if (saves(saver, domid, name, uuid))
+            return saver;
+    }
+    return NULL;
+}
+
+const xe_saver *
+xe_savers_by_name(const GArray *savers)
+{
+    for (guint i = 0; i < savers->len; i++) {
+        const xe_saver *saver = &g_array_index(savers, xe_saver, i);
+
+        if (!saver->is_helper)
             return saver;
     }
     return NULL;

@@ -5,42 +5,56 @@
 
 /*
  * Looking and turning off belong together: a look that took longer is taken again.  Where all of
- * them do the machine is slow, and the toolstacks on it are, too: then one that was not held up,
- * compared with the others, will do.
+ * them do there are many processes, or the machine is slow, and the toolstacks on it are, too: then
+ * one that was not held up, compared with the others, will do.
  */
-static const gint64 FRESH_US = 20000;
+static const gint64 FRESH_US = 3000;
 static const double HELD_UP_RATIO = 1.5;
 enum { LOOKS = 30, ENOUGH_LOOKS = 4 };
+
+/* Who saves it, where no process shows it; NULL: nobody.  number: errno of the look. */
+static char *
+read_signs(xe_presence presence, int number, const xe_domain *domain)
+{
+    if (presence == XE_DOMAIN_UNKNOWN)
+        return g_strdup_printf("the hypervisor does not say how it is (%s)", g_strerror(number));
+    if (presence != XE_DOMAIN_HERE)
+        return NULL; /* its switch goes with it */
+    if (xe_domain_is_away(domain))
+        return g_strdup_printf("its name is \"%s\"", domain->name);
+    return xe_domain_is_suspended(domain) ? g_strdup("it is suspended, as at the end of a save")
+                                          : NULL;
+}
 
 gboolean
 xe_saved_elsewhere(const xe_handle *handle, const xe_places *places, uint32_t domid,
                    const char *uuid, char **ret_who)
 {
-    GArray *savers = xe_savers_read(places->proc);
-    xe_domain domain;
-    const xe_saver *saver;
-    char *who = NULL;
-
     /* The processes first: one that starts later has not turned the switch on by the time the
        domain has been looked at. */
-    if (!xe_domain_get(handle, domid, uuid, &domain)) {
-        g_array_unref(savers);
-        return FALSE; /* it is gone, and its switch with it */
-    }
+    GArray *savers = xe_savers_read(places->proc);
+    xe_domain domain;
+    xe_presence presence = xe_domain_look(handle, domid, uuid, &domain);
+    int number = errno;
+    gboolean is_saved;
+    const xe_saver *saver;
+    char *who;
+
+    if (presence == XE_DOMAIN_HERE)
+        domain.name = xe_domain_name(handle, domid);
     saver = xe_savers_find(savers, domid, domain.name, uuid);
-    if (saver)
-        who = g_strdup_printf("process %d (%s) saves it", saver->pid, saver->words[0]);
-    else if (xe_domain_is_away(&domain))
-        who = g_strdup_printf("its name is \"%s\"", domain.name);
-    else if (xe_domain_is_suspended(&domain))
-        who = g_strdup("it is suspended, as at the end of a save");
+    if (!saver && presence == XE_DOMAIN_HERE && !domain.name)
+        saver = xe_savers_by_name(savers);
+    who = saver ? g_strdup_printf("process %d (%s) saves it", saver->pid, saver->words[0])
+                : read_signs(presence, number, &domain);
+    is_saved = who != NULL;
     g_array_unref(savers);
     xe_domain_clear(&domain);
     if (ret_who)
         *ret_who = who;
     else
         g_free(who);
-    return saver || who;
+    return is_saved;
 }
 
 /* FALSE: somebody saves it. */
@@ -63,6 +77,25 @@ is_ours_alone(const xe_handle *handle, const xe_places *places, uint32_t domid, 
     }
     *who = g_strdup("this machine is too busy to be sure of it");
     return FALSE;
+}
+
+/*
+ * A save that began while it was turned off.  Where it had turned the switch on before, it has lost
+ * what was written since; it cannot be told, but its administrator can.
+ */
+static int
+turn_on_again(const xe_handle *handle, const xe_places *places, const xe_lock *lock,
+              uint32_t domid, const char *who, imig_error **error)
+{
+    static const char words[] = "VM %s: a save of it began just as the logging of its dirty pages "
+                                "was turned off (%s): let that save be repeated";
+
+    if (xc_shadow_control(handle->xc, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0
+        && (errno == EINVAL || errno == ESRCH))
+        return xe_lock_note(places, lock, XE_USE_NONE, domid, error); /* it did so itself, since */
+    xe_lock_note(places, lock, XE_USE_LEFT, domid, NULL);
+    xe_log(IMIG_LOG_ERROR, words, lock->uuid, who);
+    return xe_fail(error, IMIG_ERR_BUSY, words, lock->uuid, who);
 }
 
 int
@@ -88,102 +121,11 @@ xe_switch_off(const xe_handle *handle, const xe_places *places, const xe_lock *l
         return xe_fail_errno(error, number, "VM %s: its log-dirty mode cannot be turned off",
                              lock->uuid);
     }
-    return xe_lock_note(places, lock, XE_USE_NONE, domid, error);
-}
+    if (number == 0 && xe_saved_elsewhere(handle, places, domid, lock->uuid, &who)) {
+        int code = turn_on_again(handle, places, lock, domid, who, error);
 
-/* Who was about to turn it on may have been told that it is on already: then it is not ours. */
-static int
-clear_enabling(const xe_handle *handle, const xe_places *places, const xe_domain *domain,
-               const xe_lock *lock, imig_error **error)
-{
-    uint32_t domid = domain->info.domain;
-
-    if (xc_shadow_control(handle->xc, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0)
-        return xe_fail(error, IMIG_ERR_BUSY, "VM %s: its log-dirty mode is on, and process %d, "
-                       "which has ended, may or may not have turned it on: it is left as it is",
-                       lock->uuid, lock->found.pid);
-    xe_lock_note(places, lock, XE_USE_LOGGING, domid, NULL); /* it is now */
-    return xe_switch_off(handle, places, lock, domid, error);
-}
-
-/* What is written in a lock that was free. */
-static int
-bring_in_order(const xe_handle *handle, const xe_places *places, const xe_domain *domain,
-               const xe_lock *lock, imig_error **error)
-{
-    static const char *const left_by[] = {
-        [XE_USE_ENABLING] = "turned on", [XE_USE_LOGGING] = "turned on",
-        [XE_USE_LEFT] = "left on", [XE_USE_MIGRATING] = "turned on for a migration",
-    };
-    const xe_record *found = &lock->found;
-    uint32_t domid = domain->info.domain;
-    xe_verdict verdict = xe_record_judge(places, found, domid);
-    int code;
-
-    if (verdict == XE_RECORD_VOID)
-        return found->use == XE_USE_NONE
-                   ? IMIG_OK : xe_lock_note(places, lock, XE_USE_NONE, domid, error);
-    if (verdict == XE_RECORD_ALIVE && found->use != XE_USE_LEFT)
-        return xe_fail(error, IMIG_ERR_BUSY, "VM %s: process %d, which lives, has written down "
-                       "that it works on it", lock->uuid, found->pid);
-    if (xe_saved_elsewhere(handle, places, domid, lock->uuid, NULL))
-        return xe_fail(error, IMIG_ERR_BUSY, "VM %s is being saved or migrated by others",
-                       lock->uuid);
-    code = found->use == XE_USE_ENABLING
-               ? clear_enabling(handle, places, domain, lock, error)
-               : xe_switch_off(handle, places, lock, domid, error);
-    /* After a migration it is on only where the helper was killed, too. */
-    if (code == IMIG_OK)
-        xe_log(found->use == XE_USE_MIGRATING ? IMIG_LOG_INFO : IMIG_LOG_WARNING,
-               "VM %s: its log-dirty mode, %s by process %d, was turned off",
-               lock->uuid, left_by[found->use], found->pid);
-    return code;
-}
-
-int
-xe_switch_take(const xe_handle *handle, const xe_places *places, const xe_domain *domain,
-               xe_lock *lock, imig_error **error)
-{
-    char *who = NULL;
-    int code = xe_lock_take(places, domain->uuid, lock, error);
-
-    if (code != IMIG_OK)
+        g_free(who);
         return code;
-    code = bring_in_order(handle, places, domain, lock, error);
-    if (code == IMIG_OK
-        && xe_saved_elsewhere(handle, places, domain->info.domain, domain->uuid, &who))
-        code = xe_fail(error, IMIG_ERR_BUSY, "VM %s is being saved or migrated: %s", domain->uuid,
-                       who);
-    g_free(who);
-    if (code != IMIG_OK)
-        xe_lock_release(lock);
-    return code;
-}
-
-/* Quietly passes over what is at work; says what stays in doubt. */
-static void
-tidy(const xe_handle *handle, const xe_places *places, const char *uuid)
-{
-    xe_lock lock = XE_LOCK_INIT;
-    xe_domain domain;
-    gboolean found;
-
-    if (xe_domain_find(handle, uuid, &domain, &found, NULL) != IMIG_OK || !found)
-        return; /* what is written is void */
-    if (xe_lock_take(places, uuid, &lock, NULL) == IMIG_OK) {
-        if (bring_in_order(handle, places, &domain, &lock, NULL) != IMIG_OK)
-            xe_log(IMIG_LOG_WARNING, "%s", xe_last_failure());
-        xe_lock_release(&lock);
     }
-    xe_domain_clear(&domain);
-}
-
-void
-xe_switch_tidy(const xe_handle *handle, const xe_places *places)
-{
-    char **uuids = xe_lock_records(places);
-
-    for (char **uuid = uuids; *uuid; uuid++)
-        tidy(handle, places, *uuid);
-    g_strfreev(uuids);
+    return xe_lock_note(places, lock, XE_USE_NONE, domid, error);
 }

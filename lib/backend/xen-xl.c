@@ -85,19 +85,64 @@ xe_target_clear(xe_target *target)
     *target = (xe_target) { NULL };
 }
 
+/* "imig pipe": this very program, or one in the PATH; to be freed. */
+static char *
+own_limiter(void)
+{
+    char *own = g_file_read_link("/proc/self/exe", NULL);
+    char *name = own ? g_path_get_basename(own) : NULL;
+
+    if (g_strcmp0(name, "imig") != 0) {
+        g_free(own);
+        own = g_find_program_in_path("imig");
+    }
+    g_free(name);
+    return own;
+}
+
+/* It is handed to a shell as well; its rate is a whole number of our own. */
+char *
+xe_limiter(double bytes_per_s)
+{
+    const struct {
+        char *program;
+        const char *words;
+    } limiters[] = { { own_limiter(), "pipe --rate" }, { g_find_program_in_path("pv"), "-qL" } };
+    guint64 rate = (guint64) CLAMP(bytes_per_s, 1, 1e15);
+    char *limiter = NULL;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(limiters); i++) {
+        const char *program = limiters[i].program;
+
+        if (!limiter && program && *program == '/' && is_plain(program + 1, "._-+/"))
+            limiter = g_strdup_printf("%s %s %" G_GUINT64_FORMAT, program, limiters[i].words, rate);
+        g_free(limiters[i].program);
+    }
+    return limiter;
+}
+
+/* xl runs "exec TRANSPORT HOST xl migrate-receive" in a shell, so a pipeline is a transport, too:
+   what is sent goes through it, the answers come straight back. */
 char **
-xe_xl_command(const char *xl, uint32_t domid, const xe_target *target)
+xe_xl_command(const char *xl, uint32_t domid, const xe_target *target, const char *limiter)
 {
     GPtrArray *words = g_ptr_array_new();
 
     g_ptr_array_add(words, g_strdup(xl));
     g_ptr_array_add(words, g_strdup("migrate"));
     g_ptr_array_add(words, g_strdup("-s"));
-    g_ptr_array_add(words, g_strdup(target->transport));
+    g_ptr_array_add(words, limiter ? g_strdup_printf("%s | %s", limiter, target->transport)
+                                   : g_strdup(target->transport));
     g_ptr_array_add(words, g_strdup_printf("%u", domid));
     g_ptr_array_add(words, g_strdup(target->host));
     g_ptr_array_add(words, NULL);
     return (char **) g_ptr_array_free(words, FALSE);
+}
+
+char *
+xe_said_path(const xe_places *places, const char *uuid)
+{
+    return g_strdup_printf("%s/%s.xl", places->lock_dir, uuid);
 }
 
 /* How telling a line is, where the migration has failed: the first of the best is taken. */
@@ -133,6 +178,7 @@ xe_progress_line(xe_progress *progress, const char *line)
     progress->acknowledged |= strstr(line, "Target has acknowledged transfer") != NULL;
     progress->go |= strstr(line, "Giving target permission to start") != NULL;
     progress->started |= strstr(line, "Target reports successful startup") != NULL;
+    progress->helper_broke |= strstr(line, "save/restore helper") != NULL;
     progress->done |= g_str_has_prefix(line, "Migration successful");
     /* Of lines that say nothing in particular the last one is the best. */
     if (weight > progress->weight || (weight == 1 && progress->weight == 1)) {

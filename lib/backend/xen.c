@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static const double LONGEST_S = 1e9; /* to wait at once: a deadline may be as good as never */
+
 static int
 xe_probe(const char *uri)
 {
@@ -95,7 +97,7 @@ xe_wait(void *state, double deadline_s, imig_error **error)
 {
     xe_host *host = state;
     xe_bell *bell = host->bell;
-    double left_s = deadline_s - xe_clock(host);
+    double left_s = CLAMP(deadline_s - xe_clock(host), 0, LONGEST_S);
     gint64 until_us = g_get_monotonic_time() + (gint64) (left_s * G_USEC_PER_SEC);
 
     (void) error;

@@ -17,4 +17,11 @@
 double imig__bound(const imig__load *load, const double *move_loss, const uint8_t *movable,
                    const uint32_t *pool, uint32_t pools, const uint8_t *takes);
 
+/*
+ * The price itself, of each pool: where everything is at its best, one more core costs this on
+ * every host that takes load.  By the curves of the queues, and no bound.
+ */
+void imig__bound_prices(const imig__load *load, const double *move_loss, const uint8_t *movable,
+                        const uint32_t *pool, uint32_t pools, const uint8_t *takes, double *price);
+
 #endif

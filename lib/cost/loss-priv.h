@@ -19,6 +19,8 @@
 
 enum { IMIG__CURVE_STEPS = 2048, IMIG__CURVE = 2 * (IMIG__CURVE_STEPS + 1) };
 
+#define IMIG__NO_CURVE UINT32_MAX
+
 typedef struct imig__loss_options {
     double network_price;       /* lost cores of a link's queue, DESIGN section 5 */
     double communication_price; /* lost cores for each byte per second between hosts */
@@ -46,7 +48,7 @@ typedef struct imig__load {
     /* hosts */
     double *cores, *net, *disk;            /* net: NaN where not stated */
     double *exponent, *knee, *knee_slope; /* of the queue, see queue.c */
-    uint32_t *curve;                      /* which of the curves is the host's */
+    uint32_t *curve;                      /* which of the curves is the host's; IMIG__NO_CURVE */
     double *curves;                       /* [curves * IMIG__CURVE] value and slope at each point */
 
     /* VMs; demand 0 where it was not measured */
@@ -75,6 +77,8 @@ typedef struct imig__state {
     double communication;
 } imig__state;
 
+void imig__sums_add(imig__sums *into, const imig__sums *s, double sign);
+
 /* By cause: cpu + network is contention, neighbours + disk is interference. */
 typedef struct imig__losses {
     double cpu, network, neighbours, disk, communication;
@@ -93,6 +97,7 @@ void imig__load_free(imig__load *load);
 
 /* Everybody at home. */
 imig__state *imig__state_new(const imig__load *load);
+imig__state *imig__state_copy(const imig__state *state);
 void imig__state_free(imig__state *state);
 
 void imig__state_move(imig__state *state, uint32_t vm, uint32_t host);
@@ -109,16 +114,25 @@ double imig__state_join(const imig__state *state, uint32_t vm, uint32_t host);  
 double imig__state_flows(const imig__state *state, uint32_t vm, uint32_t host); /* lost */
 double imig__state_delta(const imig__state *state, uint32_t vm, uint32_t host); /* all three */
 
+/* What a VM that brings this, and is nowhere yet, would lose and make others lose on a host. */
+double imig__state_join_like(const imig__state *state, const imig__sums *brings, uint32_t label,
+                             uint32_t host);
+
+/* The share of that which its neighbours have, for each core of a VM of weight 1. */
+double imig__state_cross_price(const imig__state *state, uint32_t label, uint32_t host);
+
 /*
  * Swaps between two hosts.  prepare() computes once what every VM of a list would be worth on the
  * other host; delta() is then O(1).  Neither VM may have flows.
  */
 double imig__state_cross(const imig__state *state, uint32_t vm, uint32_t host);
+double imig__state_disk(const imig__state *state, uint32_t vm, uint32_t host); /* by its disk */
 double imig__state_swap_delta(const imig__state *state, uint32_t v, uint32_t w, double v_here,
                               double v_there, double w_here, double w_there);
 
-/* No more than this does its host gain, CPU contention aside, when the VM leaves. */
+/* No more than this does its host gain when the VM leaves: CPU contention aside; by its link. */
 double imig__state_other_gain(const imig__state *state, uint32_t vm, double cross);
+double imig__state_link_gain(const imig__state *state, uint32_t vm);
 
 /* The queue on a host at a CPU utilisation: its length, and what one more core of demand adds. */
 double imig__queue(const imig__load *load, uint32_t host, double utilisation);
@@ -129,6 +143,9 @@ double imig__queue_price(const imig__load *load, uint32_t host, double utilisati
  * 1e-9: for the loss, which is asked for millions of times.
  */
 double imig__queue_fast(const imig__load *load, uint32_t host, double utilisation);
+
+/* The slope of that curve: imig__queue_price() as well as a search needs it. */
+double imig__queue_price_fast(const imig__load *load, uint32_t host, double utilisation);
 
 /* Prepares the queues of all hosts from their cores; for load.c. */
 void imig__queue_init(imig__load *load);

@@ -69,8 +69,8 @@ host_value(const imig__load *load, uint32_t host, const imig__sums *s)
            + disk_loss(load, host, s);
 }
 
-static void
-sums_add(imig__sums *into, const imig__sums *s, double sign)
+void
+imig__sums_add(imig__sums *into, const imig__sums *s, double sign)
 {
     into->cpu += sign * s->cpu;
     into->cpu_w += sign * s->cpu_w;
@@ -139,7 +139,7 @@ imig__state_leave(const imig__state *state, uint32_t vm)
 
     a.cross -= imig__state_cross(state, vm, host);
     a.local -= local_flows(state, vm, host);
-    sums_add(&a, &state->load->brings[vm], -1);
+    imig__sums_add(&a, &state->load->brings[vm], -1);
     return state->value[host] - host_value(state->load, host, &a);
 }
 
@@ -150,7 +150,34 @@ imig__state_join(const imig__state *state, uint32_t vm, uint32_t host)
 
     b.cross += imig__state_cross(state, vm, host);
     b.local += local_flows(state, vm, host);
-    sums_add(&b, &state->load->brings[vm], 1);
+    imig__sums_add(&b, &state->load->brings[vm], 1);
+    return host_value(state->load, host, &b) - state->value[host];
+}
+
+double
+imig__state_cross_price(const imig__state *state, uint32_t label, uint32_t host)
+{
+    const imig__load *load = state->load;
+    size_t k = load->labels;
+    const double *cpu = state->label_cpu + host * k, *cpu_w = state->label_cpu_w + host * k;
+    double sum = 0;
+
+    if (load->silent[label])
+        return 0;
+    for (size_t j = 0; j < k; j++)
+        sum += load->slowdown[label * k + j] * cpu[j] + load->slows[label * k + j] * cpu_w[j];
+    return sum / load->cores[host];
+}
+
+double
+imig__state_join_like(const imig__state *state, const imig__sums *brings, uint32_t label,
+                      uint32_t host)
+{
+    imig__sums b = state->sums[host];
+
+    b.cross += brings->cpu * imig__state_cross_price(state, label, host)
+               * state->load->cores[host];
+    imig__sums_add(&b, brings, 1);
     return host_value(state->load, host, &b) - state->value[host];
 }
 
@@ -181,22 +208,42 @@ imig__state_delta(const imig__state *state, uint32_t vm, uint32_t host)
            + imig__state_flows(state, vm, host);
 }
 
+/* In lost cores already, unlike imig__state_cross(). */
 double
-imig__state_other_gain(const imig__state *state, uint32_t vm, double cross)
+imig__state_disk(const imig__state *state, uint32_t vm, uint32_t host)
+{
+    const imig__sums *v = &state->load->brings[vm], *s = &state->sums[host];
+    double disk = s->disk, use = s->disk_use;
+
+    if (state->host[vm] == host) {
+        disk -= v->disk;
+        use -= v->disk_use;
+    }
+    return DISK_SLOWDOWN * (v->disk_use * disk + use * v->disk) / state->load->disk[host];
+}
+
+double
+imig__state_link_gain(const imig__state *state, uint32_t vm)
 {
     const imig__load *load = state->load;
     uint32_t host = state->host[vm];
     const imig__sums *v = &load->brings[vm], *s = &state->sums[host];
-    double gain = cross / load->cores[host], disk;
 
-    disk = v->disk_use * (s->disk - v->disk) + (s->disk_use - v->disk_use) * v->disk;
-    gain += DISK_SLOWDOWN * disk / load->disk[host];
+    if (isnan(load->net[host]) || v->rx + v->tx <= 0)
+        return 0;
     /* The link's queue is convex: its slope now bounds what less traffic can bring. */
-    if (!isnan(load->net[host]) && v->rx + v->tx > 0)
-        gain += load->options.network_price
-                * (v->rx * link_slope(s->rx / load->net[host])
-                   + v->tx * link_slope(s->tx / load->net[host])) / load->net[host];
-    return gain;
+    return load->options.network_price
+           * (v->rx * link_slope(s->rx / load->net[host])
+              + v->tx * link_slope(s->tx / load->net[host])) / load->net[host];
+}
+
+double
+imig__state_other_gain(const imig__state *state, uint32_t vm, double cross)
+{
+    uint32_t host = state->host[vm];
+
+    return cross / state->load->cores[host] + imig__state_disk(state, vm, host)
+           + imig__state_link_gain(state, vm);
 }
 
 double
@@ -210,10 +257,10 @@ imig__state_swap_delta(const imig__state *state, uint32_t v, uint32_t w, double 
 
     a.cross += w_there - v_here - pair;
     b.cross += v_there - w_here - pair;
-    sums_add(&a, &load->brings[w], 1);
-    sums_add(&a, &load->brings[v], -1);
-    sums_add(&b, &load->brings[v], 1);
-    sums_add(&b, &load->brings[w], -1);
+    imig__sums_add(&a, &load->brings[w], 1);
+    imig__sums_add(&a, &load->brings[v], -1);
+    imig__sums_add(&b, &load->brings[v], 1);
+    imig__sums_add(&b, &load->brings[w], -1);
     return host_value(load, ha, &a) - state->value[ha] + host_value(load, hb, &b)
            - state->value[hb];
 }
@@ -227,7 +274,7 @@ put(imig__state *state, uint32_t vm, uint32_t host, double sign)
 
     sums->cross += sign * imig__state_cross(state, vm, host);
     sums->local += sign * local_flows(state, vm, host);
-    sums_add(sums, &load->brings[vm], sign);
+    imig__sums_add(sums, &load->brings[vm], sign);
     state->label_cpu[cell] += sign * load->brings[vm].cpu;
     state->label_cpu_w[cell] += sign * load->brings[vm].cpu_w;
     if (sums->count <= 0)
@@ -306,7 +353,7 @@ imig__state_new(const imig__load *load)
         state->host[v] = IMIG_NO_HOST; /* not there yet: nothing to leave out */
         sums->cross += imig__state_cross(state, v, h);
         state->host[v] = h;
-        sums_add(sums, &load->brings[v], 1);
+        imig__sums_add(sums, &load->brings[v], 1);
         state->label_cpu[cell] += load->brings[v].cpu;
         state->label_cpu_w[cell] += load->brings[v].cpu_w;
         for (uint32_t i = load->flow_begin[v]; i < load->flow_begin[v + 1]; i++) {
@@ -320,6 +367,21 @@ imig__state_new(const imig__load *load)
     for (uint32_t h = 0; h < load->hosts; h++)
         state->value[h] = host_value(load, h, &state->sums[h]);
     return state;
+}
+
+imig__state *
+imig__state_copy(const imig__state *state)
+{
+    imig__state *copy = g_memdup2(state, sizeof *state);
+    const imig__load *load = state->load;
+    size_t cells = (size_t) load->hosts * load->labels;
+
+    copy->host = g_memdup2(state->host, load->vms * sizeof *state->host);
+    copy->sums = g_memdup2(state->sums, load->hosts * sizeof *state->sums);
+    copy->label_cpu = g_memdup2(state->label_cpu, cells * sizeof *state->label_cpu);
+    copy->label_cpu_w = g_memdup2(state->label_cpu_w, cells * sizeof *state->label_cpu_w);
+    copy->value = g_memdup2(state->value, load->hosts * sizeof *state->value);
+    return copy;
 }
 
 void

@@ -5,8 +5,6 @@
 
 enum { CURVES = 256 }; /* at most, 32 KiB each; hosts of further sizes do without */
 
-#define NO_CURVE UINT32_MAX
-
 /* Waiting vCPUs on a host with C cores: u^sqrt(2(C+1)) / (1-u) (Sakasegawa 1977). */
 double
 imig__queue(const imig__load *load, uint32_t host, double u)
@@ -29,7 +27,7 @@ imig__queue_price(const imig__load *load, uint32_t host, double u)
 {
     if (u <= 0)
         return 0;
-    return (u > IMIG__KNEE ? load->knee_slope[host] : queue_slope(u, load->exponent[host]))
+    return (u >= IMIG__KNEE ? load->knee_slope[host] : queue_slope(u, load->exponent[host]))
            / load->cores[host];
 }
 
@@ -45,24 +43,47 @@ imig__queue_curvature(const imig__load *load, uint32_t host, double u)
            / (load->cores[host] * load->cores[host]);
 }
 
+/* The point of a host's curve before u, below the knee; t: how far beyond it, of a step. */
+static const double *
+point_before(const imig__load *load, uint32_t host, double u, double *t)
+{
+    double x = u * (IMIG__CURVE_STEPS / IMIG__KNEE);
+    size_t step = MIN((size_t) x, IMIG__CURVE_STEPS - 1);
+
+    *t = x - (double) step;
+    return load->curves + (size_t) load->curve[host] * IMIG__CURVE + 2 * step;
+}
+
 /* A cubic between two points that has their values and slopes (Hermite). */
 double
 imig__queue_fast(const imig__load *load, uint32_t host, double u)
 {
     const double *point;
-    double x, t;
+    double t;
 
     if (u <= 0)
         return 0;
     if (u >= IMIG__KNEE)
         return load->knee[host] + load->knee_slope[host] * (u - IMIG__KNEE);
-    if (load->curve[host] == NO_CURVE)
+    if (load->curve[host] == IMIG__NO_CURVE)
         return imig__queue(load, host, u);
-    x = u * (IMIG__CURVE_STEPS / IMIG__KNEE);
-    point = load->curves + (size_t) load->curve[host] * IMIG__CURVE + 2 * (size_t) x;
-    t = x - floor(x);
+    point = point_before(load, host, u, &t);
     return (point[0] * (1 + 2 * t) + point[1] * t) * (1 - t) * (1 - t)
            + (point[2] * (3 - 2 * t) + point[3] * (t - 1)) * t * t;
+}
+
+double
+imig__queue_price_fast(const imig__load *load, uint32_t host, double u)
+{
+    const double *point;
+    double t;
+
+    if (u <= 0 || u >= IMIG__KNEE || load->curve[host] == IMIG__NO_CURVE)
+        return imig__queue_price(load, host, u);
+    point = point_before(load, host, u, &t);
+    return (6 * t * (1 - t) * (point[2] - point[0]) + point[1] * (1 - t) * (1 - 3 * t)
+            + point[3] * t * (3 * t - 2))
+           * (IMIG__CURVE_STEPS / IMIG__KNEE) / load->cores[host];
 }
 
 static void
@@ -91,7 +112,7 @@ imig__queue_init(imig__load *load)
         load->exponent[h] = sqrt(2 * (load->cores[h] + 1));
         load->knee[h] = pow(IMIG__KNEE, load->exponent[h]) / (1 - IMIG__KNEE);
         load->knee_slope[h] = queue_slope(IMIG__KNEE, load->exponent[h]);
-        load->curve[h] = NO_CURVE;
+        load->curve[h] = IMIG__NO_CURVE;
         if (!g_hash_table_lookup_extended(known, &load->cores[h], NULL, &curve)) {
             if (curves->len >= CURVES)
                 continue;

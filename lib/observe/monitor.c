@@ -330,18 +330,13 @@ imig_monitor_snapshot(imig_monitor *monitor, imig_cluster **ret_cluster, imig_er
 int
 imig__monitor_wait(imig_monitor *monitor, double until_s, imig_error **error)
 {
-    const imig_cancel *cancel = monitor->options.cancel;
     double now_s;
 
     while ((now_s = imig_connection_clock(monitor->connection)) < until_s) {
-        double next_s = fmin(until_s, monitor->next_sample_s);
-        int code;
+        int code = imig__connection_wait_until(monitor->connection,
+                                               fmin(until_s, monitor->next_sample_s),
+                                               monitor->options.cancel, error);
 
-        if (cancel)
-            next_s = fmin(next_s, now_s + 0.5);
-        if (imig_cancel_level(cancel) > 0)
-            return imig__fail(error, IMIG_ERR_CANCELLED, "stopped on request");
-        code = imig_connection_wait(monitor->connection, next_s, error);
         now_s = imig_connection_clock(monitor->connection);
         if (code == IMIG_OK && now_s >= monitor->next_sample_s) {
             code = imig_monitor_sample(monitor, error);

@@ -133,10 +133,8 @@ worth_of_moves(const imig__planner *planner, const imig__state *end)
 {
     const imig__space *space = planner->problem.space;
     struct worth *worth = g_new0(struct worth, end->load->vms);
-    imig__state *now = imig__state_new(end->load);
+    imig__state *now = imig__state_copy(end);
 
-    for (uint32_t v = 0; v < end->load->vms; v++)
-        imig__state_move(now, v, end->host[v]);
     for (uint32_t u = 0; u < space->units; u++) {
         uint32_t begin = space->unit_begin[u], last = space->unit_begin[u + 1];
 
@@ -178,7 +176,7 @@ step_cause(const imig__planner *planner, const imig__state *state, const imig__s
         return PARKS;
     if (planner->empties[planner->home[vm]])
         return DRAINS_HOST;
-    if (!imig__vm_may_be_on(planner->cluster, vm, from)
+    if (!imig__space_allows(space, vm, from)
         || imig__space_conflicts(space, state, vm, from, TRUE)
                > imig__space_conflicts(space, state, vm, step->to, TRUE))
         return REPAIRS_RULE;
@@ -215,7 +213,7 @@ add_steps(imig__planner *planner, imig_plan *plan, const struct worth *worth,
 {
     const imig__schedule *schedule = &planner->schedule;
     GHashTable *groups = g_hash_table_new(NULL, NULL);
-    imig__state *state = imig__state_new(planner->problem.load);
+    imig__state *state = imig__state_copy(planner->before);
 
     for (size_t i = 0; i < schedule->step_count; i++) {
         const imig__scheduled *s = &schedule->steps[i];
@@ -313,7 +311,7 @@ imig__planner_explain(imig__planner *planner)
     imig_plan *plan = imig__plan_new(imig_plan_goal_name((uint32_t) planner->goal),
                                      imig_plan_policy_name(planner->policy),
                                      planner->cluster->time_s, "");
-    imig__state *state = imig__state_new(planner->problem.load);
+    imig__state *state = imig__state_copy(planner->before);
     imig_plan_totals before = totals_of(planner, state), after;
     imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
     struct worth *worth;

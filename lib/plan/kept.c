@@ -226,8 +226,9 @@ is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
     uint32_t host = state->host[vm];
 
     return planner->kept[vm] || planner->unpaid[vm] || planner->empties[host]
-           || (planner->sheds[host] && imig__space_overloaded(space, state, host))
-           || !imig__vm_may_be_on(planner->cluster, vm, host)
+           || ((planner->sheds[host] || planner->goal == IMIG__RELIEVE)
+               && imig__space_overloaded(space, state, host))
+           || !imig__space_allows(space, vm, host)
            || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
 }
 
@@ -256,7 +257,7 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
         const char *code;
 
         complete &= !split && !planner->empties[host]
-                    && imig__vm_may_be_on(planner->cluster, v, host)
+                    && imig__space_allows(space, v, host)
                     && imig__space_conflicts(space, state, v, host, TRUE) == 0;
         if (host != planner->home[v] || !(missed || split || planner->opt.explain))
             continue;
@@ -266,7 +267,7 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
     }
     for (uint32_t h = 0; h < state->load->hosts; h++)
         complete &= imig__space_excess(space, state, h) <= 0
-                    && !(planner->goal == IMIG__RELIEVE && planner->sheds[h]
+                    && !(planner->goal == IMIG__RELIEVE
                          && imig__space_overloaded(space, state, h));
     g_free(emptiest.begin);
     g_free(emptiest.host);

@@ -17,6 +17,7 @@ typedef struct imig__planner {
     uint32_t policy;          /* row of select.c and place.c */
     imig_predict_options predict;
     imig__problem problem;    /* its state holds the placement that is wished for */
+    imig__state *before;      /* everybody at home */
     uint32_t *home;           /* [vms] */
     double *move_loss;        /* [vms] lost cores of one migration at its cheapest */
     double *move_price;       /* [vms] what it must gain */
@@ -29,6 +30,16 @@ typedef struct imig__planner {
 
 /* What a VM loses by one migration, averaged over the horizon. */
 double imig__planner_move_loss(const imig__planner *planner, uint32_t vm, const imig_cost *cost);
+
+/* Fills what follows opt, goal, policy and predict; on failure nothing is left to be cleared. */
+int imig__planner_prepare(imig__planner *planner, imig_error **error);
+void imig__planner_clear(imig__planner *planner);
+
+/* The placement by the policy, and its schedule. */
+int imig__planner_decide(imig__planner *planner, gboolean may_park, imig_error **error);
+
+/* Where the plan leaves something unmet, it becomes that of the rule of thumb that leaves least. */
+int imig__planner_fall_back(imig__planner *planner, imig_error **error);
 
 /* Everybody at home again. */
 void imig__planner_reset(imig__planner *planner);

@@ -397,14 +397,14 @@ schedule_the_rest(imig__planner *planner, imig__move *moves, size_t n,
     return IMIG_OK;
 }
 
-static int
-decide(imig__planner *planner, imig_error **error)
+int
+imig__planner_decide(imig__planner *planner, gboolean may_park, imig_error **error)
 {
     imig__move *moves = g_new(imig__move, planner->problem.load->vms + 1);
     imig__schedule_options options = {
         .concurrency = planner->opt.concurrency,
         .max_parallel = planner->opt.max_parallel == UINT32_MAX ? 0 : planner->opt.max_parallel,
-        .may_park = planner->policy == IMIG__POLICY_INFORMED,
+        .may_park = may_park,
     };
     int r = IMIG_OK;
 
@@ -434,11 +434,38 @@ decide(imig__planner *planner, imig_error **error)
     return r;
 }
 
-static void
-planner_clear(imig__planner *planner)
+int
+imig__planner_prepare(imig__planner *planner, imig_error **error)
+{
+    const imig_cluster *cluster = planner->cluster;
+    const imig_plan_options *opt = &planner->opt;
+    const imig__loss_options loss = {
+        .network_price = opt->network_price, .communication_price = opt->communication_price,
+    };
+    double threshold = 0;
+    int r = find_threshold(planner, &threshold, error);
+
+    if (r == IMIG_OK)
+        r = imig__problem_init(&planner->problem, cluster, opt->workload, opt->affinity, &loss,
+                               threshold, opt->now_s, error);
+    if (r != IMIG_OK)
+        return r;
+    planner->before = imig__state_copy(planner->problem.state);
+    planner->home = g_memdup2(planner->problem.load->home, cluster->vm_count * sizeof(uint32_t));
+    planner->kept = g_new0(const char *, cluster->vm_count);
+    planner->unpaid = g_new0(uint8_t, cluster->vm_count);
+    fix_local_disks(planner);
+    price_moves(planner);
+    find_sources(planner);
+    return IMIG_OK;
+}
+
+void
+imig__planner_clear(imig__planner *planner)
 {
     imig__problem_clear(&planner->problem);
     imig__schedule_clear(&planner->schedule);
+    imig__state_free(planner->before);
     g_free(planner->home);
     g_free(planner->move_loss);
     g_free(planner->move_price);
@@ -453,8 +480,6 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
                imig_error **error)
 {
     imig__planner planner = { .cluster = cluster };
-    imig__loss_options loss;
-    double threshold = 0;
     int r = imig__copy_struct(&planner.opt, sizeof planner.opt, options,
                               IMIG__END_OF(imig_plan_options, explain), error);
 
@@ -476,24 +501,14 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
     planner.predict.calibration = planner.opt.calibration;
     planner.predict.bandwidth_bytes_per_s = planner.opt.bandwidth_bytes_per_s;
     planner.predict.downtime_limit_s = planner.opt.downtime_limit_s;
-    loss.network_price = planner.opt.network_price;
-    loss.communication_price = planner.opt.communication_price;
-    r = find_threshold(&planner, &threshold, error);
+    r = imig__planner_prepare(&planner, error);
     if (r != IMIG_OK)
         return r;
-    r = imig__problem_init(&planner.problem, cluster, planner.opt.workload, planner.opt.affinity,
-                           &loss, threshold, planner.opt.now_s, error);
-    if (r != IMIG_OK)
-        return r;
-    planner.home = g_memdup2(planner.problem.load->home, cluster->vm_count * sizeof(uint32_t));
-    planner.kept = g_new0(const char *, cluster->vm_count);
-    planner.unpaid = g_new0(uint8_t, cluster->vm_count);
-    fix_local_disks(&planner);
-    price_moves(&planner);
-    find_sources(&planner);
-    r = decide(&planner, error);
+    r = imig__planner_decide(&planner, planner.policy == IMIG__POLICY_INFORMED, error);
+    if (r == IMIG_OK && planner.policy == IMIG__POLICY_INFORMED)
+        r = imig__planner_fall_back(&planner, error);
     if (r == IMIG_OK)
         *plan = imig__planner_explain(&planner);
-    planner_clear(&planner);
+    imig__planner_clear(&planner);
     return r;
 }

@@ -23,7 +23,7 @@ void
 imig__planner_reset(imig__planner *planner)
 {
     imig__state_free(planner->problem.state);
-    planner->problem.state = imig__state_new(planner->problem.load);
+    planner->problem.state = imig__state_copy(planner->before);
 }
 
 static void
@@ -49,8 +49,9 @@ search(imig__planner *planner, double noise_ratio, double noise_assumed, double 
 
 /* Does memory, a rule or the goal ask for moves, whatever they gain? */
 static gboolean
-is_demanded(const imig__planner *planner, const imig__state *before)
+is_demanded(const imig__planner *planner)
 {
+    const imig__state *before = planner->before;
     const imig__space *space = planner->problem.space;
     const imig__load *load = planner->problem.load;
 
@@ -62,7 +63,7 @@ is_demanded(const imig__planner *planner, const imig__state *before)
     for (uint32_t v = 0; v < load->vms; v++) {
         uint32_t first = space->unit_vm[space->unit_begin[space->unit[v]]];
 
-        if (!imig__vm_may_be_on(planner->cluster, v, before->host[v])
+        if (!imig__space_allows(space, v, before->host[v])
             || before->host[v] != before->host[first]
             || imig__space_conflicts(space, before, v, before->host[v], TRUE) > 0)
             return TRUE;
@@ -77,8 +78,9 @@ is_demanded(const imig__planner *planner, const imig__state *before)
  * curvature does not see is allowed for by a share of the loss.
  */
 static double
-worth_of_errors(const imig__planner *planner, const imig__state *before)
+worth_of_errors(const imig__planner *planner)
 {
+    const imig__state *before = planner->before;
     const imig__load *load = planner->problem.load;
     double *variance = g_new0(double, load->hosts), worth = 0;
 
@@ -95,42 +97,42 @@ worth_of_errors(const imig__planner *planner, const imig__state *before)
     return worth + NOISE_SHARE * imig__state_loss(before);
 }
 
-/* What the placement saves, its migrations paid for, as one view of the cluster sees it. */
+/* What the placement saves, as one view of the cluster sees it. */
 static double
-worth_as_seen(const imig__planner *planner, const imig__load *load)
+saved_as_seen(const imig__planner *planner, const imig__load *load)
 {
     const uint32_t *host = planner->problem.state->host;
     imig__state *state = imig__state_new(load);
-    double worth = imig__state_loss(state);
+    double saved = imig__state_loss(state);
 
     for (uint32_t v = 0; v < load->vms; v++)
-        if (host[v] != load->home[v]) {
-            imig__state_move(state, v, host[v]);
-            worth -= planner->move_loss[v];
-        }
-    worth -= imig__state_loss(state);
+        imig__state_move(state, v, host[v]);
+    saved -= imig__state_loss(state);
     imig__state_free(state);
-    return worth;
+    return saved;
 }
 
-/* In every view: a class that came out otherwise must not make the difference. */
+/* Its migrations paid for, in every view: a class that came out otherwise must not make the
+   difference. */
 static double
 worth_of_plan(const imig__planner *planner)
 {
-    double worth = worth_as_seen(planner, planner->problem.load);
+    const imig__state *state = planner->problem.state;
+    double saved = imig__state_loss(planner->before) - imig__state_loss(state), paid = 0;
 
     for (int i = 0; i < IMIG__DOUBTS; i++)
         if (planner->problem.doubt[i])
-            worth = MIN(worth, worth_as_seen(planner, planner->problem.doubt[i]));
-    return worth;
+            saved = MIN(saved, saved_as_seen(planner, planner->problem.doubt[i]));
+    for (uint32_t v = 0; v < state->load->vms; v++)
+        paid += state->host[v] != planner->home[v] ? planner->move_loss[v] : 0;
+    return saved - paid;
 }
 
 gboolean
 imig__planner_is_worthwhile(const imig__planner *planner)
 {
     const imig__schedule *schedule = &planner->schedule;
-    imig__state *state = imig__state_new(planner->problem.load);
-    gboolean demanded = is_demanded(planner, state);
+    imig__state *state = imig__state_copy(planner->before);
     double worth = imig__state_loss(state);
 
     for (size_t i = 0; i < schedule->step_count; i++) {
@@ -141,7 +143,7 @@ imig__planner_is_worthwhile(const imig__planner *planner)
     }
     worth -= imig__state_loss(state);
     imig__state_free(state);
-    return demanded || worth >= 0;
+    return worth >= 0 || is_demanded(planner);
 }
 
 /* Loss, migrations, and what the goal and the limits ask for: what a search makes small. */
@@ -155,7 +157,7 @@ value_of(const imig__planner *planner)
     for (uint32_t v = 0; v < state->load->vms; v++) {
         value += state->host[v] != planner->home[v] ? planner->move_loss[v] : 0;
         if (planner->empties[state->host[v]]
-            || !imig__vm_may_be_on(planner->cluster, v, state->host[v])
+            || !imig__space_allows(problem->space, v, state->host[v])
             || imig__space_conflicts(problem->space, state, v, state->host[v], TRUE) > 0)
             value += VIOLATION;
     }
@@ -176,10 +178,11 @@ search_from_rules(imig__planner *planner, double noise_ratio)
 {
     imig__problem *problem = &planner->problem;
     uint32_t vms = problem->load->vms, *best;
-    double least = value_of(planner);
+    double least;
 
     if ((double) vms * problem->load->hosts > RULES_EFFORT)
         return;
+    least = value_of(planner);
     best = g_memdup2(problem->state->host, vms * sizeof *best);
     for (uint32_t p = IMIG__POLICY_INFORMED + 1; imig_plan_policy_name(p); p++) {
         imig__planner_reset(planner);
@@ -209,15 +212,13 @@ void
 imig__planner_place_informed(imig__planner *planner)
 {
     double ratio = planner->opt.noise_ratio;
-    imig__state *before = imig__state_new(planner->problem.load);
 
     search(planner, ratio, 0, 0);
     search_from_rules(planner, ratio);
-    if (ratio > 0 && !is_demanded(planner, before)
-        && worth_of_plan(planner) < ratio * worth_of_errors(planner, before)) {
+    if (ratio > 0 && !is_demanded(planner)
+        && worth_of_plan(planner) < ratio * worth_of_errors(planner)) {
         imig__planner_reset(planner);
         search(planner, ratio + sqrt(2 * log(MAX(planner->problem.load->vms, 1))),
                NOISE_ASSUMED, NOISE_SHARE);
     }
-    imig__state_free(before);
 }

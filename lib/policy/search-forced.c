@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { LOOKS = 64 }; /* destinations that are evaluated for a VM that has to leave */
+
 /*
  * What has to move whatever it costs: VMs on hosts to be emptied or on hosts they may not be on,
  * units that are split, rules that are broken.  Largest first, each to the host where it costs
@@ -32,10 +34,10 @@ must_move(const imig__search_run *run, uint32_t vm)
 
     if (space->unit_vm[space->unit_begin[unit]] == vm && is_split(run, unit))
         return TRUE;
-    if (run->fixed[vm])
+    if (imig__card_of(run, vm)->fixed)
         return FALSE;
     return (run->options->empties && run->options->empties[host])
-           || !imig__vm_may_be_on(space->cluster, vm, host)
+           || !imig__space_allows(space, vm, host)
            || (space->rule_begin[vm] != space->rule_begin[vm + 1]
                && imig__space_conflicts(space, run->state, vm, host, TRUE) > 0);
 }
@@ -43,23 +45,13 @@ must_move(const imig__search_run *run, uint32_t vm)
 static gboolean
 move_to_best(imig__search_run *run, uint32_t vm)
 {
-    double best = INFINITY;
-    uint32_t to = IMIG_NO_HOST;
+    gboolean split = is_split(run, run->space->unit[vm]);
+    struct imig__best best = { split ? INFINITY : 0, IMIG_NO_INDEX, IMIG_NO_HOST };
 
-    for (uint32_t h = 0; h < run->load->hosts; h++) {
-        double delta;
-
-        if (!imig__space_unit_fits(run->space, run->state, vm, h))
-            continue;
-        delta = imig__run_unit_delta(run, vm, h);
-        if (delta < best) {
-            best = delta;
-            to = h;
-        }
-    }
-    if (to == IMIG_NO_HOST || (best >= 0 && !is_split(run, run->space->unit[vm])))
+    imig__run_try(run, vm, LOOKS, UINT32_MAX, &best);
+    if (best.vm == IMIG_NO_INDEX)
         return FALSE;
-    imig__run_unit_move(run, vm, to);
+    imig__run_make_move(run, &best);
     return TRUE;
 }
 
@@ -69,7 +61,8 @@ make_room(imig__search_run *run, uint32_t vm)
 {
     const imig__space *space = run->space;
     uint32_t hosts = run->load->hosts, from = run->state->host[vm];
-    const uint32_t *window, size = imig__run_window(run, from, &window);
+    const uint32_t *window, size = MIN(imig__where_look(&run->where, space, vm, from, &window),
+                                       IMIG__SMALL);
     double best = INFINITY;
     uint32_t best_w = IMIG_NO_INDEX, best_to = IMIG_NO_HOST, best_host = IMIG_NO_HOST;
 
@@ -78,8 +71,10 @@ make_room(imig__search_run *run, uint32_t vm)
     for (uint32_t h = 0; h < hosts; h++) {
         if (h == from || !space->accepts[h])
             continue;
-        for (uint32_t w = run->first[h]; w != IMIG_NO_INDEX; w = run->next[w]) {
-            if (run->fixed[w] || !imig__space_unit_alone(space, w)
+        for (uint32_t c = run->first[h]; c != IMIG_NO_INDEX; c = run->cards[c].next) {
+            uint32_t w = run->cards[c].vm;
+
+            if (run->cards[c].fixed || !imig__space_unit_alone(space, w)
                 || !imig__space_fits(space, run->state, vm, h, w))
                 continue;
             for (uint32_t i = 0; i < size; i++) {
@@ -158,25 +153,14 @@ free_memory(imig__search_run *run, uint32_t host)
 
     while (imig__space_excess(space, run->state, host) > 0
            && !imig_cancel_level(run->options->cancel)) {
-        double best = 0;
-        uint32_t vm = IMIG_NO_INDEX, to = IMIG_NO_HOST;
+        struct imig__best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
 
-        for (uint32_t v = run->first[host]; v != IMIG_NO_INDEX; v = run->next[v])
-            for (uint32_t h = 0; h < run->load->hosts && imig__run_may_move(run, v); h++) {
-                double delta;
-
-                if (!imig__space_unit_fits(space, run->state, v, h))
-                    continue;
-                delta = imig__run_unit_delta(run, v, h);
-                if (delta < best) {
-                    best = delta;
-                    vm = v;
-                    to = h;
-                }
-            }
-        if (vm == IMIG_NO_INDEX)
+        for (uint32_t c = run->first[host]; c != IMIG_NO_INDEX; c = run->cards[c].next)
+            if (run->cards[c].may_move)
+                imig__run_try(run, run->cards[c].vm, LOOKS, UINT32_MAX, &best);
+        if (best.vm == IMIG_NO_INDEX)
             break;
-        imig__run_unit_move(run, vm, to);
+        imig__run_make_move(run, &best);
         moved++;
     }
     return moved;

@@ -3,14 +3,16 @@
 
 #include "model/cluster-priv.h"
 
+#include <math.h>
+
 /* Lost cores of a broken soft rule: less than anything that matters. */
 #define SOFT_PRICE 0.05
 
 double
 imig__run_price(const imig__search_run *run, uint32_t host)
 {
-    return imig__queue_price(run->load, host,
-                             run->state->sums[host].cpu / run->load->cores[host]);
+    return imig__queue_price_fast(run->load, host,
+                                  run->state->sums[host].cpu / run->load->cores[host]);
 }
 
 /* Memory that is short, and what goal relieve asks for, as lost cores. */
@@ -28,80 +30,126 @@ host_penalty(const imig__search_run *run, uint32_t host, double memory, double c
     return penalty;
 }
 
+/* What the VM makes broken by being on a host, itself. */
 static double
-penalty_delta(const imig__search_run *run, uint32_t vm, uint32_t from, uint32_t host)
+broken_by(const imig__search_run *run, uint32_t vm, uint32_t host)
 {
     const imig__space *space = run->space;
-    const imig__sums *a = &run->state->sums[from], *b = &run->state->sums[host];
-    const imig__sums *v = &run->load->brings[vm];
-    double memory_a = a->memory + a->count * space->overhead[from];
-    double memory_b = b->memory + b->count * space->overhead[host];
-    double delta;
+    double broken = 0;
 
-    delta = host_penalty(run, from, memory_a - v->memory - space->overhead[from],
-                         a->cpu - v->cpu)
-            - host_penalty(run, from, memory_a, a->cpu)
-            + host_penalty(run, host, memory_b + v->memory + space->overhead[host],
-                           b->cpu + v->cpu)
-            - host_penalty(run, host, memory_b, b->cpu);
-    if (run->options->empties)
-        delta += IMIG__VIOLATION * (run->options->empties[host] - run->options->empties[from]);
-    if (space->tied[vm] & IMIG__TIED_HOSTS)
-        delta += IMIG__VIOLATION * (imig__vm_may_be_on(space->cluster, vm, from)
-                                    - imig__vm_may_be_on(space->cluster, vm, host));
+    if (run->options->empties && run->options->empties[host])
+        broken += IMIG__VIOLATION;
+    if (space->tied[vm] & IMIG__TIED_HOSTS && !imig__vm_may_be_on(space->cluster, vm, host))
+        broken += IMIG__VIOLATION;
     if (space->tied[vm] & IMIG__TIED_RULE)
         for (int hard = 0; hard < 2; hard++)
-            delta += (hard ? IMIG__VIOLATION : SOFT_PRICE)
-                     * ((double) imig__space_conflicts(space, run->state, vm, host, hard)
-                        - imig__space_conflicts(space, run->state, vm, from, hard));
-    return delta;
+            broken += (hard ? IMIG__VIOLATION : SOFT_PRICE)
+                      * imig__space_conflicts(space, run->state, vm, host, hard);
+    return broken;
+}
+
+/* What a host's own violations become worse by if a VM comes (sign 1) or goes (-1). */
+static double
+penalty_delta(const imig__search_run *run, uint32_t vm, uint32_t host, double sign)
+{
+    const imig__sums *s = &run->state->sums[host], *v = &run->load->brings[vm];
+    double memory = s->memory + s->count * run->space->overhead[host];
+
+    return host_penalty(run, host, memory + sign * (v->memory + run->space->overhead[host]),
+                        s->cpu + sign * v->cpu)
+           - host_penalty(run, host, memory, s->cpu);
+}
+
+double
+imig__run_leave(const imig__search_run *run, uint32_t vm)
+{
+    const imig__card *card = imig__card_of(run, vm);
+    uint32_t from = run->state->host[vm];
+
+    return (from == card->home ? card->price : 0)
+           - imig__state_leave(run->state, vm) + penalty_delta(run, vm, from, -1)
+           - broken_by(run, vm, from);
+}
+
+double
+imig__run_join(const imig__search_run *run, uint32_t vm, uint32_t host)
+{
+    const imig__card *card = imig__card_of(run, vm);
+
+    return imig__state_join(run->state, vm, host) + imig__state_flows(run->state, vm, host)
+           - (host == card->home ? card->price : 0)
+           + penalty_delta(run, vm, host, 1) + broken_by(run, vm, host);
 }
 
 double
 imig__run_price_delta(const imig__search_run *run, uint32_t vm, uint32_t from, uint32_t host)
 {
-    uint32_t home = run->load->home[vm];
+    const imig__card *card = imig__card_of(run, vm);
 
-    return (from == home ? run->price[vm] : 0) - (host == home ? run->price[vm] : 0);
+    return (from == card->home ? card->price : 0) - (host == card->home ? card->price : 0);
 }
 
 double
 imig__run_delta(const imig__search_run *run, uint32_t vm, uint32_t host)
 {
-    uint32_t from = run->state->host[vm];
+    return imig__run_leave(run, vm) + imig__run_join(run, vm, host);
+}
 
-    return imig__state_delta(run->state, vm, host) + imig__run_price_delta(run, vm, from, host)
-           + penalty_delta(run, vm, from, host);
+double
+imig__run_swap_delta(const imig__search_run *run, uint32_t v, uint32_t w, const double cross[4])
+{
+    uint32_t a = run->state->host[v], b = run->state->host[w];
+    const imig__sums *sa = &run->state->sums[a], *sb = &run->state->sums[b];
+    const double *overhead = run->space->overhead;
+    double memory_a = sa->memory + sa->count * overhead[a];
+    double memory_b = sb->memory + sb->count * overhead[b];
+    double cpu = run->load->brings[v].cpu - run->load->brings[w].cpu;
+    double memory = run->load->brings[v].memory - run->load->brings[w].memory;
+
+    return imig__state_swap_delta(run->state, v, w, cross[0], cross[1], cross[2], cross[3])
+           + imig__run_price_delta(run, v, a, b) + imig__run_price_delta(run, w, b, a)
+           + host_penalty(run, a, memory_a - memory, sa->cpu - cpu)
+           - host_penalty(run, a, memory_a, sa->cpu)
+           + host_penalty(run, b, memory_b + memory, sb->cpu + cpu)
+           - host_penalty(run, b, memory_b, sb->cpu);
 }
 
 static void
 list_remove(imig__search_run *run, uint32_t vm, uint32_t host)
 {
-    uint32_t next = run->next[vm], prev = run->prev[vm];
+    const imig__card *card = imig__card_of(run, vm);
 
-    if (prev == IMIG_NO_INDEX)
-        run->first[host] = next;
+    if (card->prev == IMIG_NO_INDEX)
+        run->first[host] = card->next;
     else
-        run->next[prev] = next;
-    if (next != IMIG_NO_INDEX)
-        run->prev[next] = prev;
+        run->cards[card->prev].next = card->next;
+    if (card->next != IMIG_NO_INDEX)
+        run->cards[card->next].prev = card->prev;
 }
 
 void
 imig__run_list_add(imig__search_run *run, uint32_t vm, uint32_t host)
 {
-    run->prev[vm] = IMIG_NO_INDEX;
-    run->next[vm] = run->first[host];
-    if (run->first[host] != IMIG_NO_INDEX)
-        run->prev[run->first[host]] = vm;
-    run->first[host] = vm;
+    uint32_t c = run->card[vm], first = run->first[host];
+
+    run->cards[c].prev = IMIG_NO_INDEX;
+    run->cards[c].next = first;
+    if (first != IMIG_NO_INDEX)
+        run->cards[first].prev = c;
+    run->first[host] = c;
 }
 
 void
 imig__run_move(imig__search_run *run, uint32_t vm, uint32_t host)
 {
-    run->touched[run->state->host[vm]] = run->touched[host] = 1;
-    list_remove(run, vm, run->state->host[vm]);
+    uint32_t from = run->state->host[vm];
+    double memory = imig__card_of(run, vm)->memory;
+
+    run->touched[from] = run->touched[host] = 1;
+    run->most_other[from] = run->most_other[host] = NAN;
+    run->left[from] += memory + run->space->overhead[from];
+    run->left[host] -= memory + run->space->overhead[host];
+    list_remove(run, vm, from);
     imig__state_move(run->state, vm, host);
     imig__run_list_add(run, vm, host);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policy/search-run-priv.h"
 
+#include "cost/bound-priv.h"
 #include "model/cluster-priv.h"
 #include "policy/random-priv.h"
 
@@ -13,6 +14,9 @@ enum {
     KICK_MOVES = 4,      /* VMs that one disturbance moves */
     KICK_EFFORT = 100000 /* VMs x destinations in all disturbances together */
 };
+
+/* On a large cluster, a round that gains no more than this share of all before it is the last. */
+#define ENOUGH 2e-3
 
 double
 imig__search_error(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t from,
@@ -41,9 +45,9 @@ imig__search_error(const imig__space *space, const imig__state *state, uint32_t 
     return hypot((price[0] - price[1]) * error, sqrt(variance));
 }
 
-/* Sends home every VM whose move does not gain what it must, the weakest first. */
+/* Sends home VMs whose move does not gain what it must, of all hosts or those that were touched. */
 static double
-prune(imig__search_run *run)
+prune(imig__search_run *run, gboolean everywhere)
 {
     const imig__load *load = run->load;
     double gained = 0;
@@ -55,7 +59,8 @@ prune(imig__search_run *run)
             uint32_t home = load->home[v], host = run->state->host[v];
             double loss, error;
 
-            if (host == home || !imig__space_unit_alone(run->space, v)
+            if (host == home || !(everywhere || run->touched[home] || run->touched[host])
+                || !imig__space_unit_alone(run->space, v)
                 || !imig__space_fits(run->space, run->state, v, home, IMIG_NO_INDEX))
                 continue;
             loss = imig__run_delta(run, v, home);
@@ -63,7 +68,8 @@ prune(imig__search_run *run)
                                        run->options->noise_assumed)
                     + run->options->noise_share
                           * (run->state->value[home] + run->state->value[host]);
-            if (loss + run->price[v] >= MAX(run->price[v], run->options->noise_ratio * error))
+            if (loss + imig__card_of(run, v)->price
+                >= MAX(imig__card_of(run, v)->price, run->options->noise_ratio * error))
                 continue;
             imig__run_move(run, v, home);
             gained -= loss;
@@ -122,7 +128,7 @@ judge_group(imig__search_run *run, const uint32_t *vm, size_t n, uint32_t *was,
                                           o->noise_assumed);
 
         variance += error * error;
-        price += run->price[v];
+        price += imig__card_of(run, v)->price;
         values += run->state->value[home] + run->state->value[run->state->host[v]];
     }
     for (size_t i = 0; i < n; i++) {
@@ -180,52 +186,113 @@ judge_groups(imig__search_run *run)
     g_free(was);
 }
 
+/* Numbers the VMs in the order of their hosts. */
 static void
-run_init(imig__search_run *run)
+order_cards(imig__search_run *run)
+{
+    uint32_t hosts = run->load->hosts, vms = run->load->vms;
+    uint32_t *next = g_new0(uint32_t, hosts + 1);
+
+    run->card = g_new(uint32_t, vms);
+    for (uint32_t v = 0; v < vms; v++)
+        next[run->state->host[v] + 1]++;
+    for (uint32_t h = 0; h < hosts; h++)
+        next[h + 1] += next[h];
+    for (uint32_t v = 0; v < vms; v++)
+        run->card[v] = next[run->state->host[v]]++;
+    g_free(next);
+}
+
+static void
+fill_cards(imig__search_run *run)
 {
     const imig__load *load = run->load;
-    size_t vms = load->vms, hosts = load->hosts, pools = run->space->cluster->pool_count;
+    const imig__space *space = run->space;
+    const uint8_t *sheds = run->options->sheds;
 
-    run->price = run->options->price;
-    run->fixed = g_new(uint8_t, vms);
-    run->first = g_new(uint32_t, hosts);
-    run->next = g_new(uint32_t, vms);
-    run->prev = g_new(uint32_t, vms);
-    run->pool_begin = g_new0(uint32_t, pools + 1);
-    run->window = g_new(uint32_t, hosts);
-    run->window_size = g_new0(uint32_t, pools);
-    run->reserve = g_new(uint32_t, hosts);
-    run->reserve_next = g_new0(uint32_t, pools);
-    run->scratch = g_new(double, MAX(3 * vms, hosts));
-    run->active = g_new0(uint8_t, hosts);
-    run->touched = g_new0(uint8_t, hosts);
-    run->list = g_new(uint32_t, 2 * vms);
-    for (uint32_t h = 0; h < hosts; h++) {
-        run->first[h] = IMIG_NO_INDEX;
-        run->cluster_memory += run->space->room[h];
-        run->pool_begin[run->space->cluster->host_pool[h] + 1]++;
-    }
-    for (size_t p = 0; p < pools; p++)
-        run->pool_begin[p + 1] += run->pool_begin[p];
+    run->cards = g_new0(imig__card, load->vms);
     for (uint32_t v = load->vms; v-- > 0;) {
-        run->fixed[v] = imig__space_unit_fixed(run->space, v) != NULL;
+        imig__card *card = &run->cards[run->card[v]];
+        const imig__sums *b = &load->brings[v];
+
+        card->vm = v;
+        card->cpu = b->cpu;
+        card->memory = b->memory;
+        card->price = run->options->price[v];
+        card->home = load->home[v];
+        card->label = load->label[v];
+        card->kind = run->where.kind[v];
+        card->fixed = imig__space_unit_fixed(space, v) != NULL;
+        card->may_move = !card->fixed && (!sheds || sheds[card->home]);
+        card->leads = space->unit_vm[space->unit_begin[space->unit[v]]] == v;
+        card->tied = space->tied[v];
+        card->plain = load->silent[card->label] && b->disk <= 0 && b->disk_use <= 0 && b->rx <= 0
+                      && b->tx <= 0 && !(card->tied & IMIG__TIED_FLOWS);
         run->weighted |= load->weight[v] != 1;
         imig__run_list_add(run, v, run->state->host[v]);
     }
 }
 
 static void
+run_init(imig__search_run *run)
+{
+    const imig__load *load = run->load;
+    size_t vms = load->vms, hosts = load->hosts, labels = load->labels;
+
+    run->first = g_new(uint32_t, hosts);
+    run->by_price = g_new(uint32_t, hosts);
+    run->scratch = g_new(double, MAX(16 * vms, hosts));
+    run->active = g_new0(uint8_t, hosts);
+    run->touched = g_new0(uint8_t, hosts);
+    run->list = g_new(uint32_t, 4 * vms);
+    run->left = g_new(double, hosts);
+    run->most_other = g_new(double, hosts);
+    run->pairs = g_new(double, labels * labels);
+    run->worst_pair = g_new0(double, labels);
+    for (size_t i = 0; i < labels * labels; i++) {
+        run->pairs[i] = load->slowdown[i] + load->slows[i];
+        run->worst_pair[i / labels] = MAX(run->worst_pair[i / labels], run->pairs[i]);
+    }
+    for (uint32_t h = 0; h < hosts; h++) {
+        const imig__sums *sums = &run->state->sums[h];
+
+        run->first[h] = IMIG_NO_INDEX;
+        run->most_other[h] = NAN;
+        run->left[h] = run->space->room[h] - sums->memory - sums->count * run->space->overhead[h];
+        run->cluster_memory += run->space->room[h];
+    }
+    imig__where_init(&run->where, run->space);
+    order_cards(run);
+    fill_cards(run);
+}
+
+/* Where there is much to do, nobody leaves for a host that is cheap only until others come. */
+static void
+find_prices(imig__search_run *run)
+{
+    const imig__load *load = run->load;
+    uint8_t *movable = g_new(uint8_t, load->vms);
+
+    for (uint32_t v = 0; v < load->vms; v++)
+        movable[v] = imig__card_of(run, v)->may_move;
+    if (load->hosts > IMIG__SMALL && !run->weighted)
+        imig__bound_prices(load, run->options->price, movable, run->space->cluster->host_pool,
+                           run->where.pools, run->space->accepts, run->where.price);
+    g_free(movable);
+}
+
+static void
 run_clear(imig__search_run *run)
 {
-    g_free(run->fixed);
+    g_free(run->card);
+    g_free(run->cards);
     g_free(run->first);
-    g_free(run->next);
-    g_free(run->prev);
-    g_free(run->pool_begin);
-    g_free(run->window);
-    g_free(run->window_size);
-    g_free(run->reserve);
-    g_free(run->reserve_next);
+    imig__where_clear(&run->where);
+    g_free(run->by_price);
+    g_free(run->left);
+    g_free(run->most_other);
+    g_free(run->pairs);
+    g_free(run->worst_pair);
     g_free(run->active);
     g_free(run->touched);
     g_free(run->scratch);
@@ -234,7 +301,8 @@ run_clear(imig__search_run *run)
 
 /*
  * Improves until a round brings next to nothing; returns what it gained.  The first round looks at
- * every host, or only at those that were touched; later ones at those that changed since.
+ * every host, or only at those that were touched; later ones at those that changed since, and on
+ * small clusters at every host again.
  */
 static double
 descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double least)
@@ -245,7 +313,7 @@ descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double leas
     for (uint32_t round = 0; round < rounds; round++) {
         double gained;
 
-        if (everywhere)
+        if (everywhere && (round == 0 || hosts <= IMIG__SMALL))
             memset(run->active, 1, hosts);
         else
             memcpy(run->active, run->touched, hosts);
@@ -253,8 +321,10 @@ descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double leas
         gained = imig__run_relieve_hosts(run);
         gained += imig__run_swap_round(run, round);
         if (everywhere)
-            gained += prune(run);
+            gained += prune(run, hosts <= IMIG__SMALL);
         all += gained;
+        if (hosts > IMIG__SMALL)
+            least = MAX(least, ENOUGH * all);
         if (gained < least || imig_cancel_level(run->options->cancel))
             break;
     }
@@ -272,7 +342,8 @@ kick(imig__search_run *run, uint64_t seed)
         uint32_t h = (uint32_t) (imig__random(seed, 2 * i + 1) % run->load->hosts);
 
         v = run->space->unit_vm[run->space->unit_begin[run->space->unit[v]]];
-        if (!imig__run_may_move(run, v) || !imig__space_unit_fits(run->space, run->state, v, h))
+        if (!imig__card_of(run, v)->may_move
+            || !imig__space_unit_fits(run->space, run->state, v, h))
             continue;
         gained -= imig__run_unit_delta(run, v, h);
         imig__run_unit_move(run, v, h);
@@ -288,7 +359,7 @@ static void
 escape(imig__search_run *run, double least)
 {
     uint32_t vms = run->load->vms, hosts = run->load->hosts;
-    double effort = (double) vms * MIN(hosts, IMIG__WINDOW);
+    double effort = (double) vms * MIN(hosts, IMIG__SMALL);
     uint64_t kicks = (uint64_t) MIN(KICK_EFFORT / effort, KICKS);
     uint32_t *best = g_memdup2(run->state->host, vms * sizeof *best);
 
@@ -322,14 +393,14 @@ imig__search(const imig__space *space, imig__state *state, const imig__search_op
         return;
     run.worth = 1e-7 * total;
     run_init(&run);
-    imig__run_sort_hosts(&run);
-    imig__run_fill_window(&run);
+    find_prices(&run);
+    imig__where_sort(&run.where, space, state);
     imig__run_repair(&run);
     descend(&run, ROUNDS, TRUE, least);
     if (imig__run_last_resort(&run))
         descend(&run, ROUNDS / 3, FALSE, least);
     escape(&run, least);
-    prune(&run);
+    prune(&run, TRUE);
     if (options->noise_share > 0)
         judge_groups(&run);
     run_clear(&run);

@@ -9,6 +9,7 @@
  */
 
 #include "cost/loss-priv.h"
+#include "model/cluster-priv.h"
 
 /* What a VM depends on beside itself and its hosts. */
 enum {
@@ -84,6 +85,16 @@ void imig__space_unit_move(const imig__space *space, imig__state *state, uint32_
 
 /* The first reason that fixes any VM of the unit; NULL: it can move. */
 const char *imig__space_unit_fixed(const imig__space *space, uint32_t vm);
+
+/* imig__vm_may_be_on(), without looking at VMs that may be on every host of their pool. */
+static inline gboolean
+imig__space_allows(const imig__space *space, uint32_t vm, uint32_t host)
+{
+    const uint32_t *pool = space->cluster->host_pool;
+
+    return space->tied[vm] & IMIG__TIED_HOSTS ? imig__vm_may_be_on(space->cluster, vm, host)
+                                              : pool[host] == pool[space->load->home[vm]];
+}
 
 static inline gboolean
 imig__space_unit_alone(const imig__space *space, uint32_t vm)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policy/space-priv.h"
 
-#include "model/cluster-priv.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -260,7 +258,7 @@ imig__space_fits(const imig__space *space, const imig__state *state, uint32_t vm
         && memory_on(space, state, host) + memory > space->room[host] + MEMORY_SLACK_BYTES)
         return FALSE;
     return cpu_fits(space, state, cpu, state->host[vm], host)
-           && imig__vm_may_be_on(space->cluster, vm, host) && rules_fit(space, state, vm, host);
+           && imig__space_allows(space, vm, host) && rules_fit(space, state, vm, host);
 }
 
 imig__limit
@@ -269,7 +267,7 @@ imig__space_limit(const imig__space *space, const imig__state *state, uint32_t v
     const imig__sums *in = &space->load->brings[vm];
     double memory = memory_on(space, state, host) + in->memory + space->overhead[host];
 
-    if (!space->accepts[host] || !imig__vm_may_be_on(space->cluster, vm, host))
+    if (!space->accepts[host] || !imig__space_allows(space, vm, host))
         return IMIG__LIMIT_PLACE;
     if (memory > space->room[host] + MEMORY_SLACK_BYTES)
         return IMIG__LIMIT_MEMORY;
@@ -296,7 +294,7 @@ imig__space_unit_fits(const imig__space *space, const imig__state *state, uint32
         moves = TRUE;
         memory += space->load->brings[v].memory + space->overhead[host];
         cpu += space->load->brings[v].cpu;
-        if (space->fixed[v] || !imig__vm_may_be_on(space->cluster, v, host)
+        if (space->fixed[v] || !imig__space_allows(space, v, host)
             || !rules_fit(space, state, v, host))
             return FALSE;
     }

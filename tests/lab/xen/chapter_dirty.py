@@ -4,7 +4,9 @@
 A guest dirties pages on its own, too: its kernel's, and those of its reports.  An idle guest shows
 how many after which time; that curve is subtracted, point by point, before the library fits its
 own.  The rate is compared with what the guest itself has counted in the same time by its clock,
-which is the hypervisor's: an emulated host that is slow slows both.
+which is the hypervisor's: an emulated host that is slow slows both.  Where the machine under the
+host lets the guest stand still, by the guest's own account, it did not do the work that the figures
+are to be compared with: it is measured again.
 """
 
 import ctypes
@@ -15,9 +17,12 @@ from trial import PAGE
 
 WITHIN = 0.10
 RATES, SIZES = (750, 1500, 3000), (1024, 2048, 4096)
-CI = [(rate, 2048) for rate in RATES] + [(1500, size) for size in SIZES if size != 2048]
+# In a short run: every rate and every size once with each kind.
+CI = {"cyclic": [(750, 1024), (1500, 2048), (3000, 4096)],
+      "random": [(750, 2048), (1500, 1024), (3000, 4096)]}
 # Logged for so many times what the guest needs to write its set once: slope and plateau are seen.
 TURNS = {"cyclic": 3, "random": 4}
+STOOD, ATTEMPTS = 0.03, 6   # share of the time that a guest may stand still; to find a quiet moment
 
 
 def fit(library, points):
@@ -33,7 +38,7 @@ def fit(library, points):
     if library.imig_dirty_fit(elapsed, dirtied, n, byref(rate), byref(size), byref(writes),
                               byref(residual), byref(error)):
         raise RuntimeError("imig_dirty_fit")
-    return rate.value / PAGE, size.value / PAGE
+    return rate.value / PAGE, size.value / PAGE     # NaN: the curve has no plateau
 
 
 def measure(trial, seconds):
@@ -76,9 +81,13 @@ def background(trial):
 def known_writer(trial, library, curve, kind, rate, size):
     trial.lab.order("known", kind, rate, size)
     time.sleep(1.5)     # the report that says so came a moment before the first tick
-    first = trial.lab.report("known")
-    plain, points, writes = measure(trial, TURNS[kind] * size / rate)
-    last = trial.lab.report("known")
+    for attempt in range(1, 1 + ATTEMPTS):
+        first = trial.lab.report("known")
+        plain, points, writes = measure(trial, TURNS[kind] * size / rate)
+        last = trial.lab.report("known")
+        stood = (last["stood"] - first["stood"]) / (last["seconds"] - first["seconds"])
+        if stood < STOOD:
+            break
     true_rate = trial.lab.work_rate(first, last)
     own, most = [], 0.0
     for t, pages in points:     # a union never shrinks, for all that was guessed of its parts
@@ -87,12 +96,12 @@ def known_writer(trial, library, curve, kind, rate, size):
     found = fit(library, own)
     off = [found[0] / true_rate - 1, found[1] / size - 1]
     trial.figures.setdefault("dirty", []).append(
-        {"kind": kind, "rate": round(true_rate), "set": size, "found": [round(f) for f in found],
-         "off": [round(o, 3) for o in off], "plain": [p and round(p) for p in plain],
-         "writes": writes})
+        {"kind": kind, "rate": round(true_rate), "set": size, "found": [f"{f:.0f}" for f in found],
+         "off": [f"{o:+.1%}" for o in off], "plain": [p and round(p) for p in plain],
+         "writes": writes, "attempts": attempt, "stood": round(stood, 3)})
     trial.claim(all(abs(o) < WITHIN for o in off),
                 f"{kind}, {rate} pages/s over {size} pages: rate and working set within 10 %",
-                f"truth {true_rate:.0f}, found {found}\n{points}")
+                f"truth {true_rate:.0f}, found {found}, stood still {stood:.3f}\n{points}")
     return writes
 
 
@@ -130,8 +139,8 @@ def run(trial):
     trial.only("known")
     trial.have("known", "xen1")
     curve = background(trial)
-    cases = [(r, s) for r in RATES for s in SIZES] if trial.full else CI
     for kind in TURNS:
+        cases = [(r, s) for r in RATES for s in SIZES] if trial.full else CI[kind]
         recognised = [known_writer(trial, library, curve, kind, rate, size) == kind
                       for rate, size in cases]
         trial.claim(sum(recognised) * 2 > len(recognised), f"{kind} writes are recognised as such",

@@ -1,16 +1,76 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What becomes of the switch when the process that turned it on is killed, and of a measurement
-when its domain goes."""
+"""What becomes of the switch when the process that turned it on is killed or asked to stop, and of
+a measurement when its domain is saved meanwhile, or goes."""
+
+import time
 
 from machine import wait_until
+
+SAVED_S = 30    # with ten looks the last but one is after 68 % of it, and a save takes 3 to 6 s
+
+
+def begin(trial, vm, seconds):
+    """A measurement of the guest `known`, called vm, with the switch on by now."""
+    call = trial.begin("xen1", "dirty", "-c", "xenctl:", vm, "--for", f"{seconds}s", "--json")
+    wait_until(lambda: call.ended or trial.logging("xen1", "known") == "on",
+               "logging is on", 30, 1)
+    return call
+
+
+def interrupted(trial):
+    """A name is looked for while the host is watched, a UUID is not."""
+    host = trial.lab.hosts["xen1"]
+    uuid = host.run(f"xenstore-read /local/domain/{host.domid('known')}/vm").split("/")[-1].strip()
+    for signal, vm in (("INT", uuid), ("TERM", "known"), ("HUP", uuid)):
+        call = begin(trial, vm, 90)
+        host.run(f"kill -{signal} $(cat /tmp/imig.pid)")
+        call.wait()
+        trial.claim(call.status == 130 and call.out == "" and call.seconds < 90
+                    and call.err.splitlines() == [f"imig: {vm}: stopped on request"]
+                    and trial.logging("xen1", "known") == "off",
+                    f"SIG{signal} while it measures: the logging is off, exit status 130", call)
+
+
+def saved(trial):
+    """Somebody else's save takes the dirty pages, and turns the switch off in the end."""
+    host = trial.lab.hosts["xen1"]
+    call = begin(trial, "known", SAVED_S)
+    time.sleep(0.72 * SAVED_S)
+    began = time.monotonic()
+    host.run("xl save -c known /dev/null")
+    took, early = time.monotonic() - began, not call.ended
+    call.wait()
+    trial.claim(early and call.status == 1 and call.out == "" and "save" in call.err,
+                "saved while it is measured: no figure, and a line says why", call)
+    trial.figures["said of a domain that was saved"] = [round(took, 1), call.err.splitlines()]
+    after = trial.inside("xen1", "status", "-c", "xenctl:", "--for", "2s")
+    trial.claim(after.status == 0 and trial.logging("xen1", "known") == "off",
+                "and the logging is off afterwards", after)
+
+
+def left_suspended(trial):
+    """As imig and then xl leave a guest that are killed at the end of a migration: it stands still,
+    under a record of a process that has ended."""
+    host = trial.lab.hosts["xen1"]
+    call = begin(trial, "known", 90)
+    host.run("kill -9 $(cat /tmp/imig.pid)")
+    call.wait()
+    domain = host.domid("known")
+    uuid = host.run(f"xenstore-read /local/domain/{domain}/vm").split("/")[-1].strip()
+    host.run(f"sed -i s/use=logging/use=migrating/ /run/imig/{uuid}.lock && "
+             f"echo 'migration sender: Target has acknowledged transfer.' >/run/imig/{uuid}.xl && "
+             f"xenstore-write /local/domain/{domain}/control/shutdown suspend")
+    wait_until(lambda: "s" in host.domains()["known"]["state"], "the guest stands still", 60, 1)
+    after = trial.inside("xen1", "status", "-c", "xenctl:", "--for", "2s")
+    trial.claim(after.status == 0 and "it was resumed" in after.err
+                and trial.logging("xen1", "known") == "off",
+                "left suspended by a migration that was killed: the next run resumes it", after)
+    trial.whole("resumed")
 
 
 def killed(trial):
     host = trial.lab.hosts["xen1"]
-    trial.have("known", "xen1", "cyclic", 1000, 2048)
-    call = trial.begin("xen1", "dirty", "-c", "xenctl:", "known", "--for", "90s", "--json")
-    wait_until(lambda: call.ended or trial.logging("xen1", "known") == "on",
-               "logging is on", 30, 1)
+    call = begin(trial, "known", 90)
     host.run("kill -9 $(cat /tmp/imig.pid)")
     call.wait()
     trial.claim(call.status == 128 + 9 and trial.logging("xen1", "known") == "on",
@@ -26,9 +86,7 @@ def killed(trial):
 def killed_and_observed(trial):
     """Who only looks on clears it, too."""
     host = trial.lab.hosts["xen1"]
-    call = trial.begin("xen1", "dirty", "-c", "xenctl:", "known", "--for", "90s", "--json")
-    wait_until(lambda: call.ended or trial.logging("xen1", "known") == "on",
-               "logging is on", 30, 1)
+    call = begin(trial, "known", 90)
     host.run("kill -9 $(cat /tmp/imig.pid)")
     call.wait()
     after = trial.inside("xen1", "status", "-c", "xenctl:", "--for", "2s")
@@ -75,6 +133,10 @@ def no_such(trial):
 
 
 def run(trial):
+    trial.have("known", "xen1", "cyclic", 1000, 2048)
+    interrupted(trial)
+    saved(trial)
+    left_suspended(trial)
     killed(trial)
     killed_and_observed(trial)
     foreign(trial)

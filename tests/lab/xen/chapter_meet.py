@@ -85,7 +85,7 @@ def left_on_then_cleared(trial, host):
                30, 1)
     process = begin_xl(trial, host)
     measured.wait()
-    trial.lab.hosts[host].run("pkill -f 'ssh.*migrate-receive'; true")
+    trial.lab.hosts[host].kill("ssh.*migrate-receive")
     said = process.communicate(timeout=240)[1]
     after = trial.inside(host, "dirty", "-c", "xenctl:", "known", "--for", "2s")
     return (trial.place("known") == host and after.status == 0

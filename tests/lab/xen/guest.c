@@ -4,20 +4,26 @@
  *
  * Work is ordered through xenstore, so that one guest serves a whole series of measurements:
  * dom0 writes "NUMBER KIND RATE PAGES" to the guest's node data/order.
- *   KIND    idle; busy, which computes; cyclic or random: in which sequence pages are written
- *   RATE    pages a second (0: as fast as it goes)
+ *   KIND    idle; busy, which computes; cyclic or random: in which sequence pages are written;
+ *           disk, which writes and reads blocks of /dev/xvda; net, which sends frames
+ *   RATE    pages, operations or frames a second (0: as fast as it goes)
  *   PAGES   size of the set that is written, of those that SET_PAGES on the kernel's command
- *           line set aside
- * Once a second the guest writes "SECONDS WORK ERRORS NUMBER BOOT" to data/report: its own clock,
- * the pages written so far (busy: rounds computed), pages found to be wrong, the order in force,
- * and the boot id of its kernel.  WORK lives in memory alone and only grows: a guest that was
- * started anew, or went back to an old copy of its memory, shows it.
+ *           line set aside; disk: of the blocks
+ * Once a second the guest writes "SECONDS WORK ERRORS NUMBER BOOT RECEIVED STOOD" to data/report:
+ * its own clock, the pages written, operations done and frames sent so far (busy: rounds computed),
+ * pages found to be wrong, the order in force, the boot id of its kernel, the frames received, and
+ * for how many milliseconds it stood still, in pauses that its own work does not explain.
+ * WORK lives in memory alone and only grows: a guest that was started anew, or went back to an old
+ * copy of its memory, shows it.
+ *
+ * In domain 0 the same program, "frames INTERFACE RATE", sends frames to a guest.
  */
 #define _GNU_SOURCE
+#include "guest.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,14 +33,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, XS_READ = 2, XS_WRITE = 11, XS_PAYLOAD = 4096 };
+enum { XS_READ = 2, XS_WRITE = 11, XS_PAYLOAD = 4096 };
 
-static atomic_ullong work_done, errors;
+/* What is done again and again, as often as is due. */
+enum { NOTHING, CYCLIC, RANDOM, DISK, NET };
+
+static atomic_ullong work_done, errors, stood_ms;
 static atomic_uint order_number;
-static atomic_int writes, at_random, computes;
+static atomic_int repeats, computes;
 static atomic_ullong order_rate, order_pages;
 
-static void
+void
 die(const char *what)
 {
     perror(what);
@@ -42,7 +51,7 @@ die(const char *what)
     exit(1);        /* process 1: the kernel panics, dom0 sees a crash */
 }
 
-static double
+double
 now_s(void)
 {
     struct timespec t;
@@ -64,14 +73,17 @@ random64(void)
 
 /* ---- pages ---- */
 
-/* What a page carries, at its begin and once more at its end. */
-struct stamp {
-    uint64_t page, count;
-};
-
 static unsigned char *memory;
 static uint32_t *counts;        /* how often each page was written: the copy to compare with */
 static uint64_t set_pages;
+
+void
+is_wrong(const char *what, uint64_t number, uint64_t count)
+{
+    printf("%s %llu is not what was written last, %llu\n", what, (unsigned long long) number,
+           (unsigned long long) count);
+    atomic_fetch_add(&errors, 1);
+}
 
 /* A page that a migration sends in an old state carries an old count. */
 static void
@@ -83,9 +95,7 @@ check(uint64_t page)
     if (memcmp(at, &want, sizeof want) == 0
         && memcmp(at + PAGE - sizeof want, &want, sizeof want) == 0)
         return;
-    printf("page %llu is not what was written last, %llu\n", (unsigned long long) page,
-           (unsigned long long) want.count);
-    atomic_fetch_add(&errors, 1);
+    is_wrong("page", page, want.count);
 }
 
 static void
@@ -127,19 +137,43 @@ compute(void)
     atomic_fetch_add(&work_done, 1);
 }
 
-/* Writes what is due in ticks of some milliseconds, and looks at all pages once a second.  Time
+/* One piece of work; false: it could not be done. */
+static bool
+repeat(int what, uint64_t step, uint64_t pages)
+{
+    uint64_t page;
+
+    if (what == DISK)
+        return disk_work(step, pages);
+    if (what == NET)
+        return net_work();
+    page = (what == RANDOM ? random64() >> 16 : step) % (pages < set_pages ? pages : set_pages);
+    check(page);
+    put(page);
+    return true;
+}
+
+/* A turn of the loop takes a few hundredths of a second at most. */
+static const double PAUSE_S = 0.1;
+
+/* Does what is due in ticks of some milliseconds, and looks at all pages once a second.  Time
  * lost while the guest stood still is not caught up with: that would be a burst. */
 static void
 work(void)
 {
-    const struct timespec tick = { 0, 4000000 };
-    double begun_s = now_s(), checked_s = begun_s;
-    uint64_t next = 0, done = 0, due, pages, rate;
+    /* Every one of them costs much on an emulated processor. */
+    const struct timespec tick = { 0, 4000000 }, long_tick = { 0, 25000000 };
+    double begun_s = now_s(), checked_s = begun_s, before_s = begun_s;
+    uint64_t next = 0, done = 0, did, due, pages, rate;
     unsigned number = 0;
+    int what;
 
     for (;;) {
         double now = now_s();
 
+        if (now - before_s > PAUSE_S)
+            atomic_fetch_add(&stood_ms, (unsigned long long) ((now - before_s) * 1e3));
+        before_s = now;
         if (number != atomic_load(&order_number)) {
             number = atomic_load(&order_number);
             begun_s = now;
@@ -147,7 +181,8 @@ work(void)
         }
         rate = atomic_load(&order_rate);
         pages = atomic_load(&order_pages);
-        due = !atomic_load(&writes) ? 0
+        what = atomic_load(&repeats);
+        due = what == NOTHING ? 0
             : rate == 0 ? 256 : (uint64_t) ((now - begun_s) * (double) rate);
         if (rate != 0 && due > done + rate / 4 + 16) {
             begun_s = now;
@@ -155,14 +190,11 @@ work(void)
         } else if (rate != 0) {
             due -= due > done ? done : due;
         }
-        for (uint64_t i = 0; i < due; i++) {
-            uint64_t page = (atomic_load(&at_random) ? random64() >> 16 : next++) % pages;
-
-            check(page);
-            put(page);
-        }
+        did = 0;
+        for (uint64_t i = 0; i < due; i++)
+            did += repeat(what, next++, pages);
         done += due;
-        atomic_fetch_add(&work_done, due);
+        atomic_fetch_add(&work_done, did);
         if (now - checked_s >= 1) {
             for (uint64_t page = 0; page < set_pages; page++)
                 check(page);
@@ -170,8 +202,8 @@ work(void)
         }
         if (atomic_load(&computes))
             compute();
-        else if (rate != 0 || !atomic_load(&writes))
-            nanosleep(&tick, NULL);
+        else if (rate != 0 || what == NOTHING)
+            nanosleep(what == CYCLIC || what == RANDOM ? &tick : &long_tick, NULL);
     }
 }
 
@@ -217,20 +249,26 @@ xenstore(uint32_t type, const char *path, const char *value, char *answer)
 static void
 take_order(const char *text)
 {
+    static const char *const kinds[] = {
+        [CYCLIC] = "cyclic", [RANDOM] = "random", [DISK] = "disk", [NET] = "net",
+    };
     unsigned long long rate, pages;
+    int what = NOTHING;
     unsigned number;
     char kind[16];
 
     if (sscanf(text, "%u %15s %llu %llu", &number, kind, &rate, &pages) != 4
         || number == atomic_load(&order_number))
         return;
-    atomic_store(&writes, 0);
-    atomic_store(&at_random, strcmp(kind, "random") == 0);
+    for (int k = CYCLIC; k <= NET; k++)
+        if (strcmp(kind, kinds[k]) == 0)
+            what = k;
+    atomic_store(&repeats, NOTHING);
     atomic_store(&order_rate, rate);
-    atomic_store(&order_pages, pages < 1 ? 1 : pages > set_pages ? set_pages : pages);
+    atomic_store(&order_pages, pages < 1 ? 1 : pages);
     atomic_store(&order_number, number);
     atomic_store(&computes, strcmp(kind, "busy") == 0);
-    atomic_store(&writes, strcmp(kind, "cyclic") == 0 || atomic_load(&at_random));
+    atomic_store(&repeats, what);
 }
 
 static void *
@@ -240,8 +278,9 @@ report(void *boot)
     char line[160];
 
     for (;;) {
-        snprintf(line, sizeof line, "%.4f %llu %llu %u %s", now_s(), atomic_load(&work_done),
-                 atomic_load(&errors), atomic_load(&order_number), (char *) boot);
+        snprintf(line, sizeof line, "%.4f %llu %llu %u %s %llu %llu", now_s(),
+                 atomic_load(&work_done), atomic_load(&errors), atomic_load(&order_number),
+                 (char *) boot, frames_received(), atomic_load(&stood_ms));
         xenstore(XS_WRITE, "data/report", line, answer);
         if (xenstore(XS_READ, "data/order", NULL, answer) > 0)
             take_order(answer);
@@ -266,12 +305,14 @@ read_boot_id(char *into, size_t size)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     static char boot[64];
     pthread_t reporter;
     int console;
 
+    if (getpid() != 1)
+        return argc == 3 ? send_frames(argv[1], argv[2]) : 2;
     mkdir("/proc", 0755);
     mkdir("/dev", 0755);
     mount("dev", "/dev", "devtmpfs", 0, NULL);
@@ -282,6 +323,7 @@ main(void)
     setvbuf(stdout, NULL, _IOLBF, 0);
     read_boot_id(boot, sizeof boot);
     set_aside();
+    open_devices();
     xenbus = open("/dev/xen/xenbus", O_RDWR);
     if (xenbus < 0)
         die("/dev/xen/xenbus");

@@ -27,16 +27,20 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "libvirt"))
 from machine import CACHE, LabUnavailable, cpio, run     # pylint: disable=wrong-import-position
 
-SOURCES = ("image.py", "dom0-init.sh", "guest.c", "logdirty.c", "remote.c")
+SOURCES = ("image.py", "dom0-init.sh", "guest.c", "guest.h", "guest-devices.c", "hotplug.sh",
+           "logdirty.c", "remote.c")
 # Named by what depends on the one that is current, or by themselves.
 DOWNLOADED = ("linux-image-amd64", "linux-image-cloud-amd64", "xen-hypervisor-4.17-amd64",
               "xen-utils-4.17", "xenstore-utils")
 INSTALLED = ("libxenmisc4.17", "libxen-dev", "busybox-static", "libc6", "libc6-dev")
 TOOLS = ("gcc", "lz4", "depmod", "dpkg-deb", "apt-get", "ldd", "tar", "qemu-system-x86_64")
 MODULES = ("xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xenfs", "virtio_pci",
-           "virtio_net")
+           "virtio_net", "loop", "xen-blkback", "xen-netback")
+GUEST_MODULES = ("xen-blkfront", "xen-netfront")
 MODULE_PARTS = ("kernel/drivers/xen/*", "kernel/drivers/virtio/*", "kernel/drivers/net/virtio*",
-                "kernel/drivers/net/net_failover*", "kernel/net/core/failover*")
+                "kernel/drivers/net/net_failover*", "kernel/net/core/failover*",
+                "kernel/drivers/block/loop.ko", "kernel/drivers/block/xen-blk*",
+                "kernel/drivers/net/xen-net*")
 XEN_BIN = "usr/lib/xen-4.17/bin"
 XEN_PROGRAMS = ("xl", "xenstored", "xenconsoled", "xenconsole", "libxl-save-helper",
                 "xen-init-dom0", "xentop")
@@ -120,6 +124,9 @@ def build(work, wanted):
     tree.library(run("gcc", "-print-file-name=libgcc_s.so.1").strip())
     tree.program("usr/local/bin/remote", programs["remote"])
     tree.program("usr/local/bin/logdirty", programs["logdirty"])
+    tree.program("usr/local/bin/frames", programs["guest"])
+    tree.file("etc/xen/scripts/block", HERE / "hotplug.sh", 0o755)
+    tree.link("etc/xen/scripts/vif-bridge", "block")
     tree.link("usr/local/bin/ssh", "remote")
     tree.link("var/run", "../run")
     tree.link("var/lock", "../run/lock")
@@ -131,7 +138,10 @@ def build(work, wanted):
         tree.text(name, text)
     add_modules(tree, work / "root", kernels[False].name.removeprefix("vmlinuz-"))
     tree.text("guest/vmlinux", plain_kernel(kernels[True]))
-    tree.text("guest/initrd", cpio([("init", 0o100755, programs["guest"].read_bytes())]))
+    init = ("init", 0o100755, programs["guest"].read_bytes())
+    tree.text("guest/initrd", cpio([init]))
+    tree.text("guest/initrd-devices", cpio([init, ("modules", 0o040755, b""),
+                                            *guest_modules(work / "root", kernels[True])]))
     (work / "image/dom0.cpio").write_bytes(tree.archive())
 
 
@@ -154,7 +164,7 @@ def unpack(into, wanted):
             if name.startswith("linux-image") else []
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path],
                               stdout=subprocess.PIPE) as whole:
-            # Of the guests' kernel no modules are wanted, and some parts it does not have.
+            # Some of these parts the guests' kernel does not have.
             subprocess.run(["tar", "-x", "-C", into, *parts], stdin=whole.stdout, check=not parts,
                            stderr=subprocess.DEVNULL)
     for path in debs.iterdir():
@@ -164,8 +174,8 @@ def unpack(into, wanted):
 
 def compile_programs(work):
     programs = {}
-    for name, more in (("guest", ["-static", "-pthread"]), ("logdirty", ["-lxenctrl"]),
-                       ("remote", ["-pthread"])):
+    for name, more in (("guest", [HERE / "guest-devices.c", "-static", "-pthread"]),
+                       ("logdirty", ["-lxenctrl"]), ("remote", ["-pthread"])):
         programs[name] = work / name
         run("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-s", "-o",
             programs[name], HERE / f"{name}.c", *more)
@@ -213,6 +223,13 @@ def add_modules(tree, root, version):
     for path in order:
         tree.file(f"modules/{pathlib.Path(path).name}", top / path)
     tree.text("modules/order", "".join(pathlib.Path(path).name + "\n" for path in order))
+
+
+def guest_modules(root, kernel):
+    """Members of an archive: drivers of a guest's devices, which need no others."""
+    top = root / "lib/modules" / kernel.name.removeprefix("vmlinuz-")
+    return [(f"modules/{name}.ko", 0o100644, next(top.rglob(f"{name}.ko")).read_bytes())
+            for name in GUEST_MODULES]
 
 
 class Tree:

@@ -41,14 +41,15 @@ GUEST = """name = "{name}"
 uuid = "{uuid}"
 type = "pvh"
 kernel = "/guest/vmlinux"
-ramdisk = "/guest/initrd"
+ramdisk = "/guest/{initrd}"
 memory = {memory_mb}
 vcpus = {vcpus}
 cpus = "{cpus}"
 cmdline = "console=hvc0 quiet mitigations=off nokaslr random.trust_cpu=on \
-transparent_hugepage=never SET_PAGES={set_pages}"
+transparent_hugepage=never SET_PAGES={set_pages}{devices}"
 on_crash = "destroy"
 """
+DISKS = "/var/disks"        # files of guests, in domain 0
 
 
 def guest_uuid(name):
@@ -68,6 +69,7 @@ class Lab:
         self.keep_logs = keep_logs
         self.dir, self.hosts, self.guests = None, {}, {}
         self._handlers = {}
+        self._record = threading.Lock()
 
     # ---- up and down ----
 
@@ -133,12 +135,13 @@ class Lab:
         return [f"xenctl+ssh://{name}" for name in self.hosts]
 
     def _save(self):
-        new = self.dir / "lab.json.new"
-        new.write_text(json.dumps({
-            "format": "imig-xenlab/1", "dir": str(self.dir),
-            "owner": [os.getpid(), started_at(os.getpid())], "guests": self.guests,
-            "hosts": [[host.number, host.port] for host in self.hosts.values()]}) + "\n")
-        new.rename(self.dir / "lab.json")
+        with self._record:
+            new = self.dir / "lab.json.new"
+            new.write_text(json.dumps({
+                "format": "imig-xenlab/1", "dir": str(self.dir),
+                "owner": [os.getpid(), started_at(os.getpid())], "guests": dict(self.guests),
+                "hosts": [[host.number, host.port] for host in self.hosts.values()]}) + "\n")
+            new.rename(self.dir / "lab.json")
 
     @classmethod
     def attach(cls):
@@ -177,15 +180,25 @@ class Lab:
     # ---- guests ----
 
     def start(self, host, name, kind="idle", rate=0, pages=0, memory_mb=112, set_pages=8192,
-              vcpus=1, cpus="1"):
+              vcpus=1, cpus="1", disk_mb=0, nic=False):
         """Start a guest and wait until it works as ordered.  Returns its UUID.  Domain 0 has the
-        host's processor 0 to itself, as long as guests are told to run on the other one only."""
+        host's processor 0 to itself, as long as guests are told to run on the other one only.
+        disk_mb: size of a disk, on a loop device of that host.  nic: has a network card, behind
+        which there is only its end in domain 0."""
         config = GUEST.format(name=name, uuid=guest_uuid(name), memory_mb=memory_mb, vcpus=vcpus,
-                              cpus=cpus, set_pages=set_pages)
+                              cpus=cpus, set_pages=set_pages,
+                              initrd="initrd-devices" if disk_mb or nic else "initrd",
+                              devices=" DISK=1" * bool(disk_mb)
+                              + " NIC=1 ipv6.disable=1" * bool(nic))
+        if disk_mb:
+            config += f'disk = ["phy:{self._loop(host, name, disk_mb)},xvda,w"]\n'
+        if nic:
+            config += 'vif = [""]\n'
         self.guests[name] = {"boot": None, "work": 0, "order": 0}
         self._save()
-        self.hosts[host].write("/tmp/guest.cfg", config)
-        self.hosts[host].run("xl create -q /tmp/guest.cfg", timeout_s=180)
+        path = f"/tmp/{guest_uuid(name)}.cfg"
+        self.hosts[host].write(path, config)
+        self.hosts[host].run(f"xl create -q {path}", timeout_s=180)
         try:
             wait_until(lambda: self.report(name), f"{name} works", 150, 0.5)
         except TimeoutError as error:
@@ -198,11 +211,20 @@ class Lab:
         self._save()
         return guest_uuid(name)
 
+    def _loop(self, host, name, size_mb):
+        """A new loop device, on a file that takes memory as it is written."""
+        path = shlex.quote(f"{DISKS}/{name}")
+        return self.hosts[host].run(f"mkdir -p {DISKS} && truncate -s {size_mb}M {path} && "
+                                    f"d=$(losetup -f) && losetup $d {path} && echo $d").strip()
+
     def stop(self, name):
         for host in self.hosts.values():
             domain = host.domains().get(name)
             if domain:
                 host.run(f"xl destroy {domain['id']}")
+                path = f"{DISKS}/{name}"
+                host.run(["sh", "-c", 'd=$(losetup -a | grep -F " $0" | cut -d : -f 1); '
+                          '[ -z "$d" ] || losetup -d "$d"; rm -f "$0"', path])
         del self.guests[name]
         self._save()
 
@@ -212,7 +234,8 @@ class Lab:
 
     def order(self, name, kind, rate=0, pages=1):
         """Give a guest other work, and wait until it does it: pages a second (0: as fast as it
-        goes), written in that sequence (cyclic, random; idle, busy: none), over so many pages."""
+        goes), written in that sequence (cyclic, random; idle, busy: none), over so many pages;
+        disk: operations, over so many blocks; net: frames."""
         host, domain = self._at(name)
         self.guests[name]["order"] += 1
         number = self.guests[name]["order"]
@@ -229,21 +252,21 @@ class Lab:
         raise RuntimeError(f"{name} is on no host")
 
     def report(self, name):
-        """What a guest says of itself: seconds, work, errors, order, boot; None: nothing."""
+        """What a guest says of itself: seconds, work, errors, order, boot, received, stood (for
+        so many seconds); None: nothing."""
         for host in self.hosts.values():
-            said = host.run("for d in $(xenstore-list /local/domain); do "
-                            f"[ \"$(xenstore-read /local/domain/$d/name)\" = {shlex.quote(name)} ]"
-                            " && xenstore-read /local/domain/$d/data/report; done; true",
-                            check=False).split()
-            if len(said) == 5:
+            said = host.stored("data/report").get(name, "").split()
+            if len(said) == 7:
                 return {"seconds": float(said[0]), "work": int(said[1]),
-                        "errors": int(said[2]), "order": int(said[3]), "boot": said[4]}
+                        "errors": int(said[2]), "order": int(said[3]), "boot": said[4],
+                        "received": int(said[5]), "stood": int(said[6]) / 1e3}
         return None
 
     @staticmethod
-    def work_rate(first, last):
-        """Work a second between two reports, by the guest's own count and clock."""
-        return (last["work"] - first["work"]) / (last["seconds"] - first["seconds"])
+    def work_rate(first, last, what="work"):
+        """Work, or frames received, a second between two reports, by the guest's own count and
+        clock."""
+        return (last[what] - first[what]) / (last["seconds"] - first["seconds"])
 
     def where(self, name):
         """[(host, state)] of a guest, as every host has it: running, paused, ended."""

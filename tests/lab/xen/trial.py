@@ -13,6 +13,8 @@ PAGE = 4096
 # What a migration attains here: domain 0's emulated processor is the limit, not the link.
 LINK_BYTES_PER_S = 10e6
 PREDICTING = ("migrate", "balance", "plan")
+# Seconds for one migration, where nobody says how busy the laboratory's machine is.
+PATIENCE = {"migrate": ["--timeout", "200s"], "balance": ["--timeout", "200s"]}
 
 
 class Call:
@@ -92,12 +94,13 @@ class Trial:
     def inside(self, host, *words, timeout_s=150):
         return self.begin(host, *words, timeout_s=timeout_s).wait()
 
-    def begin_outside(self, command, *words, timeout_s=240):
+    def begin_outside(self, command, *words, timeout_s=420):
         """imig on this machine, which reaches both hosts through the transport."""
         argv = [str(self.build / "tools/imig"), command]
         for uri in self.lab.uris():
             argv += ["-c", uri]
-        argv += ["--transport", self.lab.transport, *map(str, words)]
+        argv += ["--transport", self.lab.transport, *PATIENCE.get(command, []),
+                 *map(str, words)]
         if command in PREDICTING:
             argv += ["--host-capacity", self.capacities()]
         return Call(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -110,7 +113,7 @@ class Trial:
             {"id": name, "net_bytes_per_s": LINK_BYTES_PER_S} for name in self.lab.hosts]}))
         return str(path)
 
-    def outside(self, command, *words, timeout_s=240):
+    def outside(self, command, *words, timeout_s=420):
         return self.begin_outside(command, *words, timeout_s=timeout_s).wait()
 
     def contract(self, *uris, timeout_s=600):
