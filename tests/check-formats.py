@@ -9,6 +9,7 @@ not said to be required, and refused without one that is.
 """
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -24,6 +25,9 @@ PAGES = {
         "members": "DOCUMENT", "host_keys": "HOSTS", "vm_keys": "VMS", "disk_keys": "DISKS",
         "flow_keys": "FLOWS", "rule_keys": "RULES",
     }),
+    "doc/imig-constants.5.scd": ("lib/cost/calibration-json.c", {
+        "members": "DOCUMENT", "keys": "CONSTANTS",
+    }),
     "doc/imig-plan.5.scd": ("lib/plan/plan-read.c lib/plan/plan-data-priv.h", {
         "members": "DOCUMENT", "cluster_keys": "CLUSTER", "step_keys": "STEPS",
         "kept_keys": "KEPT", "reason_keys": "REASON", "totals_keys": "TOTALS",
@@ -35,7 +39,7 @@ EVERYWHERE, WITHIN = {"format", "optional"}, {"noise_keys"}
 PLACES = {
     "DOCUMENT": "", "HOSTS": "hosts", "VMS": "vms", "DISKS": "vms disks", "FLOWS": "flows",
     "RULES": "rules", "CLUSTER": "cluster", "STEPS": "steps", "KEPT": "kept",
-    "REASON": "steps reason", "TOTALS": "before",
+    "CONSTANTS": "constants", "REASON": "steps reason", "TOTALS": "before",
 }
 NOT_IN_EXAMPLES = {"optional", "x-complete"}
 
@@ -137,7 +141,10 @@ def check_example(text, page, accepts):
                 continue
             del found[key]
             done = accepts(json.dumps(changed))
-            if "required" in what:
+            if "both or none" in what:
+                check(done.returncode == 2 and b"given together" in done.stderr,
+                      f"{page}: {section}: {key} alone: {done.stderr.decode()}")
+            elif "required" in what:
                 check(done.returncode == 2 and f"{key}: missing".encode() in done.stderr,
                       f"{page}: {section}: {key} is required, but: {done.stderr.decode()}")
             elif section + key not in ("DOCUMENThosts", "DOCUMENTvms"):
@@ -169,6 +176,10 @@ def main(imig, folder):
     check_example(capacities, "doc/imig-capacity.5.scd",
                   accepts("status", "-c", f"sim:{cluster_file}", "--host-capacity", file))
 
+    constants, = examples(page_text("doc/imig-constants.5.scd"))
+    check_example(constants, "doc/imig-constants.5.scd",
+                  accepts("plan", cluster_file, "--constants", file))
+
     plan, *by_hand = examples(page_text("doc/imig-plan.5.scd"))
     check_example(plan, "doc/imig-plan.5.scd", accepts("simulate", cluster_file, file))
     check(len(by_hand) == 1, "doc/imig-plan.5.scd: no example of a chain")
@@ -190,4 +201,5 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     TOP = pathlib.Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as scratch:
+        os.environ["XDG_STATE_HOME"] = scratch  # nobody's own store is read
         sys.exit(main(sys.argv[1], pathlib.Path(scratch)))

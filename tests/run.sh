@@ -9,6 +9,7 @@ unset CC CXX CFLAGS CXXFLAGS LDFLAGS PKG_CONFIG_PATH LD_LIBRARY_PATH
 top=$(cd "$(dirname "$0")/.." && pwd)
 work=$top/build-test
 logs=$work/logs
+export XDG_STATE_HOME=$work/state  # nobody's own history is written, nor his constants used
 passed=0 failed=0 skipped=0
 mkdir -p "$logs"
 

@@ -91,7 +91,7 @@ carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
     ui_execute_options(&b->planner.migration, &options);
     if (b->human)
         printf("\n%sMigrating%s\n\n", ui_colour_on(UI_BOLD), ui_colour_off());
-    status = ui_execute(connection, plan, before, &options, b->human, &run);
+    status = ui_execute(&b->common, connection, plan, before, &options, b->human, &run);
     if (status != UI_DONE)
         return status;
     if (b->human) {
@@ -108,6 +108,7 @@ carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
             looked = ui_write_cluster(b->after, after);
         if (looked != UI_DONE)
             return looked;
+        ui_record_observation(&b->common, after);
         json_object_set_new(document, "after", ui_cluster_figures(after));
         show_cluster(b, connection, "After", after);
         show_effect(b, plan, after);
@@ -132,11 +133,14 @@ balance_hosts(const balance *b)
         status = ui_make_plan(&b->planner, &b->common, before, NULL, &plan);
     if (status != UI_DONE)
         return status;
+    ui_record_observation(&b->common, before);
     json_object_set_new(document, "before", ui_cluster_figures(before));
     json_object_set_new(document, "plan", plan_as_json(plan));
     show_cluster(b, connection, "Before", before);
-    if (b->human)
+    if (b->human) {
         ui_print_plan(plan, before, &b->planner);
+        ui_print_constants(&b->common, before, plan);
+    }
     status = ui_plan_status(plan);
     if (imig_plan_step_count(plan) > 0 && !b->dry_run) {
         fflush(stdout);
@@ -175,6 +179,7 @@ cmd_balance(int argc, char **argv)
         UI_OPTION_QUIET(&b.common),
         UI_OPTION_SEED(&b.common),
         UI_OPTION_AFFINITY(&b.common),
+        UI_OPTION_CONSTANTS(&b.common),
         UI_OPTION_END,
     };
     int status;
@@ -185,8 +190,11 @@ cmd_balance(int argc, char **argv)
         b.human = !b.common.json && !b.common.quiet;
         status = ui_planner_read(&b.planner, 0, NULL);
         if (status == UI_DONE)
+            status = ui_store_use(&b.common, !b.dry_run);
+        if (status == UI_DONE)
             status = balance_hosts(&b);
     }
+    ui_store_leave(&b.common);
     ui_planner_clear(&b.planner);
     ui_clear(options);
     return status;

@@ -3,8 +3,8 @@
 # Installs what is missing on Debian 12: install-deps.sh build | test | bench | lab | xenlab
 set -eu
 
-build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev libvirt-dev
-       libxml2-dev libxen-dev'
+build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev
+       libsqlite3-dev libvirt-dev libxml2-dev libxen-dev'
 # tests/lab/libvirt: hosts, guests, the kernel of the guests
 lab="$build libvirt-daemon-system libvirt-clients qemu-system-x86 python3 python3-libvirt
      linux-image-cloud-amd64 kmod iproute2 mount util-linux gnutls-bin"

@@ -198,6 +198,7 @@ ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *c
         return UI_USAGE;
     read_numbers(p, &options);
     options.order_policy = p->order_policy;
+    options.calibration = common->calibration;
     options.seed = (uint64_t) MAX(common->seed, 0);
     if (p->order_by && (options.order_by = find_name(order_by_name, p->order_by)) < 0)
         return ui_fail(UI_USAGE, "--order-by \"%s\" is not time, completion or downtime",

@@ -50,6 +50,7 @@ typedef struct imig_plan_options {
                                     with #IMIG_MIGRATE_UNSAFE as if the disk were shared; one that
                                     would not converge only with #IMIG_MIGRATE_AUTO_CONVERGE or
                                     #IMIG_MIGRATE_POST_COPY */
+    const imig_calibration *calibration; /**< learned constants; NULL: all assumed */
 } imig_plan_options;
 
 #define IMIG_PLAN_HAS_THRESHOLD           (UINT64_C(1) << 0)  /**< `threshold` */
@@ -68,7 +69,7 @@ typedef struct imig_plan_options {
 
 /** All defaults. */
 #define IMIG_PLAN_OPTIONS_INIT { sizeof(imig_plan_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, \
-    0, NULL, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0, 0 }
+    0, NULL, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0, 0, NULL }
 
 /** One migration of a plan. */
 typedef struct imig_plan_step {

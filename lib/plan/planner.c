@@ -498,6 +498,7 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
     if (planner.opt.set & IMIG_PLAN_HAS_DOWNTIME_LIMIT)
         planner.predict.set |= IMIG_PREDICT_HAS_DOWNTIME_LIMIT;
     planner.predict.migrate_flags = planner.opt.migrate_flags;
+    planner.predict.calibration = planner.opt.calibration;
     planner.predict.bandwidth_bytes_per_s = planner.opt.bandwidth_bytes_per_s;
     planner.predict.downtime_limit_s = planner.opt.downtime_limit_s;
     r = imig__planner_prepare(&planner, error);

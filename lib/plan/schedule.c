@@ -104,7 +104,8 @@ start(run *r, uint32_t index)
     r->out[hop->from]++;
     r->in[hop->to]++;
     r->running++;
-    imig__traffic_predict(r->traffic, vm, hop->to, r->out[hop->from], r->in[hop->to], &step->cost);
+    imig__traffic_predict_beside(r->traffic, vm, hop->to, r->out[hop->from], r->in[hop->to],
+                                 r->out[hop->to], &step->cost);
     imig__queues_push(&r->queues, RUNNING, hop->move, r->now_s + step->cost.time_s);
     /* Those that it came before in the route need not wait for it any more. */
     imig__queues_pour(&r->queues, host_queue(hop->to, WAITS_MEMORY), READY);
