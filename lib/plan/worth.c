@@ -265,9 +265,9 @@ rules_apply(const imig__planner *planner)
 }
 
 /*
- * What is left of all that was found once errors of measurement are allowed for; but all of it where
- * even a rule of thumb gains more than errors pretend: most of the loss is load that no host can
- * take then, and its share says nothing about what could be gained.
+ * What is left of all that was found once errors of measurement are allowed for; but all of it
+ * where even a rule of thumb gains more than errors pretend: most of the loss is load that no host
+ * can take then, and its share says nothing about what could be gained.
  */
 static void
 doubt_errors(imig__planner *planner, double noise_ratio)
@@ -295,10 +295,10 @@ doubt_errors(imig__planner *planner, double noise_ratio)
 }
 
 /*
- * Where the cluster as a whole gains no more than its errors could pretend, with a share of the loss
- * for what the curvature does not see, only moves that stand
- * out by themselves are left: each against its own error, as one of as many candidates as there
- * are VMs (the largest of n normal errors is about sqrt(2 ln n) of them).
+ * Where the cluster as a whole gains no more than its errors could pretend, with a share of the
+ * loss for what the curvature does not see, only moves that stand out by themselves are left: each
+ * against its own error, as one of as many candidates as there are VMs (the largest of n normal
+ * errors is about sqrt(2 ln n) of them).
  */
 void
 imig__planner_place_informed(imig__planner *planner)
