@@ -119,12 +119,42 @@ no_rule_of_thumb_is_better(void **unused)
     assert_true(compared > SEEDS);
 }
 
+/* Whoever does not want to wait gets what was found so far, nothing that is worse than before. */
+static void
+an_interrupted_search_gives_a_plan(void **unused)
+{
+    imig_cancel *cancel = imig_cancel_new();
+
+    (void) unused;
+    imig_cancel_trigger(cancel);
+    for (uint64_t seed = 1000000; seed < 1000000 + SEEDS; seed++) {
+        int32_t *workload;
+        imig_cluster *cluster = any_cluster(seed, &workload), *later = NULL;
+        imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+        imig_plan_totals before = IMIG_PLAN_TOTALS_INIT, after = IMIG_PLAN_TOTALS_INIT;
+        imig_plan *plan = NULL;
+
+        options.workload = workload;
+        options.cancel = cancel;
+        assert_int_equal(imig_plan_make(cluster, &options, &plan, NULL), IMIG_OK);
+        assert_int_equal(imig_plan_get_totals(plan, &before, &after, NULL), IMIG_OK);
+        assert_true(after.loss <= before.loss * (1 + 1e-9));
+        assert_int_equal(imig_plan_apply(plan, cluster, &later, NULL), IMIG_OK);
+        imig_cluster_unref(later);
+        imig_plan_unref(plan);
+        imig_cluster_unref(cluster);
+        g_free(workload);
+    }
+    imig_cancel_unref(cancel);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_that_is_not_complete_says_why),
         cmocka_unit_test(no_rule_of_thumb_is_better),
+        cmocka_unit_test(an_interrupted_search_gives_a_plan),
     };
 
     return cmocka_run_group_tests_name("planner-random", tests, NULL, NULL);

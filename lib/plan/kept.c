@@ -153,6 +153,17 @@ is_spent(const imig__planner *planner, const imig__state *state, uint32_t vm, ui
     return !imig__planner_spend(planner, vm, to, &spent);
 }
 
+/* Would it move, were it not for the budget?  Not where what was paid for has relieved its host. */
+static gboolean
+is_unpaid(const imig__planner *planner, const imig__state *state, uint32_t vm)
+{
+    uint32_t host = state->host[vm];
+
+    return planner->unpaid[vm]
+           && (planner->goal != IMIG__RELIEVE || planner->empties[host]
+               || imig__space_overloaded(planner->problem.space, state, host));
+}
+
 /* Why a VM that could go there does not. */
 static const char *
 no_gain_code(const imig__planner *planner, const imig__state *state, uint32_t vm, uint32_t to,
@@ -201,7 +212,7 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
                                 HOST_ID(planner, home));
         return "host-not-overloaded";
     }
-    if (planner->unpaid[vm]) {
+    if (is_unpaid(planner, state, vm)) {
         *text = g_strdup("it would move, but the budget of migrations or bytes is used up");
         return "budget";
     }
@@ -225,7 +236,7 @@ is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
     const imig__space *space = planner->problem.space;
     uint32_t host = state->host[vm];
 
-    return planner->kept[vm] || planner->unpaid[vm] || planner->empties[host]
+    return planner->kept[vm] || is_unpaid(planner, state, vm) || planner->empties[host]
            || ((planner->sheds[host] || planner->goal == IMIG__RELIEVE)
                && imig__space_overloaded(space, state, host))
            || !imig__space_allows(space, vm, host)
