@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a machine can check of the style: line length, tabs, blanks at line ends, SPDX lines.
+"""What a machine can check of the style: line length, tabs, blanks at line ends, SPDX lines; and
+that every test is built.
 
 usage: check-style.py TOP
 Lists files over 500 lines, which want to be two, without calling that a fault.
@@ -23,9 +24,18 @@ def files(top):
             yield path
 
 
+def forgotten(top):
+    """Tests in C that tests/meson.build does not name."""
+    named = (top / "tests" / "meson.build").read_text(encoding="utf-8")
+    for path in sorted((top / "tests").glob("test-*.c")):
+        short = path.stem[len("test-"):]
+        if f"'{short}'" not in named and f"'{path.name}'" not in named:
+            yield f"tests/{path.name}: not in tests/meson.build"
+
+
 def main(top):
     top = pathlib.Path(top)
-    faults, long_files, count = [], [], 0
+    faults, long_files, count = list(forgotten(top)), [], 0
     for path in files(top):
         name = path.relative_to(top)
         lines = path.read_text(encoding="utf-8").split("\n")

@@ -458,6 +458,17 @@ class Plan(Case):
         self.assertIn(" 1 host overloaded", text)
         self.assertNotIn("is met", text)
 
+    def test_time_limit(self):
+        best = self.ok("plan", DEMO, "--json")
+        self.assertEqual(self.ok("plan", DEMO, "--json", "--time-limit", "1h"), best)
+        done = imig("plan", DEMO, "--json", "--time-limit", "1us")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        loss = {key: plan["after"]["loss"] + plan["migration_loss"]
+                for key, plan in (("best", json.loads(best)), ("soon", json.loads(done.stdout)))}
+        self.assertLessEqual(loss["best"], loss["soon"])
+        self.assertLessEqual(loss["soon"], json.loads(best)["before"]["loss"])
+        self.refused("plan", DEMO, "--time-limit", "0", names="--time-limit")
+
     def test_affinity_table(self):
         self.ok("plan", DEMO, "--affinity", "-", "--json", text="w,a,b\na,2,3\nb,4,2\n")
         self.refused("plan", DEMO, "--affinity", "-", text="w,a,b\na,2\n")

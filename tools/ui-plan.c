@@ -46,6 +46,7 @@ ui_planner_init(ui_planner *p, unsigned int takes)
 
     memset(p, 0, sizeof *p);
     p->threshold = p->horizon_s = p->gain_ratio = p->noise_ratio = p->max_bytes = NAN;
+    p->time_limit_s = NAN;
     p->max_moves = p->spare_hosts = -1;
     p->goal_help = list_names(imig_plan_goal_name, "");
     p->policy_help = list_names(imig_plan_policy_name, "");
@@ -69,6 +70,8 @@ ui_planner_init(ui_planner *p, unsigned int takes)
           "and over the standard error of its measurements (2)" },
         { "max-moves", 0, UI_COUNT, &p->max_moves, "N", "no more migrations than this" },
         { "max-bytes", 0, UI_BYTES, &p->max_bytes, "BYTES", "no more memory moved than this" },
+        { "time-limit", 0, UI_SECONDS, &p->time_limit_s, "TIME",
+          "decide by then: the best plan found so far (no limit)" },
         { "explain", 0, UI_FLAG, &p->explain, NULL, "a reason for every VM that stays, too" },
         UI_OPTION_END,
     };
@@ -191,6 +194,8 @@ ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *c
     g_autoptr(imig_affinity) affinity = NULL;
     g_autoptr(GArray) drain = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     imig_error *error = NULL;
+    ui_deadline *deadline;
+    int r;
 
     options.goal = p->goal;
     options.policy = policy ? policy : p->policy;
@@ -219,9 +224,12 @@ ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *c
     }
     options.drain = (const uint32_t *) (void *) drain->data;
     options.drain_count = drain->len;
-    if (imig_plan_make(cluster, &options, plan, &error) != IMIG_OK)
-        return ui_fail_error(NULL, error);
-    return UI_DONE;
+    deadline = ui_deadline_new(p->time_limit_s);
+    options.cancel = ui_deadline_cancel(deadline);
+    r = imig_plan_make(cluster, &options, plan, &error);
+    if (ui_deadline_free(deadline) && r == IMIG_OK && !common->quiet)
+        fprintf(stderr, "imig: the time limit is over: this is the best plan found so far\n");
+    return r == IMIG_OK ? UI_DONE : ui_fail_error(NULL, error);
 }
 
 /* What the plan was made for is how it is carried out, unless the user says otherwise. */

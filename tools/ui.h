@@ -321,6 +321,15 @@ void ui_recorder_end(ui_recorder *recorder, const imig_run *run);
 /* What VMs get done beside whom, for imig affinity learn. */
 void ui_record_observation(const ui_common *common, const imig_cluster *cluster);
 
+/* ---- ui-deadline.c: a wish to stop once a time is over ---- */
+
+typedef struct ui_deadline ui_deadline;
+
+/* NaN: there is none, and NULL.  free() says whether it passed. */
+ui_deadline *ui_deadline_new(double limit_s);
+const imig_cancel *ui_deadline_cancel(const ui_deadline *deadline);
+gboolean ui_deadline_free(ui_deadline *deadline);
+
 /* ---- ui-plan.c: the planner's options, and plans ---- */
 
 typedef struct ui_planner {
@@ -328,6 +337,7 @@ typedef struct ui_planner {
     ui_migration migration;
     char *goal, *policy, *order_policy, *order_by, **drain;
     double threshold, horizon_s, gain_ratio, noise_ratio, max_bytes;
+    double time_limit_s;
     int64_t max_moves, spare_hosts;
     int explain;
     char *goal_help, *policy_help, *order_policy_help;

@@ -85,7 +85,7 @@ IMIG_EXPORT const char *imig_order_policy_name(uint32_t index);
 typedef struct imig_order_pairs_options {
     size_t   size;   /**< sizeof(imig_order_pairs_options) */
     uint64_t set;    /**< IMIG_ORDER_PAIRS_HAS_* */
-    uint64_t effort; /**< restarts of the search above the exact limit; default 200,000 / n, at
+    uint64_t effort; /**< restarts of the search above the exact limit; default 260,000 / n, at
                           least 50 */
     uint64_t seed;   /**< of the restarts; the same seed gives the same order */
 } imig_order_pairs_options;

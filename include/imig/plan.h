@@ -250,7 +250,7 @@ IMIG_EXPORT int imig_plan_get_step(const imig_plan *plan, size_t index, imig_pla
 
 /**
  * Number of VMs that stay and say why: every one with `explain`, else those the goal wanted to
- * move.
+ * move.  A VM that goes where a rule is still broken says so here, too.
  *
  * @param plan  not NULL
  * @return the count

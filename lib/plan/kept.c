@@ -153,6 +153,17 @@ is_spent(const imig__planner *planner, const imig__state *state, uint32_t vm, ui
     return !imig__planner_spend(planner, vm, to, &spent);
 }
 
+/* Would it move, were it not for the budget?  Not where what was paid for has relieved its host. */
+static gboolean
+is_unpaid(const imig__planner *planner, const imig__state *state, uint32_t vm)
+{
+    uint32_t host = state->host[vm];
+
+    return planner->unpaid[vm]
+           && (planner->goal != IMIG__RELIEVE || planner->empties[host]
+               || imig__space_overloaded(planner->problem.space, state, host));
+}
+
 /* Why a VM that could go there does not. */
 static const char *
 no_gain_code(const imig__planner *planner, const imig__state *state, uint32_t vm, uint32_t to,
@@ -201,7 +212,7 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
                                 HOST_ID(planner, home));
         return "host-not-overloaded";
     }
-    if (planner->unpaid[vm]) {
+    if (is_unpaid(planner, state, vm)) {
         *text = g_strdup("it would move, but the budget of migrations or bytes is used up");
         return "budget";
     }
@@ -225,7 +236,7 @@ is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
     const imig__space *space = planner->problem.space;
     uint32_t host = state->host[vm];
 
-    return planner->kept[vm] || planner->unpaid[vm] || planner->empties[host]
+    return planner->kept[vm] || is_unpaid(planner, state, vm) || planner->empties[host]
            || ((planner->sheds[host] || planner->goal == IMIG__RELIEVE)
                && imig__space_overloaded(space, state, host))
            || !imig__space_allows(space, vm, host)
@@ -243,6 +254,29 @@ unit_is_split(const imig__space *space, const imig__state *state, uint32_t vm)
     return FALSE;
 }
 
+/* Is it where it may not be? */
+static gboolean
+is_broken(const imig__planner *planner, const imig__state *state, uint32_t vm)
+{
+    const imig__space *space = planner->problem.space;
+    uint32_t host = state->host[vm];
+
+    return unit_is_split(space, state, vm) || planner->empties[host]
+           || !imig__space_allows(space, vm, host)
+           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
+}
+
+/* A VM that goes, though where it goes is not good either: nobody else may stay to say so. */
+static const char *
+still_broken_code(const imig__planner *planner, const imig__state *state, uint32_t vm, char **text)
+{
+    char *why = why_no_host(planner, state, vm);
+
+    *text = g_strdup_printf("it goes where a rule is still broken, for beside that %s", why);
+    g_free(why);
+    return "no-host-fits";
+}
+
 gboolean
 imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig__state *state)
 {
@@ -251,17 +285,18 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
     struct emptiest emptiest = emptiest_hosts(planner, state);
 
     for (uint32_t v = 0; v < state->load->vms; v++) {
-        uint32_t host = state->host[v];
-        gboolean split = unit_is_split(space, state, v), missed = is_missed(planner, state, v);
+        gboolean missed = is_missed(planner, state, v), broken = is_broken(planner, state, v);
         char *text = NULL;
         const char *code;
 
-        complete &= !split && !planner->empties[host]
-                    && imig__space_allows(space, v, host)
-                    && imig__space_conflicts(space, state, v, host, TRUE) == 0;
-        if (host != planner->home[v] || !(missed || split || planner->opt.explain))
+        complete &= !broken;
+        if (state->host[v] != planner->home[v] && broken)
+            code = still_broken_code(planner, state, v, &text);
+        else if (state->host[v] == planner->home[v]
+                 && (missed || broken || planner->opt.explain))
+            code = stay_code(planner, state, v, &emptiest, missed || broken, &text);
+        else
             continue;
-        code = stay_code(planner, state, v, &emptiest, missed || split, &text);
         imig__plan_add_kept(plan, planner->cluster->vms[v].id, code, text);
         g_free(text);
     }

@@ -74,8 +74,7 @@ is_demanded(const imig__planner *planner)
 /*
  * Measured again, a cluster in its best placement looks improvable: the search finds what the
  * errors pretend.  With price p(u) per core and a standard error s of a host's demand that is about
- * p'(u) s^2 / 2 a host, and as much again because the placement was found on other errors; what the
- * curvature does not see is allowed for by a share of the loss.
+ * p'(u) s^2 / 2 a host, and as much again because the placement was found on other errors.
  */
 static double
 worth_of_errors(const imig__planner *planner)
@@ -94,7 +93,7 @@ worth_of_errors(const imig__planner *planner)
         worth += imig__queue_curvature(load, h, before->sums[h].cpu / load->cores[h])
                  * variance[h];
     g_free(variance);
-    return worth + NOISE_SHARE * imig__state_loss(before);
+    return worth;
 }
 
 /* What the placement saves, as one view of the cluster sees it. */
@@ -172,41 +171,134 @@ value_of(const imig__planner *planner)
     return value;
 }
 
-/* Where a rule of thumb begins better than the search ended, the search goes on from there. */
-static void
-search_from_rules(imig__planner *planner, double noise_ratio)
-{
-    imig__problem *problem = &planner->problem;
-    uint32_t vms = problem->load->vms, *best;
-    double least;
+/* Who is where, and who would go if it were paid for. */
+struct placement {
+    uint32_t *host;
+    uint8_t *unpaid;
+    double value;
+};
 
-    if ((double) vms * problem->load->hosts > RULES_EFFORT)
-        return;
-    least = value_of(planner);
-    best = g_memdup2(problem->state->host, vms * sizeof *best);
-    for (uint32_t p = IMIG__POLICY_INFORMED + 1; imig_plan_policy_name(p); p++) {
-        imig__planner_reset(planner);
-        planner->policy = p;
-        imig__planner_place_by_rule(planner);
-        planner->policy = IMIG__POLICY_INFORMED;
-        if (value_of(planner) >= least)
-            continue;
-        search(planner, noise_ratio, 0, 0);
-        if (value_of(planner) < least) {
-            least = value_of(planner);
-            memcpy(best, problem->state->host, vms * sizeof *best);
-        }
-    }
+static struct placement
+keep_placement(const imig__planner *planner)
+{
+    uint32_t vms = planner->problem.load->vms;
+
+    return (struct placement) {
+        g_memdup2(planner->problem.state->host, vms * sizeof(uint32_t)),
+        g_memdup2(planner->unpaid, vms), value_of(planner),
+    };
+}
+
+static void
+drop_placement(struct placement *placement)
+{
+    g_free(placement->host);
+    g_free(placement->unpaid);
+}
+
+/* What the planner has, where that is better. */
+static gboolean
+keep_better(const imig__planner *planner, struct placement *best)
+{
+    if (!(value_of(planner) < best->value))
+        return FALSE;
+    drop_placement(best);
+    *best = keep_placement(planner);
+    return TRUE;
+}
+
+/* Makes the planner have it again; it is used up. */
+static void
+restore_placement(imig__planner *planner, struct placement *placement)
+{
+    uint32_t vms = planner->problem.load->vms;
+
     imig__planner_reset(planner);
     for (uint32_t v = 0; v < vms; v++)
-        imig__state_move(problem->state, v, best[v]);
-    g_free(best);
+        imig__state_move(planner->problem.state, v, placement->host[v]);
+    memcpy(planner->unpaid, placement->unpaid, vms);
+    drop_placement(placement);
+}
+
+static void
+place_by_rule(imig__planner *planner, uint32_t policy)
+{
+    imig__planner_reset(planner);
+    planner->policy = policy;
+    imig__planner_place_by_rule(planner);
+    planner->policy = IMIG__POLICY_INFORMED;
 }
 
 /*
- * Where the cluster as a whole gains no more than its errors could pretend, only moves that stand
- * out by themselves are left: each against its own error, as one of as many candidates as there
- * are VMs (the largest of n normal errors is about sqrt(2 ln n) of them).
+ * Where a rule of thumb begins better than the search ended, the search goes on from there.  It may
+ * give up what the rule gained; then the rule has the last word.
+ */
+static void
+search_from_rules(imig__planner *planner, double noise_ratio)
+{
+    const imig__load *load = planner->problem.load;
+    struct placement best;
+
+    if ((double) load->vms * load->hosts > RULES_EFFORT)
+        return;
+    best = keep_placement(planner);
+    for (uint32_t p = IMIG__POLICY_INFORMED + 1; imig_plan_policy_name(p); p++) {
+        place_by_rule(planner, p);
+        if (!keep_better(planner, &best))
+            continue;
+        search(planner, noise_ratio, 0, 0);
+        keep_better(planner, &best);
+    }
+    restore_placement(planner, &best);
+}
+
+/* Could the rules of thumb do anything, and is it soon known what? */
+static gboolean
+rules_apply(const imig__planner *planner)
+{
+    const imig__state *before = planner->before;
+    double asked = 0;
+
+    for (uint32_t h = 0; h < before->load->hosts; h++)
+        asked += planner->sheds[h] ? before->sums[h].count : 0;
+    return asked > 0 && asked * before->load->hosts <= RULES_EFFORT;
+}
+
+/*
+ * What is left of all that was found once errors of measurement are allowed for; but all of it
+ * where even a rule of thumb gains more than errors pretend: most of the loss is load that no host
+ * can take then, and its share says nothing about what could be gained.
+ */
+static void
+doubt_errors(imig__planner *planner, double noise_ratio)
+{
+    double ratio = noise_ratio + sqrt(2 * log(MAX(planner->problem.load->vms, 1)));
+    struct placement all = keep_placement(planner), sure;
+    double errors = 2 * noise_ratio * worth_of_errors(planner);
+    gboolean beaten = FALSE;
+
+    imig__planner_reset(planner);
+    search(planner, ratio, NOISE_ASSUMED, NOISE_SHARE);
+    sure = keep_placement(planner);
+    for (uint32_t p = IMIG__POLICY_INFORMED + 1;
+         rules_apply(planner) && !beaten && imig_plan_policy_name(p); p++) {
+        place_by_rule(planner, p);
+        beaten = value_of(planner) + errors < sure.value;
+    }
+    if (beaten && all.value < sure.value) {
+        restore_placement(planner, &all);
+        drop_placement(&sure);
+    } else {
+        restore_placement(planner, &sure);
+        drop_placement(&all);
+    }
+}
+
+/*
+ * Where the cluster as a whole gains no more than its errors could pretend, with a share of the
+ * loss for what the curvature does not see, only moves that stand out by themselves are left: each
+ * against its own error, as one of as many candidates as there are VMs (the largest of n normal
+ * errors is about sqrt(2 ln n) of them).
  */
 void
 imig__planner_place_informed(imig__planner *planner)
@@ -216,9 +308,8 @@ imig__planner_place_informed(imig__planner *planner)
     search(planner, ratio, 0, 0);
     search_from_rules(planner, ratio);
     if (ratio > 0 && !is_demanded(planner)
-        && worth_of_plan(planner) < ratio * worth_of_errors(planner)) {
-        imig__planner_reset(planner);
-        search(planner, ratio + sqrt(2 * log(MAX(planner->problem.load->vms, 1))),
-               NOISE_ASSUMED, NOISE_SHARE);
-    }
+        && worth_of_plan(planner)
+               < ratio * (worth_of_errors(planner)
+                          + NOISE_SHARE * imig__state_loss(planner->before)))
+        doubt_errors(planner, ratio);
 }

@@ -13,8 +13,14 @@
 enum {
     PACK_MOST = 500, /* looking for triangles takes n^3 */
     KICKS = 8,       /* items moved, */
-    REACH = 50,      /* and how far; the best of those tried by tests/bench/bench-order.c */
+    REACH = 50,      /* and how far; */
+    FAR_EVERY = 5,   /* one time in so many fewer of them, anywhere; */
+    FAR_KICKS = 4,
+    BLOCK_EVERY = 7, /* one time in so many a block in one piece: the best of those tried */
 };
+
+/* How much worse an order may be at first, in what one item contributes. */
+#define SLACK 3.0
 
 struct search {
     size_t n;
@@ -100,31 +106,39 @@ insert(struct search *s, size_t from, size_t to)
     s->at[x] = (uint32_t) to;
 }
 
-/* The best position for the item at one; first the least change, because it is mostly 0. */
+/*
+ * The best position for the item at one; first the least change, because it is mostly 0.  Both
+ * ways at once: each sum waits for the one before.
+ */
 static size_t
 find_place(const struct search *s, size_t from)
 {
-    const uint32_t *item = s->item;
+    const uint32_t *item = s->item, *down = item + from, *up = down;
     const int64_t *row = s->d + item[from] * s->n;
-    int64_t sum = 0, left = 0, right = 0;
-    size_t to = from;
+    int64_t left_sum = 0, right_sum = 0, left = 0, right = 0;
+    size_t below = from, above = s->n - 1 - from, both = MIN(below, above), to = from;
 
-    for (size_t k = from; k-- > 0;) {
-        sum += row[item[k]];
-        left = MIN(left, sum);
+    for (size_t k = 0; k < both; k++) {
+        left_sum += row[*--down];
+        right_sum -= row[*++up];
+        left = MIN(left, left_sum);
+        right = MIN(right, right_sum);
     }
-    sum = 0;
-    for (size_t k = from + 1; k < s->n; k++) {
-        sum -= row[item[k]];
-        right = MIN(right, sum);
+    for (size_t k = both; k < below; k++) {
+        left_sum += row[*--down];
+        left = MIN(left, left_sum);
     }
-    sum = 0;
+    for (size_t k = both; k < above; k++) {
+        right_sum -= row[*++up];
+        right = MIN(right, right_sum);
+    }
+    left_sum = right_sum = 0;
     if (left < 0 && left <= right)
-        while (sum != left)
-            sum += row[item[--to]];
+        while (left_sum != left)
+            left_sum += row[item[--to]];
     else if (right < 0)
-        while (sum != right)
-            sum -= row[item[++to]];
+        while (right_sum != right)
+            right_sum -= row[item[++to]];
     return to;
 }
 
@@ -195,17 +209,43 @@ pack_triangles(const imig__order_part *p)
     return sum;
 }
 
-/* Moves a few items a little. */
+static void
+move_item(struct search *s, size_t from, size_t to)
+{
+    uint32_t x = s->item[from];
+
+    insert(s, from, to);
+    enqueue(s, x);
+}
+
+/* Moves neighbours, whose sequence they keep. */
+static void
+move_block(struct search *s)
+{
+    size_t length = 2 + draw(s, s->n / 3), from = draw(s, s->n - length + 1);
+    size_t to = draw(s, s->n - length + 1);
+
+    for (size_t i = 0; i < length && to < from; i++)
+        move_item(s, from + i, to + i);
+    for (size_t i = length; i-- > 0 && to > from;)
+        move_item(s, from + i, to + i);
+}
+
+/* Moves a few items a little, now and then fewer of them a long way, or a block. */
 static void
 kick(struct search *s)
 {
-    for (int i = 0; i < KICKS; i++) {
-        size_t from = draw(s, s->n), first = from - MIN(from, REACH);
-        size_t to = first + draw(s, MIN(from + REACH, s->n - 1) - first + 1);
-        uint32_t x = s->item[from];
+    gboolean far = draw(s, FAR_EVERY) == 0;
+    size_t reach = far ? s->n : REACH;
 
-        insert(s, from, to);
-        enqueue(s, x);
+    if (draw(s, BLOCK_EVERY) == 0) {
+        move_block(s);
+        return;
+    }
+    for (int i = 0; i < (far ? FAR_KICKS : KICKS); i++) {
+        size_t from = draw(s, s->n), first = from - MIN(from, reach);
+
+        move_item(s, from, first + draw(s, MIN(from + reach, s->n - 1) - first + 1));
     }
 }
 
@@ -228,8 +268,7 @@ start_from(struct search *s, const uint32_t *order)
 static void
 search(struct search *s, const imig__order_part *p, struct kept *here, struct kept *best)
 {
-    /* Twice what one item contributes. */
-    double slack = 2.0 * (double) best->above / (double) s->n;
+    double slack = SLACK * (double) best->above / (double) s->n;
 
     for (uint64_t k = 0; k < p->effort && best->above > p->bound; k++) {
         double left = 1 - (double) k / (double) p->effort;

@@ -132,7 +132,7 @@ round_differences(const double *cost, size_t n, const uint32_t *item, size_t cou
 }
 
 /* Restarts times items: a restart takes about as long as there are items. */
-enum { EFFORT = 200000, LEAST = 50 };
+enum { EFFORT = 260000, LEAST = 50 };
 
 /* Orders one component in place; returns what is proven to be paid above the least costs. */
 static double

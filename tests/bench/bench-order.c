@@ -55,7 +55,7 @@ compare(const char *name, enum order_kind kind, size_t n, uint64_t times)
         paid = run(cost, n, NULL, &bound);
         seconds += (double) (clock() - start) / CLOCKS_PER_SEC;
         much.set = IMIG_ORDER_PAIRS_HAS_EFFORT;
-        much.effort = times * (200000 / n);
+        much.effort = times * (260000 / n);
         much.seed = 1;
         best = MIN(run(cost, n, &much, &ignored), paid);
         mean += (paid / best - 1) / INSTANCES;

@@ -10,7 +10,8 @@ host's demand) and what each VM that leaves home loses by it, within memory?  A 
 program, solved by HiGHS: binary x[v, h], and for each host a cost above tangents of its curve.
 Tangents are below a convex curve, so that what the solver proves is a lower bound; the true cost of
 the placement it finds is an upper one.  Tangents are added where the placement is until both are
-within 0.05 % of what can be gained: that is the optimum.  It knows nothing of the way there.
+within 0.05 % of what can be gained: that is the optimum.  Of the way there it only knows that a VM
+in flight needs its memory twice: one that is larger than all that is free cannot move.
 
 A plan has to gain more than that: each move some times its loss and the work of its hosts
 (--gain-ratio).  So there is a second optimum, of what the search makes small: --priced.
@@ -73,6 +74,8 @@ class Problem:
             loss = demand * (cost.slowdown_ratio * cost.time_s + cost.downtime_s)
             work = WORK_S + WORK_S_PER_BYTE * cost.transferred_bytes
             self.leaving.append((GAIN_RATIO * (loss + work) if priced else loss) / HORIZON_S)
+        free = sum(map(capacity, self.hosts)) - sum(vm["memory_bytes"] for vm in self.vms)
+        self.stuck = [vm["memory_bytes"] > free for vm in self.vms]
         self.points = [self.first_points(host["cpu_cores"]) for host in self.hosts]
 
     def first_points(self, cores):
@@ -119,11 +122,13 @@ class Problem:
         """(placement, what is proved to be below every placement) with the tangents there are."""
         hosts, vms = len(self.hosts), len(self.vms)
         cost = numpy.concatenate((numpy.repeat(self.leaving, hosts), numpy.ones(hosts)))
+        least = numpy.zeros(len(cost))
         for vm, home in enumerate(self.home):
             cost[vm * hosts + home] = 0
+            least[vm * hosts + home] = self.stuck[vm]
         binary = numpy.concatenate((numpy.ones(hosts * vms), numpy.zeros(hosts)))
         found = milp(cost, integrality=binary, constraints=self.constraints(),
-                     bounds=Bounds(0, numpy.where(binary > 0, 1, math.inf)),
+                     bounds=Bounds(least, numpy.where(binary > 0, 1, math.inf)),
                      options={"time_limit": limit_s, "mip_rel_gap": gap})
         below = found.mip_dual_bound or 0.0
         if found.x is None:

@@ -13,6 +13,7 @@ fails, too.  Prints TAP.
 """
 
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -28,6 +29,7 @@ import scenarios  # noqa: E402
 from replay import EPSILON, Replay, capacity  # noqa: E402
 
 MEMORY = "memory is a capacity, not a queue: a host that is full of it loses no work"
+BUSY = "its vCPUs are taken for busy, and the CPU counts as well"
 STORAGE = "space on disks is not a load of the model, and a copied disk costs time"
 VCPUS = "vCPUs that do nothing may be promised more often than there are cores"
 HOST_PRESSURE = "what a node suffers beside its VMs is not in the model"
@@ -66,7 +68,7 @@ DIFFERENT = {
         "vm-a is on node-A, not on node-B": NEVER_THERE,
         "vm-b is on node-B, not on node-A": NEVER_THERE},
     "real-world-dev_cluster_no_threshold_migrates": {LESS: MEMORY},
-    "real-world-homelab_balanciness3_migrates": {LESS: MEMORY},
+    "real-world-homelab_balanciness3_migrates": {LESS: BUSY},
 }
 
 
@@ -151,20 +153,36 @@ def refused(scenario, status, errors):
     return []
 
 
-def run(imig, folder, scenario):
+def plan(imig, folder, scenario, options):
     cluster = scenarios.make_cluster(scenario)
     path = folder / "cluster.json"
     path.write_text(json.dumps(cluster))
-    done = subprocess.run([imig, "plan", path, "--json", *scenarios.options(scenario)],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run([imig, "plan", path, "--json", *options], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False)
     if done.returncode not in (0, 3):
         return refused(scenario, done.returncode, done.stderr), []
     return Expected(scenario, cluster, json.loads(done.stdout), done.returncode).judge()
 
 
-def compare(name, differences):
+def run(imig, folder, scenario, known):
+    """(faults, differences); memory that goal balance leaves where it is, goal level spreads."""
+    faults, differences = plan(imig, folder, scenario, scenarios.options(scenario))
+    if MEMORY in (known.get(what) for what in differences) and knows_level(imig):
+        more, differences = plan(imig, folder, scenario, ["--goal", "level"])
+        # In so small a cluster no host may get as near to the mean as is asked for: that is said.
+        differences = [what for what in differences if not what.startswith("exit status 3 (")]
+        faults += more
+    return faults, differences
+
+
+@functools.cache
+def knows_level(imig):
+    return "level" in subprocess.run([imig, "plan", "--help"], stdin=subprocess.DEVNULL,
+                                     capture_output=True, text=True, check=True).stdout
+
+
+def compare(known, differences):
     """(faults, what is otherwise and why): a fault is what is not known, or known in vain."""
-    known = DIFFERENT.get(name, {})
     faults = [what for what in differences if what not in known]
     faults += [f"as expected now: not so that {what}" for what in known if what not in differences]
     return faults, [f"{what}: {known[what]}" for what in differences if what in known]
@@ -188,8 +206,11 @@ def main():
     print(f"1..{len(chosen)}")
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, scenario) in enumerate(chosen.items(), 1):
-            faults, differences = run(options.imig, pathlib.Path(folder), scenario)
-            more, said = compare(name, differences)
+            known = DIFFERENT.get(name, {})
+            faults, differences = run(options.imig, pathlib.Path(folder), scenario, known)
+            if knows_level(options.imig):
+                known = {what: why for what, why in known.items() if why != MEMORY}
+            more, said = compare(known, differences)
             faults += more
             failed += bool(faults)
             different += bool(said)
