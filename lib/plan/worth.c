@@ -165,7 +165,8 @@ value_of(const imig__planner *planner)
             value += VIOLATION;
     }
     for (uint32_t h = 0; h < state->load->hosts; h++) {
-        double over = state->sums[h].cpu - problem->space->threshold * state->load->cores[h];
+        double over = state->sums[h].cpu
+                      - imig__space_threshold(problem->space, h) * state->load->cores[h];
 
         if (imig__space_excess(problem->space, state, h) > 0)
             value += VIOLATION;
