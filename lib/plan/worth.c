@@ -47,9 +47,8 @@ search(imig__planner *planner, double noise_ratio, double noise_assumed, double 
     imig__planner_keep_budget(planner);
 }
 
-/* Does memory, a rule or the goal ask for moves, whatever they gain? */
-static gboolean
-is_demanded(const imig__planner *planner)
+gboolean
+imig__planner_is_demanded(const imig__planner *planner)
 {
     const imig__state *before = planner->before;
     const imig__space *space = planner->problem.space;
@@ -142,7 +141,7 @@ imig__planner_is_worthwhile(const imig__planner *planner)
     }
     worth -= imig__state_loss(state);
     imig__state_free(state);
-    return worth >= 0 || is_demanded(planner);
+    return worth >= 0 || planner->aim || imig__planner_is_demanded(planner);
 }
 
 /* Loss, migrations, and what the goal and the limits ask for: what a search makes small. */
@@ -307,7 +306,7 @@ imig__planner_place_informed(imig__planner *planner)
 
     search(planner, ratio, 0, 0);
     search_from_rules(planner, ratio);
-    if (ratio > 0 && !is_demanded(planner)
+    if (ratio > 0 && !imig__planner_is_demanded(planner)
         && worth_of_plan(planner)
                < ratio * (worth_of_errors(planner)
                           + NOISE_SHARE * imig__state_loss(planner->before)))
