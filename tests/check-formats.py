@@ -31,6 +31,7 @@ PAGES = {
     "doc/imig-plan.5.scd": ("lib/plan/plan-read.c lib/plan/plan-data-priv.h", {
         "members": "DOCUMENT", "cluster_keys": "CLUSTER", "step_keys": "STEPS",
         "kept_keys": "KEPT", "reason_keys": "REASON", "totals_keys": "TOTALS",
+        "figures_keys": "FIGURES OF GOALS",
     }),
 }
 # Known to every reader (json-in.c); keys that stand for those of the measurements.
@@ -40,8 +41,11 @@ PLACES = {
     "DOCUMENT": "", "HOSTS": "hosts", "VMS": "vms", "DISKS": "vms disks", "FLOWS": "flows",
     "RULES": "rules", "CLUSTER": "cluster", "STEPS": "steps", "KEPT": "kept",
     "CONSTANTS": "constants", "REASON": "steps reason", "TOTALS": "before",
+    "FIGURES OF GOALS": "x-figures",
 }
-NOT_IN_EXAMPLES = {"optional", "x-complete"}
+# The last ones are those of goals that the example does not have.
+NOT_IN_EXAMPLES = {"optional", "x-complete", "moved_bytes_bound", "cpu_to_mean", "memory_to_mean",
+                   "hosts_in_use", "hosts_in_use_bound", "empty_hosts"}
 
 faults = []
 
@@ -72,13 +76,13 @@ def examples(page):
 
 def tables(source):
     """Keys of each table of a reader, by the name of the table."""
-    complete = re.search(r'IMIG__PLAN_COMPLETE "([\w-]+)"', source)
+    names = dict(re.findall(r'#define (IMIG__PLAN_\w+) "([\w-]+)"', source))
     found = {}
     table = r"static const imig__json_\w+ (\w+)\[\w*\] = \{\n(.*?)^\};"
     for name, body in re.findall(table, source, re.M | re.S):
-        rows = re.findall(r'(?:\{ |[A-Z]+\()"([\w-]+)"|TOTAL\((\w+)\)|METRIC\(\w+, (\w+)\)|'
-                          r"(IMIG__PLAN_COMPLETE)", body)
-        found[name] = {complete[1] if row[3] else "".join(row) for row in rows}
+        rows = re.findall(r'(?:\{ |[A-Z]+\()"([\w-]+)"|(?:TOTAL|FIGURE)\((\w+)|'
+                          r"METRIC\(\w+, (\w+)\)|(IMIG__PLAN_\w+)", body)
+        found[name] = {names[row[3]] if row[3] else "".join(row) for row in rows}
     return found
 
 
@@ -99,7 +103,8 @@ def check_keys(top):
 def check_codes(top):
     page = sections((top / "doc/imig-plan.5.scd").read_text(encoding="utf-8"))
     explain = (top / "lib/plan/explain.c").read_text(encoding="utf-8")
-    kept = (top / "lib/plan/kept.c").read_text(encoding="utf-8")
+    kept = "".join((top / "lib/plan" / file).read_text(encoding="utf-8")
+                   for file in ("kept.c", "aim-explain.c"))
     code = r'"([a-z]+(?:-[a-z]+)*)"'
     steps = set(re.findall(rf"^    \{{ {code}, ", re.search(r"causes\[\] = \{\n(.*?)^\};", explain,
                                                            re.M | re.S)[1], re.M))

@@ -113,8 +113,9 @@ class Usage(Case):
 
     def test_goals_and_policies_in_help_are_the_librarys(self):
         text = self.ok("plan", "--help")
-        for name in ("balance", "relieve", "drain", "informed", "paper", "least-loaded",
-                     "smallest-first", "largest-first", "random", "as-given"):
+        for name in ("balance", "relieve", "drain", "level", "consolidate",
+                     "informed", "paper", "least-loaded", "smallest-first", "largest-first",
+                     "random", "as-given"):
             self.assertIn(name, text)
 
     def test_man_page_names_every_option(self):
@@ -153,6 +154,11 @@ class Usage(Case):
                 (("plan", DEMO, "--drain", "node99"), '"node99"'),
                 (("plan", DEMO, "--goal", "balance", "--drain", "node1"), "drain"),
                 (("plan", DEMO, "--threshold", "nan"), '"nan"'),
+                (("plan", DEMO, "--goal", "level", "--tolerance", "10.5"), "0.1"),
+                (("plan", DEMO, "--goal", "level", "--tolerance", "-0.1"), "tolerance"),
+                (("plan", DEMO, "--goal", "level", "--tolerance", "ten"), '"ten"'),
+                (("plan", DEMO, "--goal", "consolidate", "--spare-hosts", "5"), "spare"),
+                (("plan", DEMO, "--goal", "consolidate", "node1"), "drain"),
                 (("plan", DEMO, "--threshold", "-1"), "threshold"),
                 (("plan", DEMO, "--bandwidth", "1parsec"), '"1parsec"'),
                 (("plan", DEMO, "--bandwidth", "0"), '"0"'),
@@ -444,6 +450,47 @@ class Plan(Case):
             self.assertLessEqual({"stream", "games-b", "oltp-b", "idle-c"},
                                  {s["vm"] for s in plan["steps"] if s["from"] == "node4"})
 
+    def test_drain_of_several_hosts(self):
+        cluster = json.loads(DEMO.read_text())
+        cluster["hosts"][1]["state"] = "maintenance"
+        for host in cluster["hosts"]:
+            host["memory_bytes"] *= 2
+        path = self.write("maintenance.json", cluster)
+        plan = json.loads(self.ok("plan", path, "node4", "node5", "--json", "--threshold", "3"))
+        gone = {"node2", "node4", "node5"}
+        where = {vm["id"]: vm["host"] for vm in cluster["vms"]}
+        where.update({step["vm"]: step["to"] for step in plan["steps"]})
+        self.assertEqual({vm for vm, host in where.items() if host in gone}, set())
+        self.refused("plan", path, "node4", "node99")
+
+    def test_level(self):
+        text = self.ok("plan", DEMO, "--goal", "level")
+        self.assertRegex(text, r"No host is above 1\.0\d+ x the mean of its pool in CPU, nor above")
+        self.assertRegex(text, r"of memory move; no plan that gets as far moves less than \d")
+        plan = json.loads(self.ok("plan", DEMO, "--goal", "level", "--tolerance", "0.2", "--json"))
+        memory = {vm["id"]: vm["memory_bytes"] for vm in json.loads(DEMO.read_text())["vms"]}
+        figures = plan["x-figures"]
+        self.assertEqual(plan["options"]["tolerance"], 0.2)
+        self.assertEqual(figures["moved_bytes"], sum(memory[s["vm"]] for s in plan["steps"]))
+        self.assertLessEqual(figures["moved_bytes_bound"], figures["moved_bytes"])
+        self.assertLessEqual(max(figures["cpu_to_mean"], figures["memory_to_mean"]), 1.2)
+        done = imig("plan", DEMO, "--goal", "level", "--tolerance", "0")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("cannot be reached whole:", done.stdout.decode())
+        self.assertIn("above its limits", done.stdout.decode())
+
+    def test_consolidate(self):
+        text = self.ok("plan", DEMO, "--goal", "consolidate")
+        self.assertIn("Without VMs, and can be switched off: node4, node5.", text)
+        plan = json.loads(self.ok("plan", DEMO, "--goal", "consolidate", "--json"))
+        self.assertEqual(plan["x-figures"]["empty_hosts"], ["node4", "node5"])
+        self.assertEqual(plan["x-figures"]["hosts_in_use"], 3)
+        self.assertEqual(plan["x-figures"]["hosts_in_use_bound"], 3)
+        self.assertLessEqual(plan["after"]["cpu_max"], 0.8 + 1e-9)
+        spare = json.loads(self.ok("plan", DEMO, "--goal", "consolidate", "--spare-hosts", "1",
+                                   "--json"))
+        self.assertEqual(spare["x-figures"]["hosts_in_use"], 4)
+
     def test_a_goal_that_cannot_be_reached_whole(self):
         done = imig("plan", DEMO, "--drain", "node3")
         self.assertEqual(done.returncode, 3, done.stderr)
@@ -584,6 +631,15 @@ class Balance(Case):
                                r"overloaded hosts 1 -> 0 \(predicted 0\)\.\n$")
         hosts = json.loads(self.ok("status", after, "--json"))["hosts"]
         self.assertLess(max(h["cpu_utilisation"] for h in hosts), 0.9)
+
+    def test_level_and_consolidate_are_carried_out(self):
+        for goal, steps in (("level", 3), ("consolidate", 5)):
+            uri = f"{self.sim}?state={self.dir / goal}"
+            story = json.loads(self.ok("balance", "-c", uri, "--goal", goal, "--yes", "--json"))
+            self.assertGreater(len(story["plan"]["steps"]), steps)
+            self.assertTrue(all(step["state"] == "done" for step in story["run"]["steps"]), story)
+            again = json.loads(self.ok("balance", "-c", uri, "--goal", goal, "--yes", "--json"))
+            self.assertEqual(again["plan"]["steps"], [], goal)
 
     def test_twice_moves_nothing_the_second_time(self):
         uri = f"{self.sim}?state={self.dir}/state.json"

@@ -203,6 +203,20 @@ def test_draining_a_host_empties_it():
     assert sorted(step.vm for step in plan.steps) == [f"v{i}" for i in range(6)]
 
 
+def test_levelling_and_consolidating():
+    cluster = imig.Cluster.from_json(small_cluster())
+    plan = imig.plan(cluster, goal="level", tolerance=0.05)
+    assert len(plan.steps) == 3 and plan.summary.moved_bytes == 3 * GIB
+    assert abs(plan.summary.moved_bytes_bound - 3 * GIB) < 10
+    assert abs(plan.summary.cpu_to_mean - 1) < 1e-9 and plan.empty_hosts == []
+    cluster = imig.Cluster.from_json(small_cluster(cpu_cores=0.5))
+    plan = imig.plan(cluster, goal="consolidate")
+    assert not plan.steps and plan.empty_hosts == ["h2"]
+    assert plan.summary.hosts_in_use == plan.summary.hosts_in_use_bound == 1
+    assert imig.Plan.from_json(plan.to_json()).empty_hosts == ["h2"]
+    raises("argument", imig.plan, cluster, goal="level", tolerance=-1)
+
+
 def test_disks_that_are_not_shared():
     cluster = small_cluster(cpu_cores=0.5)
     for vm in cluster["vms"]:

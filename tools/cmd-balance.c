@@ -54,7 +54,7 @@ verdict(const imig_plan_totals *before, const imig_plan_totals *observed)
 }
 
 /* A plan without moves sums up what was observed afterwards as the first one did what was before.
-   Who drains a host crowds the others, and means to. */
+   Who empties hosts crowds the others, and means to. */
 static void
 show_effect(const balance *b, const imig_plan *plan, const imig_cluster *after)
 {
@@ -64,7 +64,8 @@ show_effect(const balance *b, const imig_plan *plan, const imig_cluster *after)
     ui_planner planner = b->planner;
     ui_common common = b->common;
 
-    if (!b->human || g_str_equal(imig_plan_goal(plan), "drain"))
+    if (!b->human || g_str_equal(imig_plan_goal(plan), "drain")
+        || g_str_equal(imig_plan_goal(plan), "consolidate"))
         return;
     planner.max_moves = 0;
     common.affinity = NULL; /* changes no load, and may have been standard input */

@@ -12,8 +12,8 @@ lab="$build libvirt-daemon-system libvirt-clients qemu-system-x86 python3 python
 xenlab="$build libxen-dev qemu-system-x86 python3 busybox-static kmod lz4 libcmocka-dev"
 test="$lab clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
       abigail-tools"
-# tests/bench: the exact optimum, instruction counts
-bench="$build python3 python3-scipy valgrind"
+# tests/bench: the exact optimum, instruction counts, Ganeti's balancer
+bench="$build python3 python3-scipy valgrind ganeti-htools"
 
 case "${1-}" in
 build) wanted=$build ;;

@@ -337,7 +337,7 @@ typedef struct ui_planner {
     ui_migration migration;
     char *goal, *policy, *order_policy, *order_by, **drain;
     double threshold, horizon_s, gain_ratio, noise_ratio, max_bytes;
-    double time_limit_s;
+    double tolerance, time_limit_s;
     int64_t max_moves, spare_hosts;
     int explain;
     char *goal_help, *policy_help, *order_policy_help;

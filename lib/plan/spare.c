@@ -56,7 +56,8 @@ imig__planner_spare_hosts(imig__planner *planner, imig_error **error)
             r = imig__fail(error, IMIG_ERR_ARGUMENT, "spare_hosts %u: there are %zu hosts in use"
                            "%s%s", spare, end - i, cluster->pool_count > 1 ? " in pool " : "",
                            cluster->pool_count > 1 ? cluster->hosts[hosts[i]].pool : "");
-        for (size_t k = i; k < end; k++)
+        /* Goal consolidate decides itself which hosts are left. */
+        for (size_t k = i; k < end && planner->goal != IMIG__CONSOLIDATE; k++)
             space->share[hosts[k]] = share;
     }
     if (n == 0)

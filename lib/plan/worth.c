@@ -58,9 +58,8 @@ is_misplaced(const imig__planner *planner, const imig__state *state, uint32_t vm
            || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
 }
 
-/* Does memory, a rule or the goal ask for moves, whatever they gain? */
-static gboolean
-is_demanded(const imig__planner *planner)
+gboolean
+imig__planner_is_demanded(const imig__planner *planner)
 {
     const imig__state *before = planner->before;
     const imig__space *space = planner->problem.space;
@@ -148,7 +147,7 @@ imig__planner_is_worthwhile(const imig__planner *planner)
     }
     worth -= imig__state_loss(state);
     imig__state_free(state);
-    return worth >= 0 || is_demanded(planner);
+    return worth >= 0 || planner->aim || imig__planner_is_demanded(planner);
 }
 
 /* Loss, migrations, and what the goal and the limits ask for: what a search makes small. */
@@ -312,7 +311,7 @@ imig__planner_place_informed(imig__planner *planner)
 
     search(planner, ratio, 0, 0);
     search_from_rules(planner, ratio);
-    if (ratio > 0 && !is_demanded(planner)
+    if (ratio > 0 && !imig__planner_is_demanded(planner)
         && worth_of_plan(planner)
                < ratio * (worth_of_errors(planner)
                           + NOISE_SHARE * imig__state_loss(planner->before)))

@@ -56,11 +56,12 @@ class PlanOptions(_Struct):
         ("downtime_limit_s", c_double), ("max_bytes", c_double), ("now_s", c_double),
         ("max_moves", c_uint32), ("concurrency", c_uint32), ("max_parallel", c_uint32),
         ("spare_hosts", c_uint32), ("order_by", c_int32), ("explain", c_int32),
-        ("migrate_flags", c_uint64), ("calibration", c_void_p)]
+        ("migrate_flags", c_uint64), ("calibration", c_void_p),
+        ("tolerance", c_double)]
     # In the order of the bits in `set`.
     numbers = ("threshold", "horizon_s", "gain_ratio", "noise_ratio", "network_price",
                "communication_price", "bandwidth_bytes_per_s", "downtime_limit_s", "max_bytes",
-               "now_s", "max_moves", "concurrency", "max_parallel")
+               "now_s", "max_moves", "concurrency", "max_parallel", "tolerance")
 
 
 class PlanStep(_Struct):
@@ -84,7 +85,9 @@ class PlanSummary(_Struct):
     _fields_ = [
         ("size", c_size_t), ("migration_loss", c_double), ("loss_bound", c_double),
         ("gap_ratio", c_double), ("makespan_s", c_double), ("makespan_bound_s", c_double),
-        ("complete", c_int32), ("reserved", c_int32)]
+        ("complete", c_int32), ("reserved", c_int32), ("moved_bytes", c_double),
+        ("moved_bytes_bound", c_double), ("cpu_to_mean", c_double), ("memory_to_mean", c_double),
+        ("hosts_in_use", c_uint32), ("hosts_in_use_bound", c_uint32)]
 
 
 class MigrationProfile(_Struct):
@@ -204,6 +207,8 @@ _CALLS = {
     "plan_kept_count": (c_size_t, c_void_p),
     "plan_get_kept": ("status", c_void_p, c_size_t, POINTER(c_char_p), POINTER(c_char_p),
                       POINTER(c_char_p)),
+    "plan_empty_host_count": (c_size_t, c_void_p),
+    "plan_empty_host": (c_char_p, c_void_p, c_size_t),
     "plan_get_totals": ("status", c_void_p, POINTER(PlanTotals), POINTER(PlanTotals)),
     "plan_get_summary": ("status", c_void_p, POINTER(PlanSummary)),
     "plan_apply": ("status", c_void_p, c_void_p, POINTER(c_void_p)),
@@ -502,6 +507,12 @@ class Plan(_Object):
             kept.append(tuple(text.value.decode() for text in texts))
         return kept
 
+    @property
+    def empty_hosts(self):
+        """Ids of the hosts that could be switched off (goal "consolidate")."""
+        return [_call("plan_empty_host", self, index).decode()
+                for index in range(_call("plan_empty_host_count", self))]
+
     def _totals(self):
         before, after = PlanTotals(), PlanTotals()
         _call("plan_get_totals", self, byref(before), byref(after))
@@ -628,7 +639,7 @@ def plan(cluster, goal=None, policy=None, *, affinity=None, drain=(), order_by="
     """Decide which VMs move, where and when.
 
     drain: ids of the hosts to empty (goal "drain").  classes: one for each VM, name or number.
-    numbers: threshold, horizon_s, gain_ratio, max_moves, concurrency, seed, ... as
+    numbers: threshold, tolerance, horizon_s, gain_ratio, max_moves, concurrency, seed, ... as
     imig_plan_options has them; what is not given has the library's default.
     """
     options = _options(PlanOptions, "set", {"goal": goal, "policy": policy, **numbers})

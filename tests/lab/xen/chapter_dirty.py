@@ -10,6 +10,7 @@ are to be compared with: it is measured again.
 """
 
 import ctypes
+import math
 import time
 from ctypes import POINTER, byref, c_double, c_int32, c_void_p
 
@@ -81,17 +82,17 @@ def background(trial):
 def known_writer(trial, library, curve, kind, rate, size):
     trial.lab.order("known", kind, rate, size)
     time.sleep(1.5)     # the report that says so came a moment before the first tick
-    stood, found = 1, None
+    stood, best = math.inf, None
     for attempt in range(1, 1 + ATTEMPTS):
         first = trial.lab.report("known")
         seen = measure(trial, TURNS[kind] * size / rate)
         last = trial.lab.report("known")
         share = (last["stood"] - first["stood"]) / (last["seconds"] - first["seconds"])
         if share < stood:
-            stood, found = share, (*seen, trial.lab.work_rate(first, last))
+            stood, best = share, (*seen, trial.lab.work_rate(first, last))
         if stood < STOOD:
             break
-    plain, points, writes, true_rate = found
+    plain, points, writes, true_rate = best
     own, most = [], 0.0
     for t, pages in points:     # a union never shrinks, for all that was guessed of its parts
         most = max(most, pages - at(curve, t))
