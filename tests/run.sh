@@ -101,6 +101,7 @@ main()
     check outside tests/check-outside.sh "$top" "$work"
     tap lab-libvirt tests/lab/libvirt/run --imig "$work/prefix/bin/imig" \
         --contract "$work/gcc/tests/test-backend"
+    tap lab-xen tests/lab/xen/run --imig-build "$work/gcc"
     check docs ninja -C "$work/gcc" docs
 
     export CC=clang

@@ -9,8 +9,8 @@ build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev
 lab="$build libvirt-daemon-system libvirt-clients qemu-system-x86 python3 python3-libvirt
      linux-image-cloud-amd64 kmod iproute2 mount util-linux gnutls-bin"
 # tests/lab/xen: hosts, guests; the hypervisor and the kernels are downloaded, never installed
-xenlab="$build libxen-dev qemu-system-x86 python3 busybox-static kmod lz4 libcmocka-dev"
-test="$lab clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
+xenlab="$build qemu-system-x86 python3 busybox-static kmod lz4 libcmocka-dev"
+test="$lab $xenlab clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
       abigail-tools"
 # tests/bench: the exact optimum, instruction counts, Ganeti's balancer
 bench="$build python3 python3-scipy valgrind ganeti-htools"
