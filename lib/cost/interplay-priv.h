@@ -30,9 +30,9 @@ void imig__traffic_move(imig__traffic *traffic, uint32_t vm, uint32_t host);
 void imig__traffic_predict(const imig__traffic *traffic, uint32_t vm, uint32_t to,
                            uint32_t out_sharing, uint32_t in_sharing, imig_cost *cost);
 
-/* The same while so many migrations leave the destination. */
+/* The same while the destination sends so many bytes of the stream in a second to others. */
 void imig__traffic_predict_beside(const imig__traffic *traffic, uint32_t vm, uint32_t to,
-                                  uint32_t out_sharing, uint32_t in_sharing, uint32_t leaving,
+                                  uint32_t out_sharing, uint32_t in_sharing, double sending,
                                   imig_cost *cost);
 
 /* By how much VMs that dirty hold up those who leave their host, where it is bound by its CPUs. */

@@ -261,7 +261,7 @@ find_rates(const imig__traffic *t, const imig__usage *own, const imig__side *fro
     double out_stop = link_left(from, from->usage.tx - own->tx) / out_sharing;
     double in = link_left(into, into->usage.rx) / in_sharing;
     double hold = dirty_hold(from, from->usage.dirty - own->dirty);
-    double received = 1 + imig__receive_hold(into->constants->receive_hold_ratio, sent);
+    double received = 1 + imig__receive_hold(from->constants->receive_hold_ratio, sent);
 
     *live = stream_rate(t, share, MIN(out_live, in) / received) / (1 + hold);
     *stop = stream_rate(t, share, MIN(out_stop, in) / received);
@@ -325,7 +325,7 @@ imig__traffic_predict(const imig__traffic *t, uint32_t vm, uint32_t to, uint32_t
 
 void
 imig__traffic_predict_beside(const imig__traffic *t, uint32_t vm, uint32_t to,
-                             uint32_t out_sharing, uint32_t in_sharing, uint32_t leaving,
+                             uint32_t out_sharing, uint32_t in_sharing, double sending,
                              imig_cost *cost)
 {
     const imig__side *into = &t->sides[to];
@@ -336,8 +336,7 @@ imig__traffic_predict_beside(const imig__traffic *t, uint32_t vm, uint32_t to,
     g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
     g_assert(out_sharing >= 1 && in_sharing >= 1);
     own = imig__traffic_usage(t, vm);
-    /* They take all that there is, or as much as they may. */
-    sent = leaving == 0 ? 0 : MIN(leaving * t->cap_bytes_per_s, link) / link;
+    sent = sending / (t->sides[t->guests[vm].host].constants->link_share_ratio * link);
     find_rates(t, &own, &t->sides[t->guests[vm].host], into, out_sharing, in_sharing, sent, &live,
                &stop);
     imig__traffic_predict_at(t, vm, live, stop, cost);

@@ -194,7 +194,7 @@ step_cause(const imig__planner *planner, const imig__state *state, const imig__s
         return STAYS_TOGETHER;
     if (aim != IMIG__AIM_NONE)
         return for_aim[aim];
-    if (PERCENT(state, from) > 100 * space->threshold && worth->less.cpu > 0)
+    if (PERCENT(state, from) > 100 * imig__space_threshold(space, from) && worth->less.cpu > 0)
         return RELIEVES_CPU;
     return main_cause(worth, planner->policy == IMIG__POLICY_INFORMED
                                  ? planner->move_price[vm] : 0);
