@@ -70,37 +70,32 @@ imig__aim_give_up(imig__planner *planner)
     g_free(why);
 }
 
-/*
- * The rules of thumb under the limits of one pool after the other: its hosts that are over shed
- * VMs, and none of its hosts takes more than they allow.
- */
+/* The rules of thumb: hosts that are over shed VMs, and none takes more than its limits allow. */
 static void
 level_by_rule(imig__planner *planner)
 {
     imig__space *space = planner->problem.space;
-    const imig__aim *aim = planner->aim;
+    const imig__limits *limits = &planner->aim->limits;
     uint32_t hosts = space->load->hosts;
     uint8_t *sheds = g_memdup2(planner->sheds, hosts);
-    double *room = g_memdup2(space->room, hosts * sizeof *room), threshold = space->threshold;
+    double *room = g_memdup2(space->room, hosts * sizeof *room);
+    double *share = g_memdup2(space->share, hosts * sizeof *share);
     imig__budget spent = imig__planner_spent(planner);
 
-    for (uint32_t h = 0; h < hosts; h++)
-        if (space->accepts[h])
-            space->room[h] = aim->limits.memory[h];
-    for (uint32_t pool = 0; pool < planner->cluster->pool_count; pool++) {
-        for (uint32_t h = 0; h < hosts; h++)
-            planner->sheds[h] = planner->cluster->host_pool[h] == pool
-                                && (sheds[h] || (space->accepts[h]
-                                                 && imig__level_over(space, &aim->limits,
-                                                                     planner->problem.state, h)));
-        space->threshold = (1 + planner->opt.tolerance) * aim->mean_cpu[pool];
-        imig__planner_relieve_by_rule(planner, &spent);
+    for (uint32_t h = 0; h < hosts; h++) {
+        if (!space->accepts[h])
+            continue;
+        planner->sheds[h] |= imig__level_over(space, limits, planner->problem.state, h) ? 1 : 0;
+        space->room[h] = limits->memory[h];
+        space->share[h] = limits->cpu[h] / space->load->cores[h] / space->threshold;
     }
+    imig__planner_relieve_by_rule(planner, &spent);
     memcpy(planner->sheds, sheds, hosts);
     memcpy(space->room, room, hosts * sizeof *room);
-    space->threshold = threshold;
+    memcpy(space->share, share, hosts * sizeof *share);
     g_free(sheds);
     g_free(room);
+    g_free(share);
 }
 
 static void
