@@ -21,6 +21,7 @@ typedef struct imig__planner {
     imig__problem problem;    /* its state holds the placement that is wished for */
     imig__state *before;      /* everybody at home */
     uint32_t *home;           /* [vms] */
+    imig__traffic *traffic;   /* everybody at home */
     double *move_loss;        /* [vms] lost cores of one migration at its cheapest */
     double *move_price;       /* [vms] what it must gain */
     uint8_t *sheds;           /* [hosts] may be left, under this goal and policy */

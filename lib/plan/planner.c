@@ -167,16 +167,16 @@ may_go(const imig__planner *planner, const imig_cost *cost)
 static void
 price_moves(imig__planner *planner)
 {
-    imig__traffic *traffic = imig__traffic_new(planner->cluster, planner->problem.workload,
-                                               &planner->predict);
     uint32_t vms = planner->problem.load->vms;
 
+    planner->traffic = imig__traffic_new(planner->cluster, planner->problem.workload,
+                                         &planner->predict);
     planner->move_loss = g_new(double, vms);
     planner->move_price = g_new(double, vms);
     for (uint32_t v = 0; v < vms; v++) {
         imig_cost cost = IMIG_COST_INIT;
 
-        imig__traffic_predict_idle(traffic, v, &cost);
+        imig__traffic_predict_idle(planner->traffic, v, &cost);
         planner->move_loss[v] = imig__planner_move_loss(planner, v, &cost);
         planner->move_price[v] =
             planner->opt.gain_ratio
@@ -185,7 +185,6 @@ price_moves(imig__planner *planner)
         if (!may_go(planner, &cost) && !planner->problem.space->fixed[v])
             planner->problem.space->fixed[v] = "will-not-converge";
     }
-    imig__traffic_free(traffic);
 }
 
 static void
@@ -257,8 +256,7 @@ static int
 order_moves(const imig__planner *planner, imig__move *moves, size_t n, imig_error **error)
 {
     const imig_plan_options *opt = &planner->opt;
-    imig__traffic *traffic = imig__traffic_new(planner->cluster, planner->problem.workload,
-                                               &planner->predict);
+    const imig__traffic *traffic = planner->traffic;
     imig_order_options options = IMIG_ORDER_OPTIONS_INIT;
     uint32_t *source = g_new(uint32_t, 3 * n + 1), *to = source + n, *order = source + 2 * n;
     double *time_s = g_new(double, 5 * n + 1), *down_s = time_s + n, *hold_a = time_s + 2 * n;
@@ -298,7 +296,6 @@ order_moves(const imig__planner *planner, imig__move *moves, size_t n, imig_erro
         sorted[i] = moves[order[i]];
     if (r == IMIG_OK)
         memcpy(moves, sorted, n * sizeof *moves);
-    imig__traffic_free(traffic);
     g_free(source);
     g_free(time_s);
     g_free(class);
@@ -431,6 +428,7 @@ imig__planner_clear(imig__planner *planner)
     imig__problem_clear(&planner->problem);
     imig__schedule_clear(&planner->schedule);
     imig__state_free(planner->before);
+    imig__traffic_free(planner->traffic);
     g_free(planner->home);
     g_free(planner->move_loss);
     g_free(planner->move_price);

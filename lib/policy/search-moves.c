@@ -6,7 +6,8 @@
 #include <math.h>
 
 enum {
-    LOOKS = 8,   /* destinations that are evaluated for one VM on large clusters */
+    LOOKS = 8,   /* destinations that are evaluated for one VM on large clusters, */
+    LOOKS_PLAIN = 4, /* and for one that brings CPU demand alone */
     SCANS = 64,  /* hosts that are asked whether they have room */
     FAILURES = 100, /* and a quarter of the hosts: then the floors have risen */
     LISTED = 64  /* a VM with no more allowed hosts than this tries them all */
@@ -40,18 +41,22 @@ try_move(imig__search_run *run, uint32_t vm, uint32_t host, double leave, struct
     return TRUE;
 }
 
-/* No core of this VM costs less than this, wherever it goes. */
+/*
+ * No core of this VM costs less than this, wherever it goes; price: of one where it is.  There,
+ * too, it is worth what it will be once everything is at its best.
+ */
 static double
-floor_of(const imig__search_run *run, const imig__card *card)
+floor_of(const imig__search_run *run, const imig__card *card, double price)
 {
     const imig__where *where = &run->where;
     const uint8_t *silent = run->load->silent;
     uint32_t label = where->label[card->kind];
+    uint32_t pool = run->space->cluster->host_pool[card->home];
 
     if (label != card->label && !(silent[label] && silent[card->label]))
         return 0;
-    return *imig__where_floor(where, card->kind, run->space->cluster->host_pool[card->home],
-                              card->memory);
+    return *imig__where_floor(where, card->kind, pool, card->memory)
+           - MAX(where->price[pool] - price, 0);
 }
 
 /* What joining any host costs at least, as far as it can be told. */
@@ -59,10 +64,11 @@ static double
 least_join(const imig__search_run *run, uint32_t vm)
 {
     const imig__card *card = imig__card_of(run, vm);
+    uint32_t host = run->state->host[vm];
 
-    if (run->weighted || card->tied & ~IMIG__TIED_HOSTS || run->state->host[vm] != card->home)
+    if (run->weighted || card->tied & ~IMIG__TIED_HOSTS || host != card->home)
         return -INFINITY;
-    return card->cpu * floor_of(run, card);
+    return card->cpu * floor_of(run, card, imig__run_price(run, host));
 }
 
 void
@@ -101,7 +107,7 @@ try_destinations(imig__search_run *run, uint32_t vm, struct imig__best *best)
     if (run->load->hosts <= IMIG__SMALL)
         imig__run_try(run, vm, IMIG__SMALL, IMIG__SMALL, best);
     else
-        imig__run_try(run, vm, LOOKS, SCANS, best);
+        imig__run_try(run, vm, imig__card_of(run, vm)->plain ? LOOKS_PLAIN : LOOKS, SCANS, best);
 }
 
 void
@@ -130,7 +136,7 @@ potential(const imig__search_run *run, const imig__card *card, uint32_t host, do
     double gain = host == card->home ? -card->price : card->price;
 
     if (!run->weighted)
-        gain += card->cpu * (price - floor_of(run, card));
+        gain += card->cpu * (price - floor_of(run, card, price));
     if (card->plain && !run->weighted)
         return gain;
     for (uint32_t i = load->flow_begin[vm]; i < load->flow_begin[vm + 1]; i++)

@@ -71,6 +71,7 @@ typedef struct imig__search_run {
     double cluster_memory;     /* of all hosts */
     double worth;              /* lost cores below which nothing counts as an improvement */
     gboolean weighted;         /* some VM's weight is not 1 */
+    gboolean plain;            /* every VM is */
 } imig__search_run;
 
 static inline const imig__card *

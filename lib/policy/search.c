@@ -15,8 +15,12 @@ enum {
     KICK_EFFORT = 100000 /* VMs x destinations in all disturbances together */
 };
 
-/* On a large cluster, a round that gains no more than this share of all before it is the last. */
-#define ENOUGH 2e-3
+/*
+ * On a large cluster, a round that gains no more than this share of all before it is the last;
+ * where not all VMs are plain, more rounds are needed to get as far.
+ */
+#define ENOUGH_PLAIN 2e-3
+#define ENOUGH 5e-4
 
 double
 imig__search_error(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t from,
@@ -211,6 +215,7 @@ fill_cards(imig__search_run *run)
     const uint8_t *sheds = run->options->sheds;
 
     run->cards = g_new0(imig__card, load->vms);
+    run->plain = TRUE;
     for (uint32_t v = load->vms; v-- > 0;) {
         imig__card *card = &run->cards[run->card[v]];
         const imig__sums *b = &load->brings[v];
@@ -229,6 +234,7 @@ fill_cards(imig__search_run *run)
         card->plain = load->silent[card->label] && b->disk <= 0 && b->disk_use <= 0 && b->rx <= 0
                       && b->tx <= 0 && !(card->tied & IMIG__TIED_FLOWS);
         run->weighted |= load->weight[v] != 1;
+        run->plain &= card->plain;
         imig__run_list_add(run, v, run->state->host[v]);
     }
 }
@@ -324,7 +330,7 @@ descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double leas
             gained += prune(run, hosts <= IMIG__SMALL);
         all += gained;
         if (hosts > IMIG__SMALL)
-            least = MAX(least, ENOUGH * all);
+            least = MAX(least, (run->plain ? ENOUGH_PLAIN : ENOUGH) * all);
         if (gained < least || imig_cancel_level(run->options->cancel))
             break;
     }

@@ -151,6 +151,7 @@ measure(uint32_t hosts, uint32_t vms, double memory, const struct variant *varia
     imig_plan *plan = NULL;
     struct rusage usage;
     double took = INFINITY, left;
+    uint32_t parked = 0, stuck = 0;
 
     options.workload = workload;
     options.explain = variant->explain;
@@ -172,9 +173,22 @@ measure(uint32_t hosts, uint32_t vms, double memory, const struct variant *varia
         printf(" (%4.1f x)", took / last_s);
     else
         printf("         ");
+    for (size_t i = 0; i < imig_plan_step_count(plan); i++) {
+        imig_plan_step step = IMIG_PLAN_STEP_INIT;
+
+        imig_plan_get_step(plan, i, &step, NULL);
+        parked += g_str_equal(step.reason_code, "parks");
+    }
+    for (size_t i = 0; i < imig_plan_kept_count(plan); i++) {
+        const char *code;
+
+        imig_plan_get_kept(plan, i, NULL, &code, NULL, NULL);
+        stuck += g_str_equal(code, "no-path");
+    }
     left = after.contention + summary.migration_loss - summary.loss_bound;
-    printf(" %4ld MB, %6zu steps, loss %.2f -> %.2f, bound %.2f, left %.2f %%, makespan %.2f x "
-           "bound\n", usage.ru_maxrss / 1024, imig_plan_step_count(plan), before.loss,
+    printf(" %4ld MB, %6zu steps (%u park, %u without a way), loss %.2f -> %.2f, bound %.2f, "
+           "left %.2f %%, makespan %.2f x bound\n", usage.ru_maxrss / 1024,
+           imig_plan_step_count(plan), parked, stuck, before.loss,
            after.loss + summary.migration_loss, summary.loss_bound,
            100 * left / (before.contention - summary.loss_bound),
            summary.makespan_s / summary.makespan_bound_s);
