@@ -334,6 +334,38 @@ hosts_out_of_use_are_not_to_spare(void **unused)
     imig_cluster_unref(cluster);
 }
 
+/* Two pools of two hosts: each has to live with one, 0.8 / 2 = 0.4; of all four it were 0.6. */
+static void
+each_pool_has_its_own_hosts_to_spare(void **unused)
+{
+    imig_cluster *cluster = rows_of_hosts(4, 1, 2, 2, 2);
+    imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+    imig_plan_totals before = IMIG_PLAN_TOTALS_INIT;
+    imig_plan *plan = NULL;
+    imig_error *error = NULL;
+
+    (void) unused;
+    finish(cluster);
+    options.goal = "relieve";
+    options.spare_hosts = 1;
+    plan = make(cluster, &options);
+    assert_int_equal(imig_plan_get_totals(plan, &before, NULL, NULL), IMIG_OK);
+    assert_int_equal(before.overloaded_hosts, 1);
+    assert_int_equal(after_of(plan).overloaded_hosts, 0);
+    imig_plan_unref(plan);
+    imig_cluster_unref(cluster);
+
+    plan = NULL;
+    cluster = rows_of_hosts(3, 1, 1, 1, 2);
+    finish(cluster);
+    assert_int_equal(imig_plan_make(cluster, &options, &plan, &error), IMIG_ERR_ARGUMENT);
+    assert_string_equal(imig_error_message(error),
+                        "spare_hosts 1: there are 1 hosts in use in pool p1");
+    assert_null(plan);
+    imig_error_free(error);
+    imig_cluster_unref(cluster);
+}
+
 /* -- any cluster -- */
 
 static void
@@ -449,6 +481,7 @@ main(void)
         cmocka_unit_test(a_split_group_leaves_the_drained_host),
         cmocka_unit_test(no_rule_is_broken_for_the_sake_of_another),
         cmocka_unit_test(hosts_out_of_use_are_not_to_spare),
+        cmocka_unit_test(each_pool_has_its_own_hosts_to_spare),
         cmocka_unit_test(relief_that_overloads_another_host_is_not_complete),
         cmocka_unit_test(every_plan_can_be_carried_out),
     };

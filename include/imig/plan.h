@@ -42,7 +42,8 @@ typedef struct imig_plan_options {
     uint32_t    max_moves;    /**< migrations in all; default no limit */
     uint32_t    concurrency;  /**< out of and into each host at a time, >= 1; default 1 */
     uint32_t    max_parallel; /**< migrations in all at a time, >= 1; default no limit */
-    uint32_t    spare_hosts;  /**< may fail without another getting overloaded; default 0 */
+    uint32_t    spare_hosts;  /**< of each pool, may fail without another getting overloaded;
+                                   default 0 */
     int32_t     order_by;     /**< an #imig_order_by */
     int32_t     explain;      /**< 1: a reason for every VM that stays */
     uint64_t    migrate_flags; /**< IMIG_MIGRATE_*, as in imig_execute_options: a VM with a disk
@@ -250,7 +251,7 @@ IMIG_EXPORT int imig_plan_get_step(const imig_plan *plan, size_t index, imig_pla
 
 /**
  * Number of VMs that stay and say why: every one with `explain`, else those the goal wanted to
- * move.  A VM that goes where a rule is still broken says so here, too.
+ * move.  A VM that goes where a rule is still broken says so here, too, if nobody who stays can.
  *
  * @param plan  not NULL
  * @return the count

@@ -184,7 +184,7 @@ step_cause(const imig__planner *planner, const imig__state *state, const imig__s
         return FREES_MEMORY;
     if (!imig__space_unit_alone(space, vm) && worth->gain <= 0)
         return STAYS_TOGETHER;
-    if (PERCENT(state, from) > 100 * space->threshold && worth->less.cpu > 0)
+    if (PERCENT(state, from) > 100 * imig__space_threshold(space, from) && worth->less.cpu > 0)
         return RELIEVES_CPU;
     return main_cause(worth, planner->policy == IMIG__POLICY_INFORMED
                                  ? planner->move_price[vm] : 0);

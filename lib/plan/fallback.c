@@ -60,7 +60,8 @@ outcome_of(const imig__planner *planner)
         o.unmet += !imig__vm_may_be_on(cluster, v, state->host[v]);
     }
     for (uint32_t h = 0; h < cluster->host_count; h++) {
-        double over = state->sums[h].cpu - space->threshold * state->load->cores[h];
+        double over = state->sums[h].cpu
+                      - imig__space_threshold(space, h) * state->load->cores[h];
 
         o.unmet += imig__space_excess(space, state, h) > 0;
         if (planner->goal == IMIG__RELIEVE && over > 0)

@@ -266,15 +266,16 @@ is_broken(const imig__planner *planner, const imig__state *state, uint32_t vm)
            || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
 }
 
-/* A VM that goes, though where it goes is not good either: nobody else may stay to say so. */
-static const char *
-still_broken_code(const imig__planner *planner, const imig__state *state, uint32_t vm, char **text)
+/* A VM that goes to where a rule is still broken, as nobody who stays can say that. */
+static void
+add_mover(const imig__planner *planner, imig_plan *plan, const imig__state *state, uint32_t vm)
 {
     char *why = why_no_host(planner, state, vm);
+    char *text = g_strdup_printf("it goes where a rule is still broken, for beside that %s", why);
 
-    *text = g_strdup_printf("it goes where a rule is still broken, for beside that %s", why);
+    imig__plan_add_kept(plan, planner->cluster->vms[vm].id, "no-host-fits", text);
     g_free(why);
-    return "no-host-fits";
+    g_free(text);
 }
 
 gboolean
@@ -283,6 +284,8 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
     const imig__space *space = planner->problem.space;
     gboolean complete = TRUE;
     struct emptiest emptiest = emptiest_hosts(planner, state);
+    uint32_t moves_broken = IMIG_NO_INDEX;
+    gboolean explained = FALSE;
 
     for (uint32_t v = 0; v < state->load->vms; v++) {
         gboolean missed = is_missed(planner, state, v), broken = is_broken(planner, state, v);
@@ -290,13 +293,14 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
         const char *code;
 
         complete &= !broken;
-        if (state->host[v] != planner->home[v] && broken)
-            code = still_broken_code(planner, state, v, &text);
-        else if (state->host[v] == planner->home[v]
-                 && (missed || broken || planner->opt.explain))
-            code = stay_code(planner, state, v, &emptiest, missed || broken, &text);
-        else
+        if (state->host[v] != planner->home[v]) {
+            moves_broken = broken && moves_broken == IMIG_NO_INDEX ? v : moves_broken;
             continue;
+        }
+        if (!missed && !broken && !planner->opt.explain)
+            continue;
+        code = stay_code(planner, state, v, &emptiest, missed || broken, &text);
+        explained |= missed || broken;
         imig__plan_add_kept(plan, planner->cluster->vms[v].id, code, text);
         g_free(text);
     }
@@ -304,6 +308,8 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
         complete &= imig__space_excess(space, state, h) <= 0
                     && !(planner->goal == IMIG__RELIEVE
                          && imig__space_overloaded(space, state, h));
+    if (moves_broken != IMIG_NO_INDEX && !explained)
+        add_mover(planner, plan, state, moves_broken);
     g_free(emptiest.begin);
     g_free(emptiest.host);
     return complete;

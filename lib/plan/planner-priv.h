@@ -41,6 +41,9 @@ int imig__planner_decide(imig__planner *planner, gboolean may_park, imig_error *
 /* Where the plan leaves something unmet, it becomes that of the rule of thumb that leaves least. */
 int imig__planner_fall_back(imig__planner *planner, imig_error **error);
 
+/* Lowers the thresholds so that hosts of each pool may fail; fails where it has too few. */
+int imig__planner_spare_hosts(imig__planner *planner, imig_error **error);
+
 /* Everybody at home again. */
 void imig__planner_reset(imig__planner *planner);
 

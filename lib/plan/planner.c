@@ -131,46 +131,6 @@ check_options(imig__planner *planner, imig_error **error)
     return IMIG_OK;
 }
 
-static int
-compare_cores(const void *a, const void *b)
-{
-    double x = *(const double *) a, y = *(const double *) b;
-
-    return (x < y) - (x > y);
-}
-
-/*
- * With N hosts to spare, the load of the N largest must fit on the others under the threshold.
- * Hosts that are not active, or to be emptied, carry nothing.
- */
-static int
-find_threshold(const imig__planner *planner, double *threshold, imig_error **error)
-{
-    const imig_plan_options *opt = &planner->opt;
-    const imig_cluster *cluster = planner->cluster;
-    double *cores = g_new(double, cluster->host_count + 1), all = 0, spare = 0;
-    uint8_t *drained = g_new0(uint8_t, cluster->host_count + 1);
-    uint32_t n = 0;
-    int r = IMIG_OK;
-
-    for (size_t i = 0; i < opt->drain_count; i++)
-        drained[opt->drain[i]] = 1;
-    for (size_t h = 0; h < cluster->host_count; h++)
-        if (cluster->hosts[h].state == IMIG_HOST_ACTIVE && !drained[h])
-            all += cores[n++] = cluster->hosts[h].cpu_cores;
-    qsort(cores, n, sizeof *cores, compare_cores);
-    for (uint32_t i = 0; i < MIN(n, opt->spare_hosts); i++)
-        spare += cores[i];
-    if (opt->spare_hosts > 0 && opt->spare_hosts >= n)
-        r = imig__fail(error, IMIG_ERR_ARGUMENT, "spare_hosts %u: there are %u hosts in use",
-                       opt->spare_hosts, n);
-    else
-        *threshold = opt->spare_hosts > 0 ? opt->threshold * (all - spare) / all : opt->threshold;
-    g_free(cores);
-    g_free(drained);
-    return r;
-}
-
 double
 imig__planner_move_loss(const imig__planner *planner, uint32_t vm, const imig_cost *cost)
 {
@@ -442,14 +402,19 @@ imig__planner_prepare(imig__planner *planner, imig_error **error)
     const imig__loss_options loss = {
         .network_price = opt->network_price, .communication_price = opt->communication_price,
     };
-    double threshold = 0;
-    int r = find_threshold(planner, &threshold, error);
+    int r = imig__problem_init(&planner->problem, cluster, opt->workload, opt->affinity, &loss,
+                               opt->threshold, opt->now_s, error);
 
-    if (r == IMIG_OK)
-        r = imig__problem_init(&planner->problem, cluster, opt->workload, opt->affinity, &loss,
-                               threshold, opt->now_s, error);
     if (r != IMIG_OK)
         return r;
+    for (size_t i = 0; i < opt->drain_count; i++)
+        planner->problem.space->accepts[opt->drain[i]] = 0;
+    if (opt->spare_hosts > 0)
+        r = imig__planner_spare_hosts(planner, error);
+    if (r != IMIG_OK) {
+        imig__problem_clear(&planner->problem);
+        return r;
+    }
     planner->before = imig__state_copy(planner->problem.state);
     planner->home = g_memdup2(planner->problem.load->home, cluster->vm_count * sizeof(uint32_t));
     planner->kept = g_new0(const char *, cluster->vm_count);

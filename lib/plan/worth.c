@@ -47,6 +47,17 @@ search(imig__planner *planner, double noise_ratio, double noise_assumed, double 
     imig__planner_keep_budget(planner);
 }
 
+/* May a VM not be where it is: by its list, by a rule, or apart from its unit? */
+static gboolean
+is_misplaced(const imig__planner *planner, const imig__state *state, uint32_t vm)
+{
+    const imig__space *space = planner->problem.space;
+    uint32_t host = state->host[vm], first = space->unit_vm[space->unit_begin[space->unit[vm]]];
+
+    return !imig__space_allows(space, vm, host) || state->host[first] != host
+           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
+}
+
 /* Does memory, a rule or the goal ask for moves, whatever they gain? */
 static gboolean
 is_demanded(const imig__planner *planner)
@@ -60,14 +71,9 @@ is_demanded(const imig__planner *planner)
             || (planner->empties[h] && before->sums[h].count > 0)
             || (planner->goal == IMIG__RELIEVE && planner->sheds[h]))
             return TRUE;
-    for (uint32_t v = 0; v < load->vms; v++) {
-        uint32_t first = space->unit_vm[space->unit_begin[space->unit[v]]];
-
-        if (!imig__space_allows(space, v, before->host[v])
-            || before->host[v] != before->host[first]
-            || imig__space_conflicts(space, before, v, before->host[v], TRUE) > 0)
+    for (uint32_t v = 0; v < load->vms; v++)
+        if (is_misplaced(planner, before, v))
             return TRUE;
-    }
     return FALSE;
 }
 
@@ -155,13 +161,12 @@ value_of(const imig__planner *planner)
 
     for (uint32_t v = 0; v < state->load->vms; v++) {
         value += state->host[v] != planner->home[v] ? planner->move_loss[v] : 0;
-        if (planner->empties[state->host[v]]
-            || !imig__space_allows(problem->space, v, state->host[v])
-            || imig__space_conflicts(problem->space, state, v, state->host[v], TRUE) > 0)
+        if (planner->empties[state->host[v]] || is_misplaced(planner, state, v))
             value += VIOLATION;
     }
     for (uint32_t h = 0; h < state->load->hosts; h++) {
-        double over = state->sums[h].cpu - problem->space->threshold * state->load->cores[h];
+        double over = state->sums[h].cpu
+                      - imig__space_threshold(problem->space, h) * state->load->cores[h];
 
         if (imig__space_excess(problem->space, state, h) > 0)
             value += VIOLATION;

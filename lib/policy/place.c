@@ -129,7 +129,7 @@ imig__place_one(const imig__problem *problem, const imig__state *state, uint32_t
             continue;
         /* A host that would be overloaded is taken only where there is no other. */
         score[0] = state->sums[h].cpu + unit_demand(problem, state, vm, h)
-                   > problem->space->threshold * load->cores[h];
+                   > imig__space_threshold(problem->space, h) * load->cores[h];
         policies[policy].score(state, vm, h, seed, score + 1);
         while (to != IMIG_NO_HOST && i < 4 && score[i] == best[i])
             i++;

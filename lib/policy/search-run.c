@@ -21,7 +21,7 @@ host_penalty(const imig__search_run *run, uint32_t host, double memory, double c
 {
     const imig__search_options *o = run->options;
     double room = run->space->room[host], penalty = 0;
-    double limit = run->space->threshold * run->load->cores[host];
+    double limit = imig__space_threshold(run->space, host) * run->load->cores[host];
 
     if (memory > room + 1)
         penalty = IMIG__VIOLATION * (memory - room) / run->cluster_memory;

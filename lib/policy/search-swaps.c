@@ -61,7 +61,7 @@ pair_of(const imig__search_run *run, uint32_t a, uint32_t b)
     };
 
     /* Relief ends at the threshold: it cannot be told how much is left of it half way. */
-    if (run->options->relief_price > 0 && ua > run->space->threshold) {
+    if (run->options->relief_price > 0 && ua > imig__space_threshold(run->space, a)) {
         pair.price += run->options->relief_price;
         pair.curvature = 0;
     }

@@ -173,7 +173,7 @@ select_ranked(const imig__problem *problem, uint32_t policy, uint32_t host, uint
     uint32_t *ranked = g_new(uint32_t, problem->load->vms);
     size_t here = 0, found, n = 0;
     imig__sums left = problem->state->sums[host];
-    double limit = space->threshold * problem->load->cores[host];
+    double limit = imig__space_threshold(space, host) * problem->load->cores[host];
 
     for (uint32_t v = 0; v < problem->load->vms; v++)
         if (problem->load->home[v] == host)

@@ -22,7 +22,8 @@ enum {
 typedef struct imig__space {
     const imig_cluster *cluster;
     const imig__load *load;
-    double threshold;        /* CPU utilisation above which a host is overloaded */
+    double threshold;        /* CPU utilisation above which a host is overloaded, times: */
+    double *share;           /* [hosts] 1, or less where other hosts may fail */
     gboolean may_overload;   /* a destination may pass it: where a host must be emptied anyhow */
 
     double *room;            /* [hosts] memory it can give to VMs */
@@ -44,6 +45,13 @@ typedef struct imig__space {
 imig__space *imig__space_new(const imig_cluster *cluster, const imig__load *load,
                              double threshold, double now_s);
 void imig__space_free(imig__space *space);
+
+/* CPU utilisation above which this host is overloaded. */
+static inline double
+imig__space_threshold(const imig__space *space, uint32_t host)
+{
+    return space->threshold * space->share[host];
+}
 
 /* Memory a host lacks in a state, bytes; 0 where it fits. */
 double imig__space_excess(const imig__space *space, const imig__state *state, uint32_t host);

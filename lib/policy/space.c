@@ -111,10 +111,12 @@ imig__space_new(const imig_cluster *cluster, const imig__load *load, double thre
     space->cluster = cluster;
     space->load = load;
     space->threshold = threshold;
+    space->share = g_new(double, load->hosts);
     space->room = g_new(double, load->hosts);
     space->overhead = g_new(double, load->hosts);
     space->accepts = g_new(uint8_t, load->hosts);
     for (uint32_t h = 0; h < load->hosts; h++) {
+        space->share[h] = 1;
         space->room[h] = imig__host_usable_memory(&cluster->hosts[h]);
         space->overhead[h] = cluster->hosts[h].vm_overhead_bytes;
         space->accepts[h] = cluster->hosts[h].state == IMIG_HOST_ACTIVE;
@@ -136,6 +138,7 @@ imig__space_free(imig__space *space)
 {
     if (!space)
         return;
+    g_free(space->share);
     g_free(space->room);
     g_free(space->overhead);
     g_free(space->accepts);
@@ -168,7 +171,8 @@ imig__space_excess(const imig__space *space, const imig__state *state, uint32_t 
 gboolean
 imig__space_overloaded(const imig__space *space, const imig__state *state, uint32_t host)
 {
-    return state->sums[host].cpu / space->load->cores[host] > space->threshold + 1e-9
+    return state->sums[host].cpu / space->load->cores[host]
+               > imig__space_threshold(space, host) + 1e-9
            || imig__space_excess(space, state, host) > 0;
 }
 
@@ -212,7 +216,7 @@ cpu_fits(const imig__space *space, const imig__state *state, double added, uint3
     const imig__load *load = space->load;
     double after = (state->sums[host].cpu + added) / load->cores[host];
 
-    return added <= 0 || space->may_overload || after <= space->threshold
+    return added <= 0 || space->may_overload || after <= imig__space_threshold(space, host)
            || after < state->sums[from].cpu / load->cores[from];
 }
 

@@ -133,8 +133,9 @@ class Look:
                 yield f"{vm['id']} never converges"
             if not step["reason"]["code"] or not step["reason"]["text"]:
                 yield f"{vm['id']} moves without a reason"
-        for vm in self.vms:
-            if vm in self.kept and self.end[vm] != self.start[vm]:
+        unmet = {vm for _, vms in self.after.values() for vm in vms}
+        for vm in self.vms:  # who goes where a rule is still broken says so
+            if vm in self.kept and self.end[vm] != self.start[vm] and vm not in unmet:
                 yield f"{vm} is kept and moves"
 
     def worse(self):
@@ -158,8 +159,8 @@ class Look:
             if not any(vm in self.kept or self.end[vm] != self.start[vm] for vm in vms):
                 yield f"{what}, and no VM is kept for a reason"
         for vm in self.vms if self.options["explain"] else ():
-            if (vm in self.kept) != (self.end[vm] == self.start[vm]):
-                yield f"{vm} {'is explained' if vm in self.kept else 'is not explained'}"
+            if vm not in self.kept and self.end[vm] == self.start[vm]:
+                yield f"{vm} stays and is not explained"
         for vm, reason in self.kept.items():
             if not reason["code"] or not reason["text"]:
                 yield f"{vm} is kept without a reason"
