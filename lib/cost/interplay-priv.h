@@ -30,10 +30,11 @@ void imig__traffic_move(imig__traffic *traffic, uint32_t vm, uint32_t host);
 void imig__traffic_predict(const imig__traffic *traffic, uint32_t vm, uint32_t to,
                            uint32_t out_sharing, uint32_t in_sharing, imig_cost *cost);
 
-/* The same while the destination sends so many bytes of the stream in a second to others. */
+/* The same while the destination sends so many bytes of the stream in a second to others; *rate is
+   what the source sends of this one while the VM runs. */
 void imig__traffic_predict_beside(const imig__traffic *traffic, uint32_t vm, uint32_t to,
                                   uint32_t out_sharing, uint32_t in_sharing, double sending,
-                                  imig_cost *cost);
+                                  imig_cost *cost, double *rate);
 
 /* By how much VMs that dirty hold up those who leave their host, where it is bound by its CPUs. */
 double imig__dirty_hold(double dirty_hold_ratio, double cpu_ratio, double dirty_ratio);

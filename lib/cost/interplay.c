@@ -320,26 +320,28 @@ void
 imig__traffic_predict(const imig__traffic *t, uint32_t vm, uint32_t to, uint32_t out_sharing,
                       uint32_t in_sharing, imig_cost *cost)
 {
-    imig__traffic_predict_beside(t, vm, to, out_sharing, in_sharing, 0, cost);
+    double rate;
+
+    imig__traffic_predict_beside(t, vm, to, out_sharing, in_sharing, 0, cost, &rate);
 }
 
 void
 imig__traffic_predict_beside(const imig__traffic *t, uint32_t vm, uint32_t to,
                              uint32_t out_sharing, uint32_t in_sharing, double sending,
-                             imig_cost *cost)
+                             imig_cost *cost, double *rate)
 {
     const imig__side *into = &t->sides[to];
     double link = into->link > 0 ? into->link : into->net;
     imig__usage own;
-    double sent, live, stop;
+    double sent, stop;
 
     g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
     g_assert(out_sharing >= 1 && in_sharing >= 1);
     own = imig__traffic_usage(t, vm);
     sent = sending / (t->sides[t->guests[vm].host].constants->link_share_ratio * link);
-    find_rates(t, &own, &t->sides[t->guests[vm].host], into, out_sharing, in_sharing, sent, &live,
+    find_rates(t, &own, &t->sides[t->guests[vm].host], into, out_sharing, in_sharing, sent, rate,
                &stop);
-    imig__traffic_predict_at(t, vm, live, stop, cost);
+    imig__traffic_predict_at(t, vm, *rate, stop, cost);
 }
 
 void

@@ -24,7 +24,7 @@ typedef struct run {
     uint32_t *arrival_begin; /* [host_count + 1] of each host's hops in arrivals[] */
     uint32_t *arrivals;      /* [hop_count] in the route's order */
     uint32_t *out, *in;      /* [host_count] running now */
-    double *sending;         /* [host_count] bytes/s that these send, on average */
+    double *sending;         /* [host_count] bytes/s that these send */
     double *rate;            /* [n] of the running hop of each move */
     uint32_t running, most;
     double now_s;
@@ -107,8 +107,7 @@ start(run *r, uint32_t index)
     r->in[hop->to]++;
     r->running++;
     imig__traffic_predict_beside(r->traffic, vm, hop->to, r->out[hop->from], r->in[hop->to],
-                                 r->sending[hop->to], &step->cost);
-    r->rate[hop->move] = step->cost.transferred_bytes / step->cost.time_s;
+                                 r->sending[hop->to], &step->cost, &r->rate[hop->move]);
     r->sending[hop->from] += r->rate[hop->move];
     imig__queues_push(&r->queues, RUNNING, hop->move, r->now_s + step->cost.time_s);
     /* Those that it came before in the route need not wait for it any more. */
