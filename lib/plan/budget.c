@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is asked for is worth more than any loss. */
+#define ASKED_WORTH 1e6
+
 /* A unit that moves, and what it is worth. */
 struct entry {
     uint32_t vm, to;
@@ -78,9 +81,12 @@ unit_gain(imig__problem *problem, uint32_t vm, uint32_t to)
     const imig__space *space = problem->space;
     uint32_t begin = space->unit_begin[space->unit[vm]];
     uint32_t n = space->unit_begin[space->unit[vm] + 1] - begin;
-    uint32_t *was = g_new(uint32_t, n);
+    uint32_t *was;
     double gain = 0;
 
+    if (n == 1)
+        return -imig__state_delta(problem->state, vm, to);
+    was = g_new(uint32_t, n);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t v = space->unit_vm[begin + i];
 
@@ -94,33 +100,23 @@ unit_gain(imig__problem *problem, uint32_t vm, uint32_t to)
     return gain;
 }
 
-/* Ranks what the search wants to move by gain per cost; returns how many entries there are. */
+/* What the search wants to move; returns how many entries there are. */
 static size_t
-list_moves(imig__planner *planner, struct entry *entry, imig__budget *wanted)
+list_moves(const imig__planner *planner, struct entry *entry, imig__budget *wanted)
 {
-    imig__problem *problem = &planner->problem;
+    const imig__problem *problem = &planner->problem;
     size_t n = 0;
 
     for (uint32_t v = 0; v < problem->load->vms; v++) {
         uint32_t to = problem->state->host[v];
-        imig__budget cost;
-        double gain;
 
         if (to == planner->home[v])
             continue;
         wanted->moves++;
         wanted->bytes += problem->load->brings[v].memory;
-        if (first_mover(planner, v) != v)
-            continue;
-        cost = unit_cost(planner, v, to);
-        gain = imig__state_delta(problem->state, v, planner->home[v]);
-        if (planner->empties[planner->home[v]])
-            gain += 1e6;
-        entry[n++] = (struct entry) {
-            v, to, gain / (isnan(planner->opt.max_bytes) ? (double) cost.moves : cost.bytes),
-        };
+        if (first_mover(planner, v) == v)
+            entry[n++] = (struct entry) { v, to, 0 };
     }
-    qsort(entry, n, sizeof *entry, compare);
     return n;
 }
 
@@ -140,6 +136,74 @@ is_asked_for(const imig__planner *planner, uint32_t vm, uint32_t to)
                && !imig__space_overloaded(space, problem->state, to));
 }
 
+/* What a move is worth now, per cost; -INFINITY: it is not to be made. */
+static double
+worth_now(imig__planner *planner, const struct entry *entry, const imig__budget *spent)
+{
+    imig__problem *problem = &planner->problem;
+    imig__budget cost = unit_cost(planner, entry->vm, entry->to), all = *spent;
+    gboolean asked;
+    double gain;
+
+    if (problem->state->host[entry->vm] == entry->to)
+        return -INFINITY;
+    asked = is_asked_for(planner, entry->vm, entry->to);
+    if ((problem->space->may_overload && !asked)
+        || !imig__space_unit_fits(problem->space, problem->state, entry->vm, entry->to)
+        || !imig__planner_spend(planner, entry->vm, entry->to, &all))
+        return -INFINITY;
+    gain = unit_gain(problem, entry->vm, entry->to) + (asked ? ASKED_WORTH : 0);
+    if (gain <= 0)
+        return -INFINITY;
+    return gain / (isnan(planner->opt.max_bytes) ? (double) cost.moves : cost.bytes);
+}
+
+/* Restores the heap below entry i: none is worth more than the one above it. */
+static void
+sink(struct entry *entry, size_t n, size_t i)
+{
+    for (size_t child; (child = 2 * i + 1) < n; i = child) {
+        struct entry swap = entry[i];
+
+        if (child + 1 < n && compare(&entry[child + 1], &entry[child]) < 0)
+            child++;
+        if (compare(&entry[child], &entry[i]) >= 0)
+            return;
+        entry[i] = entry[child];
+        entry[child] = swap;
+    }
+}
+
+/*
+ * Takes what is worth most while the budget lasts.  Worth changes with every move, mostly falls: so
+ * only the one on top is asked again, until it stays there (the lazy greedy of Minoux 1978).
+ * Returns whether anything was taken.
+ */
+static gboolean
+take_moves(imig__planner *planner, struct entry *entry, size_t n, imig__budget *spent)
+{
+    imig__problem *problem = &planner->problem;
+    gboolean taken = FALSE;
+
+    for (size_t i = 0; i < n; i++)
+        entry[i].worth = worth_now(planner, &entry[i], spent);
+    for (size_t i = n / 2; i-- > 0;)
+        sink(entry, n, i);
+    while (n > 0 && entry[0].worth > -INFINITY) {
+        double was = entry[0].worth;
+
+        entry[0].worth = worth_now(planner, &entry[0], spent);
+        if (entry[0].worth >= was) {
+            imig__planner_spend(planner, entry[0].vm, entry[0].to, spent);
+            imig__space_unit_move(problem->space, problem->state, entry[0].vm, entry[0].to);
+            entry[0].worth = -INFINITY;
+            taken = TRUE;
+        }
+        sink(entry, n, 0);
+    }
+    return taken;
+}
+
 /*
  * Where the budget does not allow everything, begins again from home and takes one after the other
  * while they fit the hosts and still gain something: what made room for others is retried.  Last
@@ -152,32 +216,17 @@ imig__planner_keep_budget(imig__planner *planner)
     struct entry *entry = g_new(struct entry, problem->load->vms + 1);
     imig__budget wanted = { 0, 0 }, spent = { 0, 0 };
     size_t n = list_moves(planner, entry, &wanted);
-    gboolean within = is_within(planner, &wanted), taken = !within;
 
     memset(planner->unpaid, 0, problem->load->vms);
-    if (!within)
+    if (!is_within(planner, &wanted)) {
         imig__planner_reset(planner);
-    while (taken) {
-        taken = FALSE;
-        for (size_t i = 0; i < n; i++) {
-            uint32_t v = entry[i].vm, to = entry[i].to;
-            gboolean asked;
-
-            if (problem->state->host[v] == to)
-                continue;
-            asked = is_asked_for(planner, v, to);
-            if ((problem->space->may_overload && !asked)
-                || !imig__space_unit_fits(problem->space, problem->state, v, to)
-                || (!asked && unit_gain(problem, v, to) <= 0)
-                || !imig__planner_spend(planner, v, to, &spent))
-                continue;
-            imig__space_unit_move(problem->space, problem->state, v, to);
-            taken = TRUE;
-        }
-        if (!taken && !within && !problem->space->may_overload)
-            taken = problem->space->may_overload = TRUE;
+        while (take_moves(planner, entry, n, &spent))
+            continue;
+        problem->space->may_overload = TRUE;
+        while (take_moves(planner, entry, n, &spent))
+            continue;
+        problem->space->may_overload = FALSE;
     }
-    problem->space->may_overload = FALSE;
     for (size_t i = 0; i < n; i++)
         planner->unpaid[entry[i].vm] = problem->state->host[entry[i].vm] != entry[i].to;
     g_free(entry);

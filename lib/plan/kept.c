@@ -51,19 +51,26 @@ compare_free(const void *a, const void *b, void *data)
     return (x > y) - (x < y);
 }
 
-/* Hosts that take VMs, by pool, the emptiest first. */
-struct emptiest {
+/* What is asked for every VM: hosts that take VMs, by pool, the emptiest first; what is spent. */
+struct look {
     uint32_t *begin, *host; /* [pools + 1], [hosts] */
+    imig__budget spent;
 };
 
-static struct emptiest
-emptiest_hosts(const imig__planner *planner, const imig__state *state)
+static struct look
+look_around(const imig__planner *planner, const imig__state *state)
 {
     const imig_cluster *cluster = planner->cluster;
     const uint8_t *accepts = planner->problem.space->accepts;
-    struct emptiest e = { g_new0(uint32_t, cluster->pool_count + 1),
-                          g_new(uint32_t, state->load->hosts) };
+    struct look e = { g_new0(uint32_t, cluster->pool_count + 1),
+                      g_new(uint32_t, state->load->hosts), { 0, 0 } };
     uint32_t *fill;
+
+    for (uint32_t v = 0; v < state->load->vms; v++)
+        if (state->host[v] != planner->home[v]) {
+            e.spent.moves++;
+            e.spent.bytes += state->load->brings[v].memory;
+        }
 
     for (uint32_t h = 0; h < state->load->hosts; h++)
         e.begin[cluster->host_pool[h] + 1] += accepts[h];
@@ -83,12 +90,12 @@ emptiest_hosts(const imig__planner *planner, const imig__state *state)
 /* The host where a VM would cost least, of its list or of the emptiest; delta: what it costs. */
 static uint32_t
 best_host(const imig__planner *planner, const imig__state *state, uint32_t vm,
-          const struct emptiest *emptiest, double *delta)
+          const struct look *look, double *delta)
 {
     const imig_vm_info *info = &planner->cluster->vms[vm];
     uint32_t pool = planner->cluster->host_pool[state->host[vm]], best = IMIG_NO_HOST;
-    const uint32_t *hosts = emptiest->host + emptiest->begin[pool];
-    uint32_t count = MIN(emptiest->begin[pool + 1] - emptiest->begin[pool], LOOKED_AT);
+    const uint32_t *hosts = look->host + look->begin[pool];
+    uint32_t count = MIN(look->begin[pool + 1] - look->begin[pool], LOOKED_AT);
 
     if (info->host_count > 0 && info->host_count <= LOOKED_AT) {
         hosts = info->hosts;
@@ -139,17 +146,12 @@ why_no_host(const imig__planner *planner, const imig__state *state, uint32_t vm)
     return g_string_free(text, FALSE);
 }
 
-/* Does what moves in this state leave nothing for one more? */
+/* Does what moves leave nothing for one more? */
 static gboolean
-is_spent(const imig__planner *planner, const imig__state *state, uint32_t vm, uint32_t to)
+is_spent(const imig__planner *planner, const struct look *look, uint32_t vm, uint32_t to)
 {
-    imig__budget spent = { 0, 0 };
+    imig__budget spent = look->spent;
 
-    for (uint32_t v = 0; v < state->load->vms; v++)
-        if (state->host[v] != planner->home[v]) {
-            spent.moves++;
-            spent.bytes += state->load->brings[v].memory;
-        }
     return !imig__planner_spend(planner, vm, to, &spent);
 }
 
@@ -166,8 +168,8 @@ is_unpaid(const imig__planner *planner, const imig__state *state, uint32_t vm)
 
 /* Why a VM that could go there does not. */
 static const char *
-no_gain_code(const imig__planner *planner, const imig__state *state, uint32_t vm, uint32_t to,
-             double cost, char **text)
+no_gain_code(const imig__planner *planner, const imig__state *state, const struct look *look,
+             uint32_t vm, uint32_t to, double cost, char **text)
 {
     uint32_t home = state->host[vm];
     const char *name = HOST_ID(planner, to);
@@ -178,7 +180,7 @@ no_gain_code(const imig__planner *planner, const imig__state *state, uint32_t vm
         *text = g_strdup_printf("%s is not above the threshold any more", HOST_ID(planner, home));
         return "host-not-overloaded";
     }
-    if (-cost > price && is_spent(planner, state, vm, to)) {
+    if (-cost > price && is_spent(planner, look, vm, to)) {
         *text = g_strdup_printf("going to %s would save %.3g lost cores, but the budget of "
                                 "migrations or bytes is used up", name, -cost);
         return "budget";
@@ -194,7 +196,7 @@ no_gain_code(const imig__planner *planner, const imig__state *state, uint32_t vm
 
 static const char *
 stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
-          const struct emptiest *emptiest, gboolean missed, char **text)
+          const struct look *look, gboolean missed, char **text)
 {
     const imig__space *space = planner->problem.space;
     const char *fixed = imig__space_unit_fixed(space, vm), *code;
@@ -219,7 +221,7 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
         *text = g_strdup("it would move, but the budget of migrations or bytes is used up");
         return "budget";
     }
-    to = best_host(planner, state, vm, emptiest, &best);
+    to = best_host(planner, state, vm, look, &best);
     if (to == IMIG_NO_HOST) {
         *text = why_no_host(planner, state, vm);
         return "no-host-fits";
@@ -229,7 +231,7 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
                                 imig_plan_policy_name(planner->policy));
         return "not-selected";
     }
-    return no_gain_code(planner, state, vm, to, best, text);
+    return no_gain_code(planner, state, look, vm, to, best, text);
 }
 
 /* Did the goal want this VM to move? */
@@ -287,7 +289,7 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
 {
     const imig__space *space = planner->problem.space;
     gboolean complete = TRUE;
-    struct emptiest emptiest = emptiest_hosts(planner, state);
+    struct look look = look_around(planner, state);
     uint32_t moves_broken = IMIG_NO_INDEX;
     gboolean explained = FALSE;
 
@@ -303,7 +305,7 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
         }
         if (!missed && !broken && !planner->opt.explain)
             continue;
-        code = stay_code(planner, state, v, &emptiest, missed || broken, &text);
+        code = stay_code(planner, state, v, &look, missed || broken, &text);
         explained |= missed || broken;
         imig__plan_add_kept(plan, planner->cluster->vms[v].id, code, text);
         g_free(text);
@@ -315,7 +317,7 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
                          && imig__space_overloaded(space, state, h));
     if (moves_broken != IMIG_NO_INDEX && !explained)
         add_mover(planner, plan, state, moves_broken);
-    g_free(emptiest.begin);
-    g_free(emptiest.host);
+    g_free(look.begin);
+    g_free(look.host);
     return complete;
 }
