@@ -29,7 +29,8 @@ FLOORS = {
 PUBLIC = {
     "common": "base", "error": "base", "log": "base", "cancel": "base", "context": "context",
     "model": "model", "workload": "model",
-    "cost": "cost",
+    "records": "model",
+    "cost": "cost", "calibration": "cost",
     "affinity": "policy", "select": "policy", "place": "policy", "order": "policy",
     "plan": "plan",
     "agent": "backend", "backend": "backend", "connect": "backend",

@@ -9,6 +9,7 @@ not said to be required, and refused without one that is.
 """
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -24,9 +25,13 @@ PAGES = {
         "members": "DOCUMENT", "host_keys": "HOSTS", "vm_keys": "VMS", "disk_keys": "DISKS",
         "flow_keys": "FLOWS", "rule_keys": "RULES",
     }),
+    "doc/imig-constants.5.scd": ("lib/cost/calibration-json.c", {
+        "members": "DOCUMENT", "keys": "CONSTANTS",
+    }),
     "doc/imig-plan.5.scd": ("lib/plan/plan-read.c lib/plan/plan-data-priv.h", {
         "members": "DOCUMENT", "cluster_keys": "CLUSTER", "step_keys": "STEPS",
         "kept_keys": "KEPT", "reason_keys": "REASON", "totals_keys": "TOTALS",
+        "figures_keys": "FIGURES OF GOALS",
     }),
 }
 # Known to every reader (json-in.c); keys that stand for those of the measurements.
@@ -35,9 +40,12 @@ EVERYWHERE, WITHIN = {"format", "optional"}, {"noise_keys"}
 PLACES = {
     "DOCUMENT": "", "HOSTS": "hosts", "VMS": "vms", "DISKS": "vms disks", "FLOWS": "flows",
     "RULES": "rules", "CLUSTER": "cluster", "STEPS": "steps", "KEPT": "kept",
-    "REASON": "steps reason", "TOTALS": "before",
+    "CONSTANTS": "constants", "REASON": "steps reason", "TOTALS": "before",
+    "FIGURES OF GOALS": "x-figures",
 }
-NOT_IN_EXAMPLES = {"optional", "x-complete"}
+# The last ones are those of goals that the example does not have.
+NOT_IN_EXAMPLES = {"optional", "x-complete", "moved_bytes_bound", "cpu_to_mean", "memory_to_mean",
+                   "hosts_in_use", "hosts_in_use_bound", "empty_hosts"}
 
 faults = []
 
@@ -68,13 +76,13 @@ def examples(page):
 
 def tables(source):
     """Keys of each table of a reader, by the name of the table."""
-    complete = re.search(r'IMIG__PLAN_COMPLETE "([\w-]+)"', source)
+    names = dict(re.findall(r'#define (IMIG__PLAN_\w+) "([\w-]+)"', source))
     found = {}
     table = r"static const imig__json_\w+ (\w+)\[\w*\] = \{\n(.*?)^\};"
     for name, body in re.findall(table, source, re.M | re.S):
-        rows = re.findall(r'(?:\{ |[A-Z]+\()"([\w-]+)"|TOTAL\((\w+)\)|METRIC\(\w+, (\w+)\)|'
-                          r"(IMIG__PLAN_COMPLETE)", body)
-        found[name] = {complete[1] if row[3] else "".join(row) for row in rows}
+        rows = re.findall(r'(?:\{ |[A-Z]+\()"([\w-]+)"|(?:TOTAL|FIGURE)\((\w+)|'
+                          r"METRIC\(\w+, (\w+)\)|(IMIG__PLAN_\w+)", body)
+        found[name] = {names[row[3]] if row[3] else "".join(row) for row in rows}
     return found
 
 
@@ -95,7 +103,8 @@ def check_keys(top):
 def check_codes(top):
     page = sections((top / "doc/imig-plan.5.scd").read_text(encoding="utf-8"))
     explain = (top / "lib/plan/explain.c").read_text(encoding="utf-8")
-    kept = (top / "lib/plan/kept.c").read_text(encoding="utf-8")
+    kept = "".join((top / "lib/plan" / file).read_text(encoding="utf-8")
+                   for file in ("kept.c", "aim-explain.c"))
     code = r'"([a-z]+(?:-[a-z]+)*)"'
     steps = set(re.findall(rf"^    \{{ {code}, ", re.search(r"causes\[\] = \{\n(.*?)^\};", explain,
                                                            re.M | re.S)[1], re.M))
@@ -137,7 +146,10 @@ def check_example(text, page, accepts):
                 continue
             del found[key]
             done = accepts(json.dumps(changed))
-            if "required" in what:
+            if "both or none" in what:
+                check(done.returncode == 2 and b"given together" in done.stderr,
+                      f"{page}: {section}: {key} alone: {done.stderr.decode()}")
+            elif "required" in what:
                 check(done.returncode == 2 and f"{key}: missing".encode() in done.stderr,
                       f"{page}: {section}: {key} is required, but: {done.stderr.decode()}")
             elif section + key not in ("DOCUMENThosts", "DOCUMENTvms"):
@@ -169,6 +181,10 @@ def main(imig, folder):
     check_example(capacities, "doc/imig-capacity.5.scd",
                   accepts("status", "-c", f"sim:{cluster_file}", "--host-capacity", file))
 
+    constants, = examples(page_text("doc/imig-constants.5.scd"))
+    check_example(constants, "doc/imig-constants.5.scd",
+                  accepts("plan", cluster_file, "--constants", file))
+
     plan, *by_hand = examples(page_text("doc/imig-plan.5.scd"))
     check_example(plan, "doc/imig-plan.5.scd", accepts("simulate", cluster_file, file))
     check(len(by_hand) == 1, "doc/imig-plan.5.scd: no example of a chain")
@@ -190,4 +206,5 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     TOP = pathlib.Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as scratch:
+        os.environ["XDG_STATE_HOME"] = scratch  # nobody's own store is read
         sys.exit(main(sys.argv[1], pathlib.Path(scratch)))

@@ -13,7 +13,9 @@ flags=$(pkg-config --cflags libimig)
 libs=$(pkg-config --libs libimig)
 echo "cflags: $flags, libs: $libs"
 case "$flags $libs" in
-*glib* | *jansson*) echo "those who link libimig need not know what it is made of" >&2; exit 1 ;;
+*glib* | *jansson* | *sqlite*)
+    echo "those who link libimig need not know what it is made of" >&2
+    exit 1 ;;
 esac
 
 g++ -std=c++11 -Wall -Wextra -Werror $flags -o "$out/headers" "$top/tests/headers.cc" $libs

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-NEEDED = re.compile(r"^(libc|libm|libglib-2\.0|libgmodule-2\.0|libjansson)\.so\.\d+$")
+NEEDED = re.compile(r"^(libc|libm|libglib-2\.0|libgmodule-2\.0|libjansson|libsqlite3)\.so\.\d+$")
 # Sanitizers bring their own run-time library.
 SANITIZER = re.compile(r"^lib(asan|ubsan|tsan|lsan)\.so\.\d+$|^ld-linux|^libgcc_s\.so")
 

@@ -9,6 +9,7 @@
 #include "model/capacities-priv.h"
 
 #include <glib.h>
+#include <imig/calibration.h>
 #include <imig/model.h>
 #include <imig/plan.h>
 #include <string.h>
@@ -92,6 +93,29 @@ try_capacities(const char *text, size_t length)
     imig__capacities_free(capacities);
 }
 
+static void
+try_constants(const char *text, size_t length)
+{
+    imig_calibration *read = NULL, *again = NULL;
+    imig_error *error = NULL;
+    char *once, *twice;
+    int code = imig_calibration_from_json(text, length, &read, &error);
+
+    if (code != IMIG_OK) {
+        check_refusal(code, error);
+        imig_error_free(error);
+        return;
+    }
+    g_assert_cmpint(imig_calibration_to_json(read, &once, &length, NULL), ==, IMIG_OK);
+    g_assert_cmpint(imig_calibration_from_json(once, length, &again, NULL), ==, IMIG_OK);
+    g_assert_cmpint(imig_calibration_to_json(again, &twice, NULL, NULL), ==, IMIG_OK);
+    g_assert_cmpstr(once, ==, twice);
+    imig_calibration_unref(read);
+    imig_calibration_unref(again);
+    imig_free(once);
+    imig_free(twice);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -99,5 +123,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_cluster((const char *) data, size);
     try_plan((const char *) data, size);
     try_capacities((const char *) data, size);
+    try_constants((const char *) data, size);
     return 0;
 }

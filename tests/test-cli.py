@@ -95,7 +95,7 @@ class Case(unittest.TestCase):
 
 class Usage(Case):
     commands = ("observe", "status", "plan", "run", "balance", "simulate", "migrate", "predict",
-                "dirty", "watch", "agent")
+                "dirty", "watch", "agent", "history", "calibrate", "affinity")
 
     def test_help_lists_every_command(self):
         text = self.ok("--help")
@@ -113,14 +113,15 @@ class Usage(Case):
 
     def test_goals_and_policies_in_help_are_the_librarys(self):
         text = self.ok("plan", "--help")
-        for name in ("balance", "relieve", "drain", "informed", "paper", "least-loaded",
-                     "smallest-first", "largest-first", "random", "as-given"):
+        for name in ("balance", "relieve", "drain", "level", "consolidate",
+                     "informed", "paper", "least-loaded", "smallest-first", "largest-first",
+                     "random", "as-given"):
             self.assertIn(name, text)
 
     def test_man_page_names_every_option(self):
         page = (TOP / "doc/imig.1.scd").read_text()
         for command in ("plan", "balance", "simulate", "observe", "run", "migrate",
-                        "watch"):
+                        "watch", "history", "calibrate", "affinity"):
             for line in self.ok(command, "--help").splitlines():
                 word = line.strip().split(", ")[-1].split("=")[0].split(" ")[0]
                 if word.startswith("--"):
@@ -153,6 +154,11 @@ class Usage(Case):
                 (("plan", DEMO, "--drain", "node99"), '"node99"'),
                 (("plan", DEMO, "--goal", "balance", "--drain", "node1"), "drain"),
                 (("plan", DEMO, "--threshold", "nan"), '"nan"'),
+                (("plan", DEMO, "--goal", "level", "--tolerance", "10.5"), "0.1"),
+                (("plan", DEMO, "--goal", "level", "--tolerance", "-0.1"), "tolerance"),
+                (("plan", DEMO, "--goal", "level", "--tolerance", "ten"), '"ten"'),
+                (("plan", DEMO, "--goal", "consolidate", "--spare-hosts", "5"), "spare"),
+                (("plan", DEMO, "--goal", "consolidate", "node1"), "drain"),
                 (("plan", DEMO, "--threshold", "-1"), "threshold"),
                 (("plan", DEMO, "--bandwidth", "1parsec"), '"1parsec"'),
                 (("plan", DEMO, "--bandwidth", "0"), '"0"'),
@@ -283,6 +289,7 @@ class Broken(Case):
             path = table.parent / name
             args = {"plan": ("simulate", DEMO, path),
                     "affinity": ("plan", DEMO, "--affinity", path, "-o", out),
+                    "constants": ("plan", DEMO, "--constants", path, "-o", out),
                     "capacity": ("plan", "-c", self.sim, "--host-capacity", path, "-o", out),
                     "cluster": ("plan", path, "-o", out)}[name.split("-")[0]]
             with self.subTest(file=name):
@@ -443,6 +450,47 @@ class Plan(Case):
             self.assertLessEqual({"stream", "games-b", "oltp-b", "idle-c"},
                                  {s["vm"] for s in plan["steps"] if s["from"] == "node4"})
 
+    def test_drain_of_several_hosts(self):
+        cluster = json.loads(DEMO.read_text())
+        cluster["hosts"][1]["state"] = "maintenance"
+        for host in cluster["hosts"]:
+            host["memory_bytes"] *= 2
+        path = self.write("maintenance.json", cluster)
+        plan = json.loads(self.ok("plan", path, "node4", "node5", "--json", "--threshold", "3"))
+        gone = {"node2", "node4", "node5"}
+        where = {vm["id"]: vm["host"] for vm in cluster["vms"]}
+        where.update({step["vm"]: step["to"] for step in plan["steps"]})
+        self.assertEqual({vm for vm, host in where.items() if host in gone}, set())
+        self.refused("plan", path, "node4", "node99")
+
+    def test_level(self):
+        text = self.ok("plan", DEMO, "--goal", "level")
+        self.assertRegex(text, r"No host is above 1\.0\d+ x the mean of its pool in CPU, nor above")
+        self.assertRegex(text, r"of memory move; no plan that gets as far moves less than \d")
+        plan = json.loads(self.ok("plan", DEMO, "--goal", "level", "--tolerance", "0.2", "--json"))
+        memory = {vm["id"]: vm["memory_bytes"] for vm in json.loads(DEMO.read_text())["vms"]}
+        figures = plan["x-figures"]
+        self.assertEqual(plan["options"]["tolerance"], 0.2)
+        self.assertEqual(figures["moved_bytes"], sum(memory[s["vm"]] for s in plan["steps"]))
+        self.assertLessEqual(figures["moved_bytes_bound"], figures["moved_bytes"])
+        self.assertLessEqual(max(figures["cpu_to_mean"], figures["memory_to_mean"]), 1.2)
+        done = imig("plan", DEMO, "--goal", "level", "--tolerance", "0")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("cannot be reached whole:", done.stdout.decode())
+        self.assertIn("above its limits", done.stdout.decode())
+
+    def test_consolidate(self):
+        text = self.ok("plan", DEMO, "--goal", "consolidate")
+        self.assertIn("Without VMs, and can be switched off: node4, node5.", text)
+        plan = json.loads(self.ok("plan", DEMO, "--goal", "consolidate", "--json"))
+        self.assertEqual(plan["x-figures"]["empty_hosts"], ["node4", "node5"])
+        self.assertEqual(plan["x-figures"]["hosts_in_use"], 3)
+        self.assertEqual(plan["x-figures"]["hosts_in_use_bound"], 3)
+        self.assertLessEqual(plan["after"]["cpu_max"], 0.8 + 1e-9)
+        spare = json.loads(self.ok("plan", DEMO, "--goal", "consolidate", "--spare-hosts", "1",
+                                   "--json"))
+        self.assertEqual(spare["x-figures"]["hosts_in_use"], 4)
+
     def test_a_goal_that_cannot_be_reached_whole(self):
         done = imig("plan", DEMO, "--drain", "node3")
         self.assertEqual(done.returncode, 3, done.stderr)
@@ -583,6 +631,15 @@ class Balance(Case):
                                r"overloaded hosts 1 -> 0 \(predicted 0\)\.\n$")
         hosts = json.loads(self.ok("status", after, "--json"))["hosts"]
         self.assertLess(max(h["cpu_utilisation"] for h in hosts), 0.9)
+
+    def test_level_and_consolidate_are_carried_out(self):
+        for goal, steps in (("level", 3), ("consolidate", 5)):
+            uri = f"{self.sim}?state={self.dir / goal}"
+            story = json.loads(self.ok("balance", "-c", uri, "--goal", goal, "--yes", "--json"))
+            self.assertGreater(len(story["plan"]["steps"]), steps)
+            self.assertTrue(all(step["state"] == "done" for step in story["run"]["steps"]), story)
+            again = json.loads(self.ok("balance", "-c", uri, "--goal", goal, "--yes", "--json"))
+            self.assertEqual(again["plan"]["steps"], [], goal)
 
     def test_twice_moves_nothing_the_second_time(self):
         uri = f"{self.sim}?state={self.dir}/state.json"
@@ -956,6 +1013,245 @@ class Predict(Case):
         self.refused("predict", "--csv", "-", "--memory", "1GiB", names="--csv")
 
 
+class Store(Case):
+    """History and learning; the default store is a folder of the test's own."""
+
+    def setUp(self):
+        super().setUp()
+        self.sim = f"sim:{DEMO}?state={self.dir / 'state.json'}"
+        self.store = self.dir / "imig.db"
+        before = os.environ["XDG_STATE_HOME"]
+        self.addCleanup(os.environ.update, XDG_STATE_HOME=before)
+        os.environ["XDG_STATE_HOME"] = str(self.dir / "default")
+
+    def balance(self, *args):
+        return self.ok("balance", "-c", self.sim, "--yes", "--quiet", *args)
+
+    def history(self, *args):
+        return json.loads(self.ok("history", "--store", self.store, "--json", *args))
+
+    def rows(self, plans=12, share=0.8, setup=2.0):
+        """Migrations that nothing but a share of the link and a fixed time explains."""
+        lines = ["plan,memory_bytes,bandwidth_bytes_per_s,duration_s"]
+        for plan in range(plans):
+            for memory in (1e9, 2e9, 4e9):
+                bandwidth = (1.25e8, 6e7)[plan % 2]
+                lines.append(f"p{plan},{memory:.0f},{bandwidth:.0f},"
+                             f"{memory * (1 + 8 / 4096) / (share * bandwidth) + setup:.3f}")
+        return "\n".join(lines) + "\n"
+
+    def test_migrations_are_written_down(self):
+        self.balance("--store", self.store)
+        found = self.history()
+        self.assertEqual(len(found["migrations"]), 13)
+        for one in found["migrations"]:
+            self.assertEqual(one["outcome"], "done")
+            self.assertGreater(one["duration_s"]["predicted"], 0)
+            self.assertGreater(one["duration_s"]["measured"], 0)
+            self.assertEqual(one["learned_from"], 0)
+        self.assertEqual(len({one["run"] for one in found["migrations"]}), 1)
+        everything = next(e for e in found["errors"] if e["of"] == "all")
+        self.assertEqual(everything["duration_s"]["migrations"], 13)
+        self.assertLessEqual(everything["duration_s"]["p50"], everything["duration_s"]["p90"])
+        text = self.ok("history", "--store", self.store)
+        self.assertIn("milc-a", text)
+        self.assertRegex(text, r"host +node1 +\d+ ")
+
+    def test_filters(self):
+        self.balance("--store", self.store)
+        count = lambda *args: len(self.history(*args)["migrations"])  # noqa: E731
+        self.assertEqual(count("--vm", "milc-a"), 1)
+        self.assertEqual(count("--vm", "nobody"), 0)
+        self.assertEqual(count("--class", "disk-io"), 2)
+        self.assertEqual(count("--host", "node1") + count("--host", "nobody"),
+                         sum("node1" in (one["from"], one["to"])
+                             for one in self.history()["migrations"]))
+        self.assertEqual(count("--outcome", "failed"), 0)
+        self.assertEqual(count("--since", "1h"), 13)
+        self.assertEqual(count("--until", "1h"), 0)
+        self.assertEqual(count("--since", "2020-01-31", "--until", "2020-02-01T12:00:00"), 0)
+        self.assertEqual(count("--latest", "3"), 3)
+        self.assertIn("No such migrations", self.ok("history", "--store", self.store, "--vm", "x"))
+        for args, names in ((("--class", "x"), "--class"), (("--outcome", "x"), "--outcome"),
+                            (("--since", "yesterday"), "--since")):
+            with self.subTest(args=args):
+                self.refused("history", "--store", self.store, *args, names=names)
+
+    def test_a_failed_and_a_cancelled_one(self):
+        sim = f"sim:{DEMO}?fail=milc-a"
+        imig("migrate", "-c", sim, "milc-a", "node4", "--store", self.store, "--retries", "0")
+        one, = self.history()["migrations"]
+        self.assertEqual(one["outcome"], "failed")
+        self.assertIsNone(one["duration_s"]["measured"])
+        self.assertTrue(one["message"])
+        self.assertEqual(self.history()["errors"], [])
+
+    def test_simulated_hosts_leave_the_default_store_alone(self):
+        folder = pathlib.Path(os.environ["XDG_STATE_HOME"]) / "imig"
+        self.assertFalse(folder.exists())
+        self.balance()
+        self.assertFalse(folder.exists())
+        self.refused("history", names="no such store")
+        self.refused("balance", "-c", self.sim, "--yes", "--store", self.store, "--no-store",
+                     names="--no-store")
+
+    def test_killed_in_the_middle(self):
+        sim = f"{self.sim}&pace=20"
+        with subprocess.Popen([IMIG, "balance", "-c", sim, "--yes", "--quiet", "--store",
+                               self.store], stdin=subprocess.DEVNULL) as child:
+            deadline = time.monotonic() + 60
+            states = []
+            while "unfinished" not in states and time.monotonic() < deadline:
+                time.sleep(0.1)
+                done = imig("history", "--store", self.store, "--json")
+                if done.returncode == 0:
+                    states = [m["outcome"] for m in json.loads(done.stdout)["migrations"]]
+            child.kill()
+        self.assertIn("unfinished", states)
+        self.assertIn("unfinished", [one["outcome"] for one in self.history()["migrations"]])
+        self.refused("calibrate", "--store", self.store, names="too few")
+
+    def test_several_at_once(self):
+        children = []
+        for number in range(4):
+            sim = f"sim:{DEMO}?state={self.dir / f'state{number}.json'}"
+            children.append(subprocess.Popen(
+                [IMIG, "balance", "-c", sim, "--yes", "--quiet", "--store", self.store],
+                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE))
+        for child in children:
+            self.assertEqual(child.communicate(timeout=100)[1], b"")
+            self.assertEqual(child.returncode, 0)
+        migrations = self.history()["migrations"]
+        self.assertEqual(len(migrations), 52)
+        self.assertEqual({one["outcome"] for one in migrations}, {"done"})
+
+    def test_what_is_no_store_is_refused_before_anything_moves(self):
+        path = self.write("other.db", "x" * 2000)
+        before = path.read_bytes()
+        for args in (("balance", "-c", self.sim, "--yes"), ("history",), ("calibrate",),
+                     ("migrate", "-c", self.sim, "milc-a", "node4"), ("affinity", "learn"),
+                     ("predict", "--memory", "1GiB", "--bandwidth", "1Gbit/s")):
+            with self.subTest(args=args):
+                self.refused(*args, "--store", path, names="not a store of imig")
+        self.assertEqual(path.read_bytes(), before)
+        self.assertFalse((self.dir / "state.json").exists())
+        self.refused("plan", DEMO, "--store", self.dir / "none.db", names="no such store")
+
+    def test_learned_constants_are_used_from_then_on(self):
+        args = ("--memory", "4GB", "--bandwidth", "1Gbit/s")
+        before = json.loads(self.ok("predict", *args, "--json"))
+        self.assertEqual(before["learned_from"], 0)
+        self.assertIn("assumed constants of qemu", self.ok("predict", *args))
+        text = self.ok("calibrate", "--csv", "-", "--store", self.store, text=self.rows())
+        self.assertIn("Kept in the store", text)
+        text = self.ok("predict", *args, "--store", self.store)
+        self.assertIn("learned from 36 migrations", text)
+        self.assertIn("\u00b1", text)
+        after = json.loads(self.ok("predict", *args, "--store", self.store, "--json"))
+        self.assertEqual(after["learned_from"], 36)
+        self.assertAlmostEqual(after["duration_s"], 4e9 * (1 + 8 / 4096) / (0.8 * 1.25e8) + 2,
+                               delta=0.5)
+        self.assertLess(after["duration_p50_ratio"], 0.02)
+        # A plan for the demo takes longer with it, and says where that is from.
+        plain = json.loads(self.ok("plan", DEMO, "--json"))["steps"][0]
+        learned = json.loads(self.ok("plan", DEMO, "--json", "--store", self.store))["steps"][0]
+        self.assertGreater(learned["duration_s"] / learned["transferred_bytes"],
+                           plain["duration_s"] / plain["transferred_bytes"])
+        self.assertIn("learned from 36", self.ok("plan", DEMO, "--store", self.store))
+        self.assertIn("assumed constants", self.ok("plan", DEMO, "--store", self.store,
+                                                   "--constants", self.constants()))
+        self.balance("--store", self.store)
+        self.assertEqual({one["learned_from"] for one in self.history()["migrations"]}, {36})
+
+    def constants(self):
+        return self.write("constants.json", {"format": "imig-constants/1", "constants": [
+            {"hypervisor": "qemu", "link_share_ratio": 0.5}]})
+
+    def test_less_certain_where_it_is_unlike(self):
+        self.ok("calibrate", "--csv", "-", "--store", self.store, text=self.rows())
+        like, unlike = (json.loads(self.ok("predict", "--memory", memory, "--bandwidth",
+                                           "1Gbit/s", "--json", "--store", self.store))
+                        for memory in ("3GB", "64GB"))
+        self.assertGreater(unlike["duration_p90_ratio"], 3 * like["duration_p90_ratio"])
+        self.assertIn("unlike", self.ok("predict", "--memory", "64GB", "--bandwidth", "1Gbit/s",
+                                        "--store", self.store))
+
+    def test_dry_run_and_output(self):
+        out = self.dir / "constants.json"
+        self.ok("calibrate", "--csv", "-", "--store", self.store, "--dry-run", text=self.rows())
+        self.assertFalse(self.store.exists())
+        self.ok("calibrate", "--csv", "-", "-o", out, text=self.rows())
+        self.assertFalse(self.store.exists())
+        document = json.loads(out.read_text())
+        self.assertEqual(document["constants"][0]["migrations"], 36)
+        self.assertEqual(document, json.loads(self.ok("calibrate", "--csv", "-", "--json",
+                                                      text=self.rows())))
+        cost = json.loads(self.ok("predict", "--memory", "4GB", "--bandwidth", "1Gbit/s",
+                                  "--json", "--constants", out))
+        self.assertEqual(cost["learned_from"], 36)
+
+    def test_history_is_what_calibrate_reads(self):
+        self.balance("--store", self.store)
+        out = self.dir / "history.csv"
+        self.ok("history", "--store", self.store, "-o", out)
+        self.refused("calibrate", "--csv", out, names="13 migrations")
+        rows = list(csv.DictReader(out.open()))
+        self.assertEqual(len(rows), 13)
+        done = imig("predict", "--csv", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"13 rows measured", done.stderr)
+        # From what was written down about each one nearly the same follows as for the plan.
+        off = sorted(abs(float(row["predicted_duration_s"]) / float(row["predicted_s"]) - 1)
+                     for row in csv.DictReader(io.StringIO(done.stdout.decode())))
+        self.assertLess(off[6], 0.02)
+        self.assertLess(off[11], 0.10)
+
+    def test_nonsense_is_not_learned(self):
+        head = "plan,memory_bytes,bandwidth_bytes_per_s,duration_s\n"
+        for text, names in (
+                ("", "no columns"), (head, "too few"),
+                (head + "p,1e9,1e8,10\n" * 30, "3 are needed"),
+                (head + "p,1e9,1e8,-10\n", "row 1"), (head + "p,1e9,1e8,soon\n", '"soon"'),
+                (head + "".join(f"p{i},1e9,1e8,10\n" for i in range(30)), "took 10 s"),
+                (head + "".join(f"p{i},{1e9 + i},1e8,{10 ** (i % 7 - 1)}\n" for i in range(40)),
+                 "far more or less")):
+            with self.subTest(text=text[:80]):
+                self.refused("calibrate", "--csv", "-", "--store", self.dir / "not.db", "-n",
+                             text=text, names=names)
+
+    def test_side_by_side(self):
+        """Two that leave one host share its link; a host that sends receives more slowly."""
+        head = "run,from,to,start_s,memory_bytes,bandwidth_bytes_per_s\n"
+        seconds = lambda text: [row["duration_s"] for row in json.loads(  # noqa: E731
+            self.ok("predict", "--csv", "-", "--json", text=text))["rows"]]
+        alone, = seconds(head + "r,a,b,0,4e9,1e8\n")
+        one, other = seconds(head + "r,a,b,0,4e9,1e8\nr,a,c,0,4e9,1e8\n")
+        self.assertAlmostEqual(one, other, 3)
+        self.assertAlmostEqual(one / alone, 2, 1)
+        receiving, sending = seconds(head + "r,a,b,0,4e9,1e8\nr,b,c,0,4e9,1e8\n")
+        self.assertAlmostEqual(sending, alone, 3)
+        self.assertAlmostEqual(receiving / alone, 1.1, 1)
+        apart = seconds(head + "r,a,b,0,4e9,1e8\ns,a,c,0,4e9,1e8\n")
+        self.assertAlmostEqual(apart[0], alone, 3)
+
+    def test_affinity(self):
+        self.assertIn("milc", self.ok("affinity", "show"))
+        self.balance("--store", self.store)
+        self.refused("affinity", "learn", names="no such store")
+        self.refused("affinity", "forget", names="learn")
+        out = self.dir / "affinity.csv"
+        for number in range(8):  # the same hosts, balanced and out of balance again
+            (self.dir / "state.json").unlink()
+            self.balance("--store", self.store, "--goal", ("balance", "relieve")[number % 2])
+        found = json.loads(self.ok("affinity", "learn", "--store", self.store, "-o", out, "--json"))
+        self.assertTrue(found["slowdowns"])
+        for one in found["slowdowns"]:
+            self.assertGreaterEqual(one["observations"], 12)
+            self.assertGreaterEqual(one["standard_error"], 0)
+        self.ok("plan", DEMO, "--affinity", out)
+        self.assertIn("standard error", self.ok("affinity", "learn", "--store", self.store))
+
+
 class Capacity(Case):
     def capacity(self, *hosts):
         return self.write("capacity.json", {"format": "imig-capacity/1", "hosts": list(hosts)})
@@ -1088,6 +1384,12 @@ class Tap(unittest.TestResult):
 
 
 def main():
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["XDG_STATE_HOME"] = state  # nobody's own store is touched
+        return run_all()
+
+
+def run_all():
     global IMIG, TOP, DEMO, FAULTY
     IMIG, TOP, FAULTY = sys.argv[1], pathlib.Path(sys.argv[2]).resolve(), sys.argv[3]
     DEMO = TOP / "tools/demo-cluster.json"

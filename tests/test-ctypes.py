@@ -60,7 +60,8 @@ def test_structs_have_the_layout_of_c():
              "PlanTotals": "imig_plan_totals", "PlanSummary": "imig_plan_summary",
              "MigrationProfile": "imig_migration_profile", "Cost": "imig_cost",
              "OrderOptions": "imig_order_options", "OrderPairsOptions": "imig_order_pairs_options",
-             "PredictOptions": "imig_predict_options", "HostInfo": "imig_host_info"}
+             "PredictOptions": "imig_predict_options", "HostInfo": "imig_host_info",
+             "Constants": "imig_constants", "Record": "imig_record"}
     structs = {name for name, value in vars(imig).items() if isinstance(value, type)
                and issubclass(value, imig._Struct) and value is not imig._Struct}
     assert structs == set(names), structs ^ set(names)
@@ -79,15 +80,59 @@ def test_structs_have_the_layout_of_c():
 
 def test_bits_are_those_of_the_headers():
     text = "".join((TOP / "include/imig" / name).read_text()
-                   for name in ("plan.h", "cost.h", "order.h"))
+                   for name in ("plan.h", "cost.h", "order.h", "records.h"))
     bits = {}
     for group, bit, field in re.findall(
             r"#define IMIG_(\w+)_HAS_\w+\s+\(UINT64_C\(1\) << (\d+)\)\s+/\*\*< `(\w+)`", text):
         bits.setdefault(group, {})[int(bit)] = field
     for group, kind in (("PLAN", imig.PlanOptions), ("PROFILE", imig.MigrationProfile),
                         ("PREDICT", imig.PredictOptions), ("ORDER", imig.OrderOptions),
-                        ("ORDER_PAIRS", imig.OrderPairsOptions)):
+                        ("ORDER_PAIRS", imig.OrderPairsOptions), ("RECORD", imig.Record)):
         assert bits[group] == dict(enumerate(kind.numbers)), (group, bits[group])
+
+
+def measured(plans=10, share=0.8, setup=2.0):
+    records = imig.Records()
+    for plan in range(plans):
+        for memory in (1e9, 2e9, 4e9):
+            records.add(plan=f"p{plan}", source="a", to="b", memory_bytes=memory,
+                        bandwidth_bytes_per_s=1.25e8,
+                        duration_s=memory * (1 + 8 / 4096) / (share * 1.25e8) + setup + plan % 3)
+    return records
+
+
+def test_what_was_measured_teaches():
+    calibration = imig.calibrate(measured())
+    learned, = calibration.constants
+    assert abs(learned.link_share_ratio - 0.8) < 0.02, learned
+    assert learned.migrations == 30 and learned.plans == 10 and learned.source is None
+    assert imig.Calibration.from_json(calibration.to_json()).to_json() == calibration.to_json()
+    plain = imig.predict(4e9, 1.25e8)
+    cost = imig.predict(4e9, 1.25e8, calibration=calibration)
+    assert cost.time_s > 1.1 * plain.time_s
+    assert plain.time_p90_ratio == 0 and 0 < cost.time_p90_ratio < 0.15 and cost.migrations == 30
+    assert "too few" in str(raises("invalid", imig.calibrate, imig.Records()))
+    cluster = imig.Cluster.from_json(small_cluster())
+    slower = imig.plan(cluster, calibration=calibration).steps
+    assert slower[0].duration_s > imig.plan(cluster).steps[0].duration_s
+
+
+def test_a_store_keeps_what_it_is_given():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "imig.db")
+        raises("not-found", imig.Store, path, True)
+        store = imig.Store(path)
+        assert store.calibration is None and len(store.records()) == 0
+        assert store.add(measured(1)) == [1, 2, 3]
+        store.calibration = imig.calibrate(measured())
+        again = imig.Store(path, read_only=True)
+        one = list(again.records())[0]
+        assert (one.source, one.to, one.outcome) == ("a", "b", "done")
+        assert one.downtime_s is None and one.predicted_bytes is None and one.duration_s > 0
+        assert again.calibration.to_json() == store.calibration.to_json()
+        raises("invalid", imig.Records().add, memory_bytes=-1, bandwidth_bytes_per_s=1)
+        store.calibration = None
+        assert again.calibration is None
 
 
 def test_version_is_the_project_s():
@@ -156,6 +201,20 @@ def test_draining_a_host_empties_it():
     cluster = imig.Cluster.from_json(small_cluster(cpu_cores=0.5))
     plan = imig.plan(cluster, goal="drain", drain=["h1"])
     assert sorted(step.vm for step in plan.steps) == [f"v{i}" for i in range(6)]
+
+
+def test_levelling_and_consolidating():
+    cluster = imig.Cluster.from_json(small_cluster())
+    plan = imig.plan(cluster, goal="level", tolerance=0.05)
+    assert len(plan.steps) == 3 and plan.summary.moved_bytes == 3 * GIB
+    assert abs(plan.summary.moved_bytes_bound - 3 * GIB) < 10
+    assert abs(plan.summary.cpu_to_mean - 1) < 1e-9 and plan.empty_hosts == []
+    cluster = imig.Cluster.from_json(small_cluster(cpu_cores=0.5))
+    plan = imig.plan(cluster, goal="consolidate")
+    assert not plan.steps and plan.empty_hosts == ["h2"]
+    assert plan.summary.hosts_in_use == plan.summary.hosts_in_use_bound == 1
+    assert imig.Plan.from_json(plan.to_json()).empty_hosts == ["h2"]
+    raises("argument", imig.plan, cluster, goal="level", tolerance=-1)
 
 
 def test_disks_that_are_not_shared():

@@ -110,12 +110,34 @@ where_not_all_can_leave_most_do(void **unused)
     imig_cluster_unref(cluster);
 }
 
+/* Nothing is gained by it, and no rule of thumb does it; it is a rule all the same. */
+static void
+a_split_group_is_brought_together(void **unused)
+{
+    imig_cluster *cluster = imig_cluster_new(0);
+    imig_plan *plan;
+
+    (void) unused;
+    add_host(cluster, "h0", 16, 64);
+    add_host(cluster, "h1", 16, 64);
+    add_vm(cluster, "a", 0, 2, 8, IDLE);
+    add_vm(cluster, "b", 1, 2, 8, IDLE);
+    add_rule(cluster, IMIG_RULE_TOGETHER, 1, 0, 1);
+    finish(cluster);
+    plan = make(cluster, NULL);
+    assert_int_equal(imig_plan_step_count(plan), 1);
+    assert_true(summary_of(plan).complete);
+    imig_plan_unref(plan);
+    imig_cluster_unref(cluster);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_must_be_comes_before_the_loss),
         cmocka_unit_test(where_not_all_can_leave_most_do),
+        cmocka_unit_test(a_split_group_is_brought_together),
     };
 
     return cmocka_run_group_tests_name("fallback", tests, NULL, NULL);

@@ -216,6 +216,38 @@ wrong_arguments_are_answered(void **state)
     imig_plan_unref(plan);
 }
 
+static void
+broken_figures_are_refused(void **unused)
+{
+    static const struct {
+        const char *figures, *want;
+    } cases[] = {
+        { "7", "x-figures" },
+        { "{ \"moved_bytes\": -1 }", "x-figures.moved_bytes" },
+        { "{ \"hosts_in_use\": 1.5 }", "x-figures.hosts_in_use" },
+        { "{ \"empty_hosts\": 1 }", "x-figures.empty_hosts" },
+        { "{ \"empty_hosts\": [ 1 ] }", "x-figures.empty_hosts" },
+        { "{ \"moved\": 1 }", "x-figures: \"moved\"" },
+    };
+
+    (void) unused;
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        char *text = g_strdup_printf("{ \"format\": \"imig-plan/1\", \"goal\": \"level\", "
+                                     "\"policy\": \"informed\", \"steps\": [], "
+                                     "\"x-figures\": %s }", cases[i].figures);
+        imig_error *error = NULL;
+        imig_plan *plan = NULL;
+
+        assert_int_equal(imig_plan_from_json(text, strlen(text), &plan, &error),
+                         IMIG_ERR_INVALID);
+        if (!strstr(imig_error_message(error), cases[i].want))
+            fail_msg("%s: %s", cases[i].figures, imig_error_message(error));
+        assert_null(plan);
+        imig_error_free(error);
+        g_free(text);
+    }
+}
+
 int
 main(void)
 {
@@ -225,6 +257,7 @@ main(void)
         cmocka_unit_test(little_is_required),
         cmocka_unit_test(every_cut_is_noticed),
         cmocka_unit_test(changed_bytes_do_no_harm),
+        cmocka_unit_test(broken_figures_are_refused),
         cmocka_unit_test(wrong_arguments_are_answered),
     };
     GArray *rows = broken_rows("plan-");

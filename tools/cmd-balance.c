@@ -54,7 +54,7 @@ verdict(const imig_plan_totals *before, const imig_plan_totals *observed)
 }
 
 /* A plan without moves sums up what was observed afterwards as the first one did what was before.
-   Who drains a host crowds the others, and means to. */
+   Who empties hosts crowds the others, and means to. */
 static void
 show_effect(const balance *b, const imig_plan *plan, const imig_cluster *after)
 {
@@ -64,7 +64,8 @@ show_effect(const balance *b, const imig_plan *plan, const imig_cluster *after)
     ui_planner planner = b->planner;
     ui_common common = b->common;
 
-    if (!b->human || g_str_equal(imig_plan_goal(plan), "drain"))
+    if (!b->human || g_str_equal(imig_plan_goal(plan), "drain")
+        || g_str_equal(imig_plan_goal(plan), "consolidate"))
         return;
     planner.max_moves = 0;
     common.affinity = NULL; /* changes no load, and may have been standard input */
@@ -91,7 +92,7 @@ carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
     ui_execute_options(&b->planner.migration, &options);
     if (b->human)
         printf("\n%sMigrating%s\n\n", ui_colour_on(UI_BOLD), ui_colour_off());
-    status = ui_execute(connection, plan, before, &options, b->human, &run);
+    status = ui_execute(&b->common, connection, plan, before, &options, b->human, &run);
     if (status != UI_DONE)
         return status;
     if (b->human) {
@@ -108,6 +109,7 @@ carry_out(const balance *b, imig_connection *connection, const imig_plan *plan,
             looked = ui_write_cluster(b->after, after);
         if (looked != UI_DONE)
             return looked;
+        ui_record_observation(&b->common, after);
         json_object_set_new(document, "after", ui_cluster_figures(after));
         show_cluster(b, connection, "After", after);
         show_effect(b, plan, after);
@@ -132,11 +134,14 @@ balance_hosts(const balance *b)
         status = ui_make_plan(&b->planner, &b->common, before, NULL, &plan);
     if (status != UI_DONE)
         return status;
+    ui_record_observation(&b->common, before);
     json_object_set_new(document, "before", ui_cluster_figures(before));
     json_object_set_new(document, "plan", plan_as_json(plan));
     show_cluster(b, connection, "Before", before);
-    if (b->human)
+    if (b->human) {
         ui_print_plan(plan, before, &b->planner);
+        ui_print_constants(&b->common, before, plan);
+    }
     status = ui_plan_status(plan);
     if (imig_plan_step_count(plan) > 0 && !b->dry_run) {
         fflush(stdout);
@@ -175,6 +180,7 @@ cmd_balance(int argc, char **argv)
         UI_OPTION_QUIET(&b.common),
         UI_OPTION_SEED(&b.common),
         UI_OPTION_AFFINITY(&b.common),
+        UI_OPTION_CONSTANTS(&b.common),
         UI_OPTION_END,
     };
     int status;
@@ -185,8 +191,11 @@ cmd_balance(int argc, char **argv)
         b.human = !b.common.json && !b.common.quiet;
         status = ui_planner_read(&b.planner, 0, NULL);
         if (status == UI_DONE)
+            status = ui_store_use(&b.common, !b.dry_run);
+        if (status == UI_DONE)
             status = balance_hosts(&b);
     }
+    ui_store_leave(&b.common);
     ui_planner_clear(&b.planner);
     ui_clear(options);
     return status;

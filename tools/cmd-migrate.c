@@ -30,8 +30,8 @@ has_local_disk(const imig_vm_info *vm)
 
 /* One migration is a plan of one step: what carries plans out carries this out, too. */
 static int
-make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
-          const ui_migration *limits, imig_plan **plan)
+make_plan(const ui_common *common, const imig_cluster *cluster, uint32_t vm_index,
+          uint32_t to_index, const ui_migration *limits, imig_plan **plan)
 {
     imig_predict_options options = IMIG_PREDICT_OPTIONS_INIT;
     imig_vm_info vm = IMIG_VM_INFO_INIT;
@@ -48,6 +48,7 @@ make_plan(const imig_cluster *cluster, uint32_t vm_index, uint32_t to_index,
         return ui_fail(UI_FAILED, "%s: imig cannot tell whether other hosts see its disk: mark it "
                        "shareable, or say --unsafe, where they do; --copy-disks copies it", vm.id);
     options.migrate_flags = limits->flags;
+    options.calibration = common->calibration;
     if (!isnan(limits->bandwidth)) {
         options.bandwidth_bytes_per_s = limits->bandwidth;
         options.set |= IMIG_PREDICT_HAS_BANDWIDTH;
@@ -135,12 +136,12 @@ migrate(const ui_common *common, const ui_watch *watch, const ui_migration *limi
     if (status == UI_DONE)
         status = look(connection, common, watch, names, &cluster, &vm, &host);
     if (status == UI_DONE)
-        status = make_plan(cluster, vm, host, limits, &plan);
+        status = make_plan(common, cluster, vm, host, limits, &plan);
     if (status != UI_DONE)
         return status;
     ui_execute_options(limits, &options);
-    status = ui_execute(connection, plan, cluster, &options, !common->json && !common->quiet,
-                        &run);
+    status = ui_execute(common, connection, plan, cluster, &options,
+                        !common->json && !common->quiet, &run);
     if (status != UI_DONE)
         return status;
     if (common->json) {
@@ -151,6 +152,7 @@ migrate(const ui_common *common, const ui_watch *watch, const ui_migration *limi
     } else if (!common->quiet) {
         putchar('\n');
         ui_print_run(run, plan, cluster);
+        ui_print_constants(common, cluster, plan);
     }
     if (status == UI_DONE)
         status = ui_flush();
@@ -180,14 +182,18 @@ cmd_migrate(int argc, char **argv)
           "watch for so long before, for the prediction (10s)" },
         UI_OPTION_JSON(&common),
         UI_OPTION_QUIET(&common),
+        UI_OPTION_CONSTANTS(&common),
         UI_OPTION_END,
     };
     status = ui_parse(&command, table, migration.table, &argc, argv);
     if (status == UI_GO_ON) {
         status = ui_migration_read(&migration);
         if (status == UI_DONE)
+            status = ui_store_use(&common, TRUE);
+        if (status == UI_DONE)
             status = migrate(&common, &watch, &migration, argv + 1);
     }
+    ui_store_leave(&common);
     ui_clear(table);
     ui_migration_clear(&migration);
     return status;

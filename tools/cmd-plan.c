@@ -38,8 +38,10 @@ plan_cluster(const ui_common *common, const ui_watch *watch, const ui_planner *p
         status = write_plan(plan, "-");
     if (status != UI_DONE)
         return status;
-    if (!common->json && !common->quiet && !on_stdout)
+    if (!common->json && !common->quiet && !on_stdout) {
         ui_print_plan(plan, cluster, planner);
+        ui_print_constants(common, cluster, plan);
+    }
     status = ui_flush();
     return status == UI_DONE ? ui_plan_status(plan) : status;
 }
@@ -65,6 +67,7 @@ cmd_plan(int argc, char **argv)
         UI_OPTION_QUIET(&common),
         UI_OPTION_SEED(&common),
         UI_OPTION_AFFINITY(&common),
+        UI_OPTION_CONSTANTS(&common),
         UI_OPTION_END,
     };
     int status;
@@ -79,9 +82,12 @@ cmd_plan(int argc, char **argv)
         else
             status = ui_planner_read(&planner, argc - first_host, argv + first_host);
         if (status == UI_DONE)
+            status = ui_store_use(&common, FALSE);
+        if (status == UI_DONE)
             status = plan_cluster(&common, &watch, &planner,
                                   first_host > 1 ? argv[1] : NULL);
     }
+    ui_store_leave(&common);
     ui_planner_clear(&planner);
     ui_clear(options);
     return status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "commands.h"
+#include "csv.h"
 #include "predict-csv.h"
 #include "ui.h"
 
@@ -39,7 +40,7 @@ read_profile(const asked *a, imig_migration_profile *profile)
                  a->populated);
     set_optional(profile, IMIG_PROFILE_HAS_DOWNTIME_LIMIT, &profile->downtime_limit_s,
                  a->downtime_limit_s);
-    if (a->writes && !predict_writes_from_name(a->writes, &profile->writes))
+    if (a->writes && !csv_writes_from_name(a->writes, &profile->writes))
         return ui_fail(UI_USAGE, "--writes \"%s\" is not random or cyclic", a->writes);
     if (a->workload
         && (profile->workload_class = imig_workload_from_name(a->workload))
@@ -48,16 +49,32 @@ read_profile(const asked *a, imig_migration_profile *profile)
     return UI_DONE;
 }
 
+/* "8.4 %" more or less in nine of ten cases. */
+static const char *
+within(double ratio)
+{
+    return ratio > 0 ? ui_text("\302\261%.1f %%", 100 * ratio) : "";
+}
+
 static void
 print_cost(const imig_cost *cost)
 {
     static const char *const headings[] = {
+        ">time", ">nine of ten", ">downtime", ">nine of ten", ">sent", ">rounds", ">slowdown", "",
+        NULL,
+    };
+    static const char *const assumed[] = {
         ">time", ">downtime", ">sent", ">rounds", ">slowdown", "", NULL,
     };
-    ui_table *table = ui_table_new(headings);
+    gboolean learned = cost->migrations > 0;
+    ui_table *table = ui_table_new(learned ? headings : assumed);
 
     ui_table_add(table, ui_time(cost->time_s));
+    if (learned)
+        ui_table_add(table, within(cost->time_p90_ratio));
     ui_table_add(table, cost->converges ? ui_time(cost->downtime_s) : "-");
+    if (learned)
+        ui_table_add(table, within(cost->downtime_p90_ratio));
     ui_table_add(table, ui_bytes(cost->transferred_bytes));
     ui_table_add(table, ui_text("%u", cost->rounds));
     ui_table_add(table, ui_percent(cost->slowdown_ratio));
@@ -68,30 +85,50 @@ print_cost(const imig_cost *cost)
 }
 
 static int
-predict(const asked *a)
+predict_one(const asked *a)
 {
     imig_migration_profile profile = IMIG_MIGRATION_PROFILE_INIT;
+    imig_constants constants = IMIG_CONSTANTS_INIT;
     imig_cost cost = IMIG_COST_INIT;
     g_autoptr(json_t) document = NULL;
+    g_autofree char *text = NULL;
     imig_error *error = NULL;
-    int status;
+    int status = read_profile(a, &profile);
 
-    if (a->csv) {
-        if (!isnan(a->memory) || !isnan(a->bandwidth))
-            return ui_fail(UI_USAGE, "--csv has its own memory and bandwidth in every row");
-        return predict_csv(a->csv, a->common.json);
-    }
-    status = read_profile(a, &profile);
     if (status != UI_DONE)
         return status;
+    if (imig_calibration_find(a->common.calibration, profile.hypervisor, NULL, NULL, &constants,
+                              &error) != IMIG_OK)
+        return ui_fail_error(NULL, error);
+    profile.constants = &constants;
     if (imig_predict(&profile, &cost, &error) != IMIG_OK)
         return ui_fail_error(NULL, error);
-    if (!a->common.json) {
-        print_cost(&cost);
-        return ui_flush();
+    if (a->common.json) {
+        document = predict_as_json(&cost);
+        return ui_write_json("-", document);
     }
-    document = predict_as_json(&cost);
-    return ui_write_json("-", document);
+    print_cost(&cost);
+    text = ui_constants_text(a->common.calibration, profile.hypervisor);
+    printf("\n%s\n", text);
+    if (cost.unlike > 0.05)
+        printf("This one is unlike those: %.1f doublings outside of their memory, bandwidth and "
+               "dirty rates, and so less certain.\n", cost.unlike);
+    return ui_flush();
+}
+
+static int
+predict(asked *a)
+{
+    int status;
+
+    if (a->csv && (!isnan(a->memory) || !isnan(a->bandwidth)))
+        return ui_fail(UI_USAGE, "--csv has its own memory and bandwidth in every row");
+    status = ui_store_use(&a->common, FALSE);
+    if (status == UI_DONE)
+        status = a->csv ? predict_csv(a->csv, a->common.calibration, a->common.json)
+                        : predict_one(a);
+    ui_store_leave(&a->common);
+    return status;
 }
 
 /* "qemu (default), xen" and so on, from the library. */
@@ -134,6 +171,7 @@ cmd_predict(int argc, char **argv)
         { "writes", 0, UI_TEXT, &a.writes, "HOW", "random (default) or cyclic" },
         { "class", 0, UI_TEXT, &a.workload, "CLASS", "workload class, for the slowdown" },
         { "csv", 0, UI_TEXT, &a.csv, "FILE", "one migration a row, columns as imig(1) lists them" },
+        UI_OPTION_CONSTANTS(&a.common),
         UI_OPTION_JSON(&a.common),
         UI_OPTION_END,
     };

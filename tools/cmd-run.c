@@ -105,7 +105,7 @@ run_plan(const ui_common *common, const ui_watch *watch, ui_migration *migration
             return status;
     }
     ui_execute_options(migration, &options);
-    status = ui_execute(connection, plan, cluster, &options, human, &run);
+    status = ui_execute(common, connection, plan, cluster, &options, human, &run);
     if (status != UI_DONE)
         return status;
     if (common->json) {
@@ -148,14 +148,18 @@ cmd_run(int argc, char **argv)
           "watch for so long before, to check the plan (10s)" },
         UI_OPTION_JSON(&common),
         UI_OPTION_QUIET(&common),
+        UI_OPTION_CONSTANTS(&common),
         UI_OPTION_END,
     };
     status = ui_parse(&command, table, migration.table, &argc, argv);
     if (status == UI_GO_ON) {
         status = ui_migration_read(&migration);
         if (status == UI_DONE)
+            status = ui_store_use(&common, TRUE);
+        if (status == UI_DONE)
             status = run_plan(&common, &watch, &migration, argv[1], yes);
     }
+    ui_store_leave(&common);
     ui_clear(table);
     ui_migration_clear(&migration);
     return status;

@@ -56,7 +56,7 @@ simulate_replay(const simulation *s, const imig_plan *plan, gboolean progress, i
     if (status != UI_DONE)
         return status;
     ui_execute_options(&s->planner.migration, &options);
-    return ui_execute(connection, plan, s->cluster, &options, progress, run);
+    return ui_execute(&s->common, connection, plan, s->cluster, &options, progress, run);
 }
 
 static json_t *

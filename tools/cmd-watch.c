@@ -51,7 +51,7 @@ carry_out(watcher *w, watch_round *round)
     int status;
 
     ui_execute_options(&w->planner.migration, &options);
-    status = ui_execute(w->connection, round->plan, round->cluster, &options, w->human,
+    status = ui_execute(&w->common, w->connection, round->plan, round->cluster, &options, w->human,
                         &round->run);
     if (status != UI_DONE)
         return UI_FAILED; /* a VM has moved since; the next round sees where it is */
@@ -71,6 +71,7 @@ make_round(watcher *w, watch_round *round)
 
     if (status != UI_DONE)
         return status;
+    ui_record_observation(&w->common, round->cluster);
     status = ui_make_plan(&w->planner, &w->common, round->cluster, NULL, &round->plan);
     if (status != UI_DONE)
         return status;
@@ -163,6 +164,7 @@ cmd_watch(int argc, char **argv)
         UI_OPTION_QUIET(&w.common),
         UI_OPTION_SEED(&w.common),
         UI_OPTION_AFFINITY(&w.common),
+        UI_OPTION_CONSTANTS(&w.common),
         UI_OPTION_END,
     };
     int status;
@@ -176,8 +178,11 @@ cmd_watch(int argc, char **argv)
             status = ui_fail(UI_USAGE, "--dead-band %g is a ratio from 0 on: 10 %% is 0.1",
                              w.dead_band);
         if (status == UI_DONE)
+            status = ui_store_use(&w.common, TRUE);
+        if (status == UI_DONE)
             status = watch(&w);
     }
+    ui_store_leave(&w.common);
     imig_connection_unref(w.connection);
     ui_planner_clear(&w.planner);
     ui_clear(options);

@@ -4,9 +4,12 @@
 
 /* The subcommands: argv[0] is the name; each returns an exit status. */
 
+int cmd_affinity(int argc, char **argv);
 int cmd_agent(int argc, char **argv);
 int cmd_balance(int argc, char **argv);
+int cmd_calibrate(int argc, char **argv);
 int cmd_dirty(int argc, char **argv);
+int cmd_history(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_observe(int argc, char **argv);
 int cmd_pipe(int argc, char **argv);

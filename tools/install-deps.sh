@@ -3,17 +3,17 @@
 # Installs what is missing on Debian 12: install-deps.sh build | test | bench | lab | xenlab
 set -eu
 
-build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev libvirt-dev
-       libxml2-dev libxen-dev'
+build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev
+       libsqlite3-dev libvirt-dev libxml2-dev libxen-dev'
 # tests/lab/libvirt: hosts, guests, the kernel of the guests
 lab="$build libvirt-daemon-system libvirt-clients qemu-system-x86 python3 python3-libvirt
      linux-image-cloud-amd64 kmod iproute2 mount util-linux gnutls-bin"
 # tests/lab/xen: hosts, guests; the hypervisor and the kernels are downloaded, never installed
-xenlab="$build libxen-dev qemu-system-x86 python3 busybox-static kmod lz4 libcmocka-dev"
-test="$lab clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
+xenlab="$build qemu-system-x86 python3 busybox-static kmod lz4 libcmocka-dev"
+test="$lab $xenlab clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
       abigail-tools"
-# tests/bench: the exact optimum, instruction counts
-bench="$build python3 python3-scipy valgrind"
+# tests/bench: the exact optimum, instruction counts, Ganeti's balancer
+bench="$build python3 python3-scipy valgrind ganeti-htools"
 
 case "${1-}" in
 build) wanted=$build ;;

@@ -6,11 +6,10 @@
 
 #include "ui.h"
 
-gboolean predict_writes_from_name(const char *name, int32_t *writes);
 json_t *predict_as_json(const imig_cost *cost);
 
 /* The table with predictions behind each row on standard output; quantiles of the error on standard
    error, or all of it as JSON. */
-int predict_csv(const char *path, gboolean json);
+int predict_csv(const char *path, const imig_calibration *calibration, gboolean json);
 
 #endif

@@ -161,6 +161,48 @@ print_remainder(const imig_plan_totals *after, const imig_plan_summary *summary)
            ui_text("%.1f %%", summary->gap_ratio * 100));
 }
 
+/* Goal level: how level, and for how many bytes. */
+static void
+print_level(const imig_plan_summary *s)
+{
+    double above = s->moved_bytes_bound > 0 ? s->moved_bytes / s->moved_bytes_bound - 1 : 0;
+
+    printf("\nNo host is above %s the mean of its pool in CPU, nor above %s in memory.\n",
+           ui_text("%.3f x", s->cpu_to_mean), ui_text("%.3f x", s->memory_to_mean));
+    if (s->moved_bytes > 0)
+        printf("VMs with %s of memory move; no plan that gets as far moves less than %s, so this "
+               "one is at most\n%s above the least.\n", ui_bytes(s->moved_bytes),
+               ui_bytes(s->moved_bytes_bound), ui_text("%.1f %%", 100 * MAX(above, 0)));
+}
+
+/* Goal consolidate: what is left, and what can go. */
+static void
+print_empty_hosts(const imig_plan *plan, const imig_cluster *cluster, const imig_plan_summary *s)
+{
+    size_t n = imig_plan_empty_host_count(plan);
+
+    printf("\n%u host%s in use then; at least %u %s needed.\n", s->hosts_in_use,
+           s->hosts_in_use == 1 ? " is" : "s are", s->hosts_in_use_bound,
+           s->hosts_in_use_bound == 1 ? "is" : "are");
+    if (n == 0) {
+        puts("No host can be switched off.");
+        return;
+    }
+    fputs("Without VMs, and can be switched off: ", stdout);
+    for (size_t i = 0; i < n; i++)
+        printf("%s%s", i > 0 ? ", " : "", ui_host_name(cluster, imig_plan_empty_host(plan, i)));
+    puts(".");
+}
+
+static void
+print_goal(const imig_plan *plan, const imig_cluster *cluster, const imig_plan_summary *s)
+{
+    if (s->cpu_to_mean > 0 || s->memory_to_mean > 0)
+        print_level(s);
+    if (s->hosts_in_use > 0 || imig_plan_empty_host_count(plan) > 0)
+        print_empty_hosts(plan, cluster, s);
+}
+
 void
 ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_planner *planner)
 {
@@ -174,6 +216,7 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
     predicted = steps == 0 || ui_is_predicted(summary.makespan_s);
     if (steps == 0 && summary.complete) {
         print_nothing(plan, &before, planner);
+        print_goal(plan, cluster, &summary);
     } else {
         printf("%sGoal %s, policy %s: %zu migration%s, %s to send, %s in all.%s\n\n",
                ui_colour_on(UI_BOLD), imig_plan_goal(plan), imig_plan_policy(plan), steps,
@@ -184,6 +227,7 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
             print_totals(&before, &after);
             print_remainder(&after, &summary);
         }
+        print_goal(plan, cluster, &summary);
         if (steps > 0) {
             if (predicted)
                 putchar('\n');

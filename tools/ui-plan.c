@@ -46,7 +46,7 @@ ui_planner_init(ui_planner *p, unsigned int takes)
 
     memset(p, 0, sizeof *p);
     p->threshold = p->horizon_s = p->gain_ratio = p->noise_ratio = p->max_bytes = NAN;
-    p->time_limit_s = NAN;
+    p->tolerance = p->time_limit_s = NAN;
     p->max_moves = p->spare_hosts = -1;
     p->goal_help = list_names(imig_plan_goal_name, "");
     p->policy_help = list_names(imig_plan_policy_name, "");
@@ -63,6 +63,8 @@ ui_planner_init(ui_planner *p, unsigned int takes)
           "hosts that may fail without another getting overloaded (0)" },
         { "threshold", 0, UI_NUMBER, &p->threshold, "RATIO",
           "CPU utilisation from which a host is overloaded (0.8)" },
+        { "tolerance", 0, UI_NUMBER, &p->tolerance, "RATIO",
+          "goal level: how far a host may be above the mean of its pool (0.1)" },
         { "horizon", 0, UI_SECONDS, &p->horizon_s, "TIME", "losses are averaged over it (1h)" },
         { "gain-ratio", 0, UI_NUMBER, &p->gain_ratio, "RATIO",
           "gain a group must have over its migration loss (3)" },
@@ -142,6 +144,7 @@ read_numbers(const ui_planner *p, imig_plan_options *o)
     const ui_migration *m = &p->migration;
 
     set_number(o, IMIG_PLAN_HAS_THRESHOLD, &o->threshold, p->threshold);
+    set_number(o, IMIG_PLAN_HAS_TOLERANCE, &o->tolerance, p->tolerance);
     set_number(o, IMIG_PLAN_HAS_HORIZON, &o->horizon_s, p->horizon_s);
     set_number(o, IMIG_PLAN_HAS_GAIN_RATIO, &o->gain_ratio, p->gain_ratio);
     set_number(o, IMIG_PLAN_HAS_NOISE_RATIO, &o->noise_ratio, p->noise_ratio);
@@ -183,6 +186,9 @@ check_options(const ui_planner *p, const char *policy)
     if (p->threshold > 10)
         return ui_fail(UI_USAGE, "--threshold %g is a ratio, not per cent: 80 %% is 0.8",
                        p->threshold);
+    if (p->tolerance > 10)
+        return ui_fail(UI_USAGE, "--tolerance %g is a ratio, not per cent: 10 %% is 0.1",
+                       p->tolerance);
     return UI_DONE;
 }
 
@@ -203,6 +209,7 @@ ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *c
         return UI_USAGE;
     read_numbers(p, &options);
     options.order_policy = p->order_policy;
+    options.calibration = common->calibration;
     options.seed = (uint64_t) MAX(common->seed, 0);
     if (p->order_by && (options.order_by = find_name(order_by_name, p->order_by)) < 0)
         return ui_fail(UI_USAGE, "--order-by \"%s\" is not time, completion or downtime",

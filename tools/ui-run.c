@@ -8,8 +8,9 @@
 /* What the progress lines need from one event to the next. */
 struct progress {
     const imig_cluster *cluster;
+    ui_recorder *recorder;
     size_t steps, ended, running;
-    gboolean terminal, line_shown;
+    gboolean shown, terminal, line_shown;
 };
 
 /* The line at the bottom of a terminal, drawn again and again. */
@@ -55,9 +56,8 @@ print_end(const struct progress *p, const imig_step_report *report)
 }
 
 static void
-show_event(const imig_step_report *report, double clock_s, void *user_data)
+show_event(struct progress *p, const imig_step_report *report, double clock_s)
 {
-    struct progress *p = user_data;
     gboolean begins = report->state == IMIG_STEP_RUNNING && report->measured_bytes == 0;
     gboolean doubted = report->state == IMIG_STEP_IN_DOUBT;
     gboolean ends = report->state != IMIG_STEP_RUNNING && !doubted;
@@ -85,22 +85,33 @@ show_event(const imig_step_report *report, double clock_s, void *user_data)
     fflush(stdout);
 }
 
+static void
+take_event(const imig_step_report *report, double clock_s, void *user_data)
+{
+    struct progress *p = user_data;
+
+    ui_recorder_event(p->recorder, report);
+    if (p->shown)
+        show_event(p, report, clock_s);
+}
+
 int
-ui_execute(imig_connection *connection, const imig_plan *plan, const imig_cluster *cluster,
-           imig_execute_options *options, gboolean progress, imig_run **run)
+ui_execute(const ui_common *common, imig_connection *connection, const imig_plan *plan,
+           const imig_cluster *cluster, imig_execute_options *options, gboolean progress,
+           imig_run **run)
 {
     struct progress p = {
-        .cluster = cluster, .steps = imig_plan_step_count(plan), .terminal = ui_on_terminal(),
+        .cluster = cluster, .recorder = ui_recorder_new(common, plan, cluster, options),
+        .steps = imig_plan_step_count(plan), .shown = progress, .terminal = ui_on_terminal(),
     };
     imig_error *error = NULL;
     int code;
 
     options->cancel = ui_catch_signals();
-    if (progress) {
-        options->event = show_event;
-        options->user_data = &p;
-    }
+    options->event = take_event;
+    options->user_data = &p;
     code = imig_execute(connection, plan, options, run, &error);
+    ui_recorder_end(p.recorder, code == IMIG_OK ? *run : NULL);
     if (p.line_shown)
         printf("\r\033[K");
     return code == IMIG_OK ? UI_DONE : ui_fail_error(NULL, error);

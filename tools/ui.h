@@ -9,11 +9,14 @@
 #include <jansson.h>
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_affinity, imig_affinity_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_calibration, imig_calibration_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_cluster, imig_cluster_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_connection, imig_connection_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_context, imig_context_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_plan, imig_plan_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_records, imig_records_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_run, imig_run_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(imig_store, imig_store_close)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_t, json_decref)
 
 /* Exit statuses.  A function that returns one has said why, in one line on stderr. */
@@ -28,9 +31,11 @@ enum {
 
 /* What the options say that several subcommands have. */
 typedef struct ui_common {
-    char **uris, *capacities, *output, *affinity;
-    int json, quiet, verbose;
+    char **uris, *capacities, *output, *affinity, *store_path, *constants;
+    int json, quiet, verbose, no_store;
     int64_t seed; /* -1: not given */
+    imig_store *store;             /* of ui_store_use(); NULL: none */
+    imig_calibration *calibration; /* likewise; NULL: nothing was learned */
 } ui_common;
 
 /* ---- ui.c: saying no, files, connections ---- */
@@ -121,6 +126,11 @@ typedef struct ui_option {
 #define UI_OPTION_SEED(c) { "seed", 0, UI_COUNT, &(c)->seed, "N", "seed of all that is random (0)" }
 #define UI_OPTION_AFFINITY(c) { "affinity", 0, UI_TEXT, &(c)->affinity, "FILE", \
     "CSV table of how workloads slow each other (default: the paper's Table 2)" }
+#define UI_OPTION_CONSTANTS(c) { "constants", 0, UI_TEXT, &(c)->constants, "FILE", \
+    "imig-constants/1 to predict with (those learned into the store)" }, \
+    { "store", 0, UI_TEXT, &(c)->store_path, "FILE", \
+      "what was learned, and the history of migrations ($XDG_STATE_HOME/imig/imig.db)" }, \
+    { "no-store", 0, UI_FLAG, &(c)->no_store, NULL, "neither read nor write a store" }
 #define UI_OPTION_QUIET(c) { "quiet", 'q', UI_FLAG, &(c)->quiet, NULL, "only errors" }
 #define UI_OPTION_END { NULL, 0, UI_FLAG, NULL, NULL, NULL }
 
@@ -275,6 +285,42 @@ gboolean ui_migration_ends(const ui_migration *migration);
 
 void ui_execute_options(const ui_migration *migration, imig_execute_options *options);
 
+/* ---- ui-store.c: history and learned constants ---- */
+
+/* Where the store is by default; to be freed. */
+char *ui_store_default(void);
+
+/* Opens the store that was named, or the default one, and reads the constants.  write: it is
+   created where it is not there; what simulated hosts do is written only where it was named.  A
+   default store that cannot be had is no reason to fail: a line on stderr says so. */
+int ui_store_use(ui_common *common, gboolean write);
+void ui_store_leave(ui_common *common);
+
+/* The one that was named, or the default one, which must be there. */
+int ui_store_open(const ui_common *common, uint64_t flags, imig_store **store);
+
+/* "Predicted with ...": where the constants come from, one line; to be freed. */
+char *ui_constants_text(const imig_calibration *calibration, const char *hypervisor);
+
+/* The same for a plan with steps, whose hosts may differ, behind an empty line. */
+void ui_print_constants(const ui_common *common, const imig_cluster *cluster,
+                        const imig_plan *plan);
+
+/* ---- ui-record.c: migrations into the store ---- */
+
+typedef struct ui_recorder ui_recorder;
+
+/* NULL where there is no store.  Keeps the arguments. */
+ui_recorder *ui_recorder_new(const ui_common *common, const imig_plan *plan,
+                             const imig_cluster *cluster, const imig_execute_options *options);
+void ui_recorder_event(ui_recorder *recorder, const imig_step_report *report);
+
+/* How the steps ended of which no event told; frees.  run: may be NULL. */
+void ui_recorder_end(ui_recorder *recorder, const imig_run *run);
+
+/* What VMs get done beside whom, for imig affinity learn. */
+void ui_record_observation(const ui_common *common, const imig_cluster *cluster);
+
 /* ---- ui-deadline.c: a wish to stop once a time is over ---- */
 
 typedef struct ui_deadline ui_deadline;
@@ -291,7 +337,7 @@ typedef struct ui_planner {
     ui_migration migration;
     char *goal, *policy, *order_policy, *order_by, **drain;
     double threshold, horizon_s, gain_ratio, noise_ratio, max_bytes;
-    double time_limit_s;
+    double tolerance, time_limit_s;
     int64_t max_moves, spare_hosts;
     int explain;
     char *goal_help, *policy_help, *order_policy_help;
@@ -330,8 +376,9 @@ typedef struct ui_measured {
 } ui_measured;
 
 /* progress: show how it goes. */
-int ui_execute(imig_connection *connection, const imig_plan *plan, const imig_cluster *cluster,
-               imig_execute_options *options, gboolean progress, imig_run **run);
+int ui_execute(const ui_common *common, imig_connection *connection, const imig_plan *plan,
+               const imig_cluster *cluster, imig_execute_options *options, gboolean progress,
+               imig_run **run);
 void ui_measure(const imig_run *run, const imig_plan *plan, ui_measured *into);
 void ui_print_run(const imig_run *run, const imig_plan *plan, const imig_cluster *cluster);
 json_t *ui_run_figures(const imig_run *run, const imig_plan *plan);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "watch.h"
 
-/* Some steps are no matter of balance: a host is to be emptied, a rule or memory to be mended. */
+/* Some steps are no matter of balance: a host is to be emptied, a rule or memory to be mended; and
+   some goals have limits of their own. */
 static gboolean
 has_to_move(const imig_plan *plan)
 {
-    static const char *const codes[] = { "drains-host", "repairs-rule", "frees-memory" };
+    static const char *const codes[] = {
+        "drains-host", "repairs-rule", "frees-memory", "levels-cpu", "levels-memory", "frees-host",
+    };
 
     for (size_t i = 0; i < imig_plan_step_count(plan); i++) {
         imig_plan_step step = IMIG_PLAN_STEP_INIT;

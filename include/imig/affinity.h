@@ -163,6 +163,92 @@ IMIG_EXPORT int imig_affinity_assign(const double *cost, size_t n, uint32_t *hos
 IMIG_EXPORT double imig_affinity_time(const imig_affinity *affinity, const char *row,
                                       const char *column);
 
+/** Learns slowdowns from what VMs got done beside changing neighbours; opaque. */
+typedef struct imig_affinity_learner imig_affinity_learner;
+
+/** What was learned of a workload class beside another. */
+typedef struct imig_slowdown {
+    size_t   size;            /**< sizeof(imig_slowdown) */
+    double   slowdown_ratio;  /**< of the victim beside neighbours that ask for as many cores as the
+                                   host has; negative where it got more done beside them */
+    double   standard_error;  /**< of it */
+    int32_t  victim;          /**< an #imig_workload */
+    int32_t  neighbour;       /**< an #imig_workload */
+    uint32_t observations;    /**< of the victim's class, of VMs whose neighbours changed */
+    uint32_t vms;             /**< that these are of */
+} imig_slowdown;
+
+/** To be filled. */
+#define IMIG_SLOWDOWN_INIT { sizeof(imig_slowdown), 0.0, 0.0, 0, 0, 0, 0 }
+
+/**
+ * Nothing learned yet.
+ *
+ * @return never NULL
+ * @ownership{the caller's; end it with imig_affinity_learner_free()}
+ * @threads{safe from any thread}
+ */
+IMIG_EXPORT imig_affinity_learner *imig_affinity_learner_new(void);
+
+/**
+ * Free a learner.
+ *
+ * @param learner  may be NULL
+ * @threads{one thread at a time}
+ */
+IMIG_EXPORT void imig_affinity_learner_free(imig_affinity_learner *learner);
+
+/**
+ * Add an observation, see imig_observation of store.h.
+ *
+ * @param learner       not NULL
+ * @param vm            id: a VM is compared with itself only
+ * @param workload      its class, an #imig_workload
+ * @param work_per_s    what it got done, in its own unit, > 0
+ * @param beside        [beside_count] cores that its neighbours of each class ask for, as a share
+ *                      of the host's cores, >= 0
+ * @param beside_count  number of classes; further ones count as 0
+ * @param[out] error    set on failure; may be NULL
+ * @threads{one thread at a time for one learner}
+ * @retval IMIG_OK            it was added
+ * @retval IMIG_ERR_ARGUMENT  NULL, no such class, or a number out of range
+ */
+IMIG_EXPORT int imig_affinity_learner_add(imig_affinity_learner *learner, const char *vm,
+                                          int32_t workload, double work_per_s,
+                                          const double *beside, size_t beside_count,
+                                          imig_error **error);
+
+/**
+ * Learn: per class the least squares of what its VMs got done, each relative to itself, over what
+ * their neighbours asked for.
+ *
+ * @param learner     not NULL
+ * @param[out] count  how many slowdowns were learned, for imig_affinity_learner_get(); >= 1
+ * @param[out] error  set on failure; may be NULL
+ * @threads{one thread at a time for one learner}
+ * @paper{section 3.2, Table 2: how much workloads slow each other}
+ * @retval IMIG_OK            @p count is set
+ * @retval IMIG_ERR_ARGUMENT  NULL
+ * @retval IMIG_ERR_INVALID   too few: no class has 12 observations of VMs whose neighbours changed
+ */
+IMIG_EXPORT int imig_affinity_learner_finish(imig_affinity_learner *learner, size_t *count,
+                                             imig_error **error);
+
+/**
+ * One slowdown, by victim and then by neighbour.
+ *
+ * @param learner        not NULL
+ * @param index          from 0
+ * @param[out] slowdown  filled up to its `size`; set that before
+ * @param[out] error     set on failure; may be NULL
+ * @threads{one thread at a time for one learner}
+ * @retval IMIG_OK            @p slowdown is filled
+ * @retval IMIG_ERR_ARGUMENT  NULL, or no such index
+ * @retval IMIG_ERR_ABI       `slowdown->size` is not known
+ */
+IMIG_EXPORT int imig_affinity_learner_get(const imig_affinity_learner *learner, size_t index,
+                                          imig_slowdown *slowdown, imig_error **error);
+
 IMIG_END_DECLS
 
 #endif

@@ -10,6 +10,7 @@
 #include <imig/affinity.h>
 #include <imig/agent.h>
 #include <imig/backend.h>
+#include <imig/calibration.h>
 #include <imig/cancel.h>
 #include <imig/common.h>
 #include <imig/connect.h>
@@ -23,7 +24,9 @@
 #include <imig/order.h>
 #include <imig/place.h>
 #include <imig/plan.h>
+#include <imig/records.h>
 #include <imig/select.h>
+#include <imig/store.h>
 #include <imig/workload.h>
 
 #endif

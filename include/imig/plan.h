@@ -51,6 +51,9 @@ typedef struct imig_plan_options {
                                     with #IMIG_MIGRATE_UNSAFE as if the disk were shared; one that
                                     would not converge only with #IMIG_MIGRATE_AUTO_CONVERGE or
                                     #IMIG_MIGRATE_POST_COPY */
+    const imig_calibration *calibration; /**< learned constants; NULL: all assumed */
+    double      tolerance;    /**< goal "level": how far a host may be above the mean utilisation of
+                                    its pool, >= 0; default 0.1 */
 } imig_plan_options;
 
 #define IMIG_PLAN_HAS_THRESHOLD           (UINT64_C(1) << 0)  /**< `threshold` */
@@ -66,10 +69,12 @@ typedef struct imig_plan_options {
 #define IMIG_PLAN_HAS_MAX_MOVES           (UINT64_C(1) << 10) /**< `max_moves` */
 #define IMIG_PLAN_HAS_CONCURRENCY         (UINT64_C(1) << 11) /**< `concurrency` */
 #define IMIG_PLAN_HAS_MAX_PARALLEL        (UINT64_C(1) << 12) /**< `max_parallel` */
+#define IMIG_PLAN_HAS_TOLERANCE           (UINT64_C(1) << 13) /**< `tolerance` */
 
 /** All defaults. */
 #define IMIG_PLAN_OPTIONS_INIT { sizeof(imig_plan_options), 0, NULL, NULL, NULL, NULL, NULL, NULL, \
-    0, NULL, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0, 0 }
+    0, NULL, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0, 0, NULL, \
+    0.0 }
 
 /** One migration of a plan. */
 typedef struct imig_plan_step {
@@ -126,10 +131,19 @@ typedef struct imig_plan_summary {
     double   makespan_bound_s; /**< the busiest link's total */
     int32_t  complete;         /**< 0: the goal is out of reach; see the kept VMs' reasons */
     int32_t  reserved;         /**< 0 */
+    double   moved_bytes;      /**< memory of every step's VM, of one that is parked twice */
+    double   moved_bytes_bound; /**< goals level and consolidate, proven: no plan that brings every
+                                     host as far down moves less; else 0 */
+    double   cpu_to_mean;      /**< goal level: the highest CPU utilisation after, over the mean of
+                                     its pool; else 0 */
+    double   memory_to_mean;   /**< the same of memory */
+    uint32_t hosts_in_use;     /**< goal consolidate: active hosts that stay switched on; else 0 */
+    uint32_t hosts_in_use_bound; /**< goal consolidate, proven: no plan needs fewer; else 0 */
 } imig_plan_summary;
 
 /** An empty summary to be filled. */
-#define IMIG_PLAN_SUMMARY_INIT { sizeof(imig_plan_summary), 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0 }
+#define IMIG_PLAN_SUMMARY_INIT { sizeof(imig_plan_summary), 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, \
+    0.0, 0.0, 0.0, 0.0, 0, 0 }
 
 /** A plan; opaque, reference-counted; never changes once made. */
 typedef struct imig_plan imig_plan;
@@ -274,6 +288,27 @@ IMIG_EXPORT size_t imig_plan_kept_count(const imig_plan *plan);
  */
 IMIG_EXPORT int imig_plan_get_kept(const imig_plan *plan, size_t index, const char **vm,
                                    const char **code, const char **text, imig_error **error);
+
+/**
+ * Number of hosts that carry nothing after the plan and could be switched off, for goal
+ * consolidate; else 0.
+ *
+ * @param plan  not NULL
+ * @return the count
+ * @threads{safe from any thread}
+ */
+IMIG_EXPORT size_t imig_plan_empty_host_count(const imig_plan *plan);
+
+/**
+ * A host that could be switched off.
+ *
+ * @param plan   not NULL
+ * @param index  from 0
+ * @return its id; NULL beyond the last
+ * @ownership{lent as long as the plan}
+ * @threads{safe from any thread}
+ */
+IMIG_EXPORT const char *imig_plan_empty_host(const imig_plan *plan, size_t index);
 
 /**
  * The cluster in figures before and after.

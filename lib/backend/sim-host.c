@@ -120,6 +120,7 @@ imig__sim_refresh(imig__sim *sim, uint32_t host)
     for (uint32_t vm = h->first_vm; vm != IMIG_NO_INDEX; vm = sim->vms[vm].next)
         h->dirtying += imig__sim_dirty_ratio(sim, vm);
     h->link[IMIG__SIM_OUT].bytes_per_s = link_capacity(info, h->net_bytes_per_s, tx);
+    h->link[IMIG__SIM_OUT].full_bytes_per_s = link_capacity(info, h->net_bytes_per_s, 0);
     h->link[IMIG__SIM_IN].bytes_per_s = link_capacity(info, h->net_bytes_per_s, rx);
     imig__sim_link_touch(sim, host);
 }

@@ -48,6 +48,7 @@ typedef enum imig__sim_way { IMIG__SIM_OUT, IMIG__SIM_IN, IMIG__SIM_WAYS } imig_
 typedef struct imig__sim_link {
     uint32_t id;          /* 2 x host + way */
     double bytes_per_s;   /* for migrations */
+    double full_bytes_per_s; /* if VMs sent nothing; of the way out only */
     imig__sim_job *first; /* those that are using it */
     double left;          /* while rates are worked out: not yet given away, */
     uint32_t open;        /* and jobs that have no rate yet */

@@ -229,6 +229,8 @@ say_failure(xe_moving *m, const char *words)
     const char *reason = *m->progress.reason ? m->progress.reason : "it gave no reason";
     const char *more = words ? words : "";
 
+    if (m->status != -1 && WIFSIGNALED(m->status) && m->progress.weight <= 1)
+        reason = "it was killed"; /* and what it said last is no reason */
     info->state = IMIG_JOB_FAILED;
     info->error_code = IMIG_ERR_BACKEND;
     if (m->status != -1)

@@ -6,10 +6,9 @@
 /*
  * Looking and turning off belong together: a look that took longer is taken again.  Where all of
  * them do there are many processes, or the machine is slow, and the toolstacks on it are, too: then
- * one that was not held up, compared with the others, will do.
+ * one that half of the others were no faster than will do.
  */
 static const gint64 FRESH_US = 3000;
-static const double HELD_UP_RATIO = 1.5;
 enum { LOOKS = 30, ENOUGH_LOOKS = 4 };
 
 /* Who saves it, where no process shows it; NULL: nobody.  number: errno of the look. */
@@ -62,17 +61,18 @@ static gboolean
 is_ours_alone(const xe_handle *handle, const xe_places *places, uint32_t domid, const char *uuid,
               char **who)
 {
-    double least_us = G_MAXDOUBLE;
+    gint64 took_us[LOOKS];
 
     for (int i = 0; i < LOOKS; i++) {
         gint64 before_us = g_get_monotonic_time();
-        double took_us;
+        int slower = 0;
 
         if (xe_saved_elsewhere(handle, places, domid, uuid, who))
             return FALSE;
-        took_us = (double) (g_get_monotonic_time() - before_us);
-        least_us = MIN(least_us, took_us);
-        if (took_us < FRESH_US || (i >= ENOUGH_LOOKS && took_us < HELD_UP_RATIO * least_us))
+        took_us[i] = g_get_monotonic_time() - before_us;
+        for (int k = 0; k < i; k++)
+            slower += took_us[k] >= took_us[i];
+        if (took_us[i] < FRESH_US || (i >= ENOUGH_LOOKS && 2 * slower >= i))
             return TRUE;
     }
     *who = g_strdup("this machine is too busy to be sure of it");

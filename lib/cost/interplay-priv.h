@@ -30,6 +30,19 @@ void imig__traffic_move(imig__traffic *traffic, uint32_t vm, uint32_t host);
 void imig__traffic_predict(const imig__traffic *traffic, uint32_t vm, uint32_t to,
                            uint32_t out_sharing, uint32_t in_sharing, imig_cost *cost);
 
+/* The same while the destination sends so many bytes of the stream in a second to others; *rate is
+   what the source sends of this one while the VM runs. */
+void imig__traffic_predict_beside(const imig__traffic *traffic, uint32_t vm, uint32_t to,
+                                  uint32_t out_sharing, uint32_t in_sharing, double sending,
+                                  imig_cost *cost, double *rate);
+
+/* By how much VMs that dirty hold up those who leave their host, where it is bound by its CPUs. */
+double imig__dirty_hold(double dirty_hold_ratio, double cpu_ratio, double dirty_ratio);
+
+/* By how much longer it takes to receive on a host that sends migrations at such a share of its
+   link. */
+double imig__receive_hold(double receive_hold_ratio, double sent_ratio);
+
 /*
  * Shares for the pairwise model of the sequence, of the time that imig__traffic_predict() gives
  * now, with everybody where he is: hold_source of a migration out of this VM's host is due to the

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cost/calibration-priv.h"
 #include "cost/interplay-priv.h"
 #include "cost/precopy-priv.h"
 #include "cost/traffic-priv.h"
@@ -11,7 +12,6 @@
 /* doc/paper-map.md says where each number comes from. */
 static const double assumed_net_bytes_per_s = 1.25e8;
 static const double least_share = 0.1;       /* of a shared link that a migration always gets */
-static const double dirty_hold_ratio = 0.35; /* of a neighbour that dirties at link rate */
 static const double cpu_bound_from = 0.5;    /* utilisation at which that begins to show */
 
 /* One VM.  What it exchanges with a VM on its own host does not use the NIC. */
@@ -33,6 +33,8 @@ struct imig__traffic {
     double cap_bytes_per_s, downtime_limit_s; /* cap: of the stream; INFINITY: none */
     gboolean copies_disks;         /* those that are not shared */
     imig__side *sides;             /* [host_count] */
+    imig_constants *assumed;       /* [imig_hypervisor_name()] */
+    imig__pairs *pairs;            /* NULL: nothing was learned of any */
     struct guest *guests;          /* [vm_count] */
     struct neighbour *neighbours;  /* [first[vm] .. first[vm + 1]) of a VM */
     size_t *first;                 /* [vm_count + 1] */
@@ -142,6 +144,8 @@ imig__traffic_new(const imig_cluster *cluster, const int32_t *workload,
     t->downtime_limit_s = options && options->set & IMIG_PREDICT_HAS_DOWNTIME_LIMIT
         ? options->downtime_limit_s : IMIG__DOWNTIME_LIMIT_S;
     t->copies_disks = imig__flags_copy_disks(options ? options->migrate_flags : 0);
+    t->assumed = imig__constants_all_assumed();
+    t->pairs = imig__pairs_new(options ? options->calibration : NULL, cluster);
     t->sides = g_new0(imig__side, cluster->host_count);
     t->guests = g_new0(struct guest, cluster->vm_count);
     list_neighbours(t);
@@ -153,6 +157,9 @@ imig__traffic_new(const imig_cluster *cluster, const int32_t *workload,
         if (host->present & IMIG_HOST_HAS_MIGRATION)
             t->sides[i].link = host->migration_bytes_per_s;
         t->sides[i].cores = host->cpu_cores;
+        t->sides[i].host = (uint32_t) i;
+        t->sides[i].constants = imig__calibration_lookup(options ? options->calibration : NULL,
+                                                         t->assumed, host->hypervisor);
     }
     for (uint32_t i = 0; i < cluster->vm_count; i++) {
         fill_guest(t, i);
@@ -166,6 +173,8 @@ imig__traffic_free(imig__traffic *t)
 {
     if (!t)
         return;
+    imig__pairs_free(t->pairs);
+    g_free(t->assumed);
     g_free(t->sides);
     g_free(t->guests);
     g_free(t->neighbours);
@@ -209,20 +218,53 @@ link_left(const imig__side *side, double taken)
     return MAX(side->net - MAX(taken, 0), least_share * side->net);
 }
 
-/* By how much VMs that dirty hold up those who leave their host, where it is bound by its CPUs. */
-static double
-dirty_hold(const imig__side *side, double dirty)
+double
+imig__dirty_hold(double dirty_hold_ratio, double cpu_ratio, double dirty_ratio)
 {
-    double u = side->usage.demand / side->cores;
-    double bound = CLAMP((u - cpu_bound_from) / (1 - cpu_bound_from), 0, 1);
+    double bound = CLAMP((cpu_ratio - cpu_bound_from) / (1 - cpu_bound_from), 0, 1);
 
-    return dirty_hold_ratio * bound * MAX(dirty, 0);
+    return dirty_hold_ratio * bound * MAX(dirty_ratio, 0);
 }
 
 static double
-stream_rate(const imig__traffic *t, double link_bytes_per_s)
+dirty_hold(const imig__side *side, double dirty)
 {
-    return MIN(IMIG__LINK_SHARE * link_bytes_per_s, t->cap_bytes_per_s);
+    return imig__dirty_hold(side->constants->dirty_hold_ratio, side->usage.demand / side->cores,
+                            dirty);
+}
+
+/* Only a queue that is nearly always there holds up the acknowledgements. */
+double
+imig__receive_hold(double receive_hold_ratio, double sent_ratio)
+{
+    double u = CLAMP(sent_ratio, 0, 1), squared = u * u;
+
+    return receive_hold_ratio * squared * squared;
+}
+
+static double
+stream_rate(const imig__traffic *t, double share, double link_bytes_per_s)
+{
+    return MIN(share * link_bytes_per_s, t->cap_bytes_per_s);
+}
+
+/* sent: of the destination's link, by migrations that leave it. */
+static void
+find_rates(const imig__traffic *t, const imig__usage *own, const imig__side *from,
+           const imig__side *into, uint32_t out_sharing, uint32_t in_sharing, double sent,
+           double *live, double *stop)
+{
+    const double share = imig__pairs_link_share(t->pairs, from->host, into->host,
+                                                from->constants->link_share_ratio);
+    /* A VM that stands still sends nothing, nor do dirtying neighbours keep it from copying. */
+    double out_live = link_left(from, from->usage.tx) / out_sharing;
+    double out_stop = link_left(from, from->usage.tx - own->tx) / out_sharing;
+    double in = link_left(into, into->usage.rx) / in_sharing;
+    double hold = dirty_hold(from, from->usage.dirty - own->dirty);
+    double received = 1 + imig__receive_hold(from->constants->receive_hold_ratio, sent);
+
+    *live = stream_rate(t, share, MIN(out_live, in) / received) / (1 + hold);
+    *stop = stream_rate(t, share, MIN(out_stop, in) / received);
 }
 
 void
@@ -230,14 +272,7 @@ imig__traffic_rates(const imig__traffic *t, const imig__usage *own, const imig__
                     const imig__side *into, uint32_t out_sharing, uint32_t in_sharing,
                     double *live, double *stop)
 {
-    /* A VM that stands still sends nothing, nor do dirtying neighbours keep it from copying. */
-    double out_live = link_left(from, from->usage.tx) / out_sharing;
-    double out_stop = link_left(from, from->usage.tx - own->tx) / out_sharing;
-    double in = link_left(into, into->usage.rx) / in_sharing;
-    double hold = dirty_hold(from, from->usage.dirty - own->dirty);
-
-    *live = stream_rate(t, MIN(out_live, in)) / (1 + hold);
-    *stop = stream_rate(t, MIN(out_stop, in));
+    find_rates(t, own, from, into, out_sharing, in_sharing, 0, live, stop);
 }
 
 static imig__precopy
@@ -268,6 +303,7 @@ precopy_of(const imig__traffic *t, uint32_t vm, double live, double stop)
         p.working_set_bytes = MIN(info->working_set_bytes, info->memory_bytes);
     if (t->copies_disks)
         imig__vm_has_local_disk(info, &p.disk_bytes);
+    imig__precopy_learn(&p, t->sides[t->guests[vm].host].constants);
     return p;
 }
 
@@ -284,15 +320,28 @@ void
 imig__traffic_predict(const imig__traffic *t, uint32_t vm, uint32_t to, uint32_t out_sharing,
                       uint32_t in_sharing, imig_cost *cost)
 {
+    double rate;
+
+    imig__traffic_predict_beside(t, vm, to, out_sharing, in_sharing, 0, cost, &rate);
+}
+
+void
+imig__traffic_predict_beside(const imig__traffic *t, uint32_t vm, uint32_t to,
+                             uint32_t out_sharing, uint32_t in_sharing, double sending,
+                             imig_cost *cost, double *rate)
+{
+    const imig__side *into = &t->sides[to];
+    double link = into->link > 0 ? into->link : into->net;
     imig__usage own;
-    double live, stop;
+    double sent, stop;
 
     g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
     g_assert(out_sharing >= 1 && in_sharing >= 1);
     own = imig__traffic_usage(t, vm);
-    imig__traffic_rates(t, &own, &t->sides[t->guests[vm].host], &t->sides[to], out_sharing,
-                        in_sharing, &live, &stop);
-    imig__traffic_predict_at(t, vm, live, stop, cost);
+    sent = sending / (t->sides[t->guests[vm].host].constants->link_share_ratio * link);
+    find_rates(t, &own, &t->sides[t->guests[vm].host], into, out_sharing, in_sharing, sent, rate,
+               &stop);
+    imig__traffic_predict_at(t, vm, *rate, stop, cost);
 }
 
 void
@@ -301,14 +350,16 @@ imig__traffic_predict_idle(const imig__traffic *t, uint32_t vm, imig_cost *cost)
     const struct guest *g = &t->guests[vm];
     const imig__side *from = &t->sides[g->host];
     imig_cost least = IMIG_COST_INIT;
-    double own = g->tx;
+    double own = g->tx, share;
     imig__precopy p;
 
     g_assert(vm < t->cluster->vm_count);
     /* What it sends to VMs of the cluster may be local by then; the rest it sends anyway. */
     for (size_t i = t->first[vm]; i < t->first[vm + 1]; i++)
         own -= t->neighbours[i].tx;
-    p = precopy_of(t, vm, stream_rate(t, link_left(from, own)), stream_rate(t, link_left(from, 0)));
+    share = imig__pairs_best_share(t->pairs, g->host, from->constants->link_share_ratio);
+    p = precopy_of(t, vm, stream_rate(t, share, link_left(from, own)),
+                   stream_rate(t, share, link_left(from, 0)));
     imig__precopy_predict(&p, cost, NULL);
     /* More bandwidth may mean a larger remainder, never a shorter fixed part. */
     p.dirty_bytes_per_s = p.downtime_limit_s = 0;

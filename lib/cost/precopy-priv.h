@@ -10,9 +10,6 @@
 
 #define IMIG__PAGE_BYTES 4096.0
 
-/* Of a link's bytes, those that carry memory: TCP segments of 1448 bytes in frames of 1538. */
-#define IMIG__LINK_SHARE 0.94
-
 #define IMIG__DOWNTIME_LIMIT_S 0.3
 
 /* No row counts more live rounds than this. */
@@ -31,10 +28,14 @@ typedef struct imig__hypervisor {
     double suspend_pages;       /* dirtied by the guest while it suspends */
     double state_bytes;         /* of devices and CPUs, sent while the VM stands still */
     double setup_s, round_s, downtime_s; /* fixed: before the first round, in each, at the end */
+    double link_share;          /* of a link's bytes, those that carry memory */
 } imig__hypervisor;
 
 /* The row with this name, the first for NULL; NULL where there is none. */
 const imig__hypervisor *imig__hypervisor_find(const char *name);
+
+/* What is assumed of a hypervisor. */
+void imig__constants_assumed(const imig__hypervisor *hypervisor, imig_constants *constants);
 
 /* One migration, checked; rates in bytes of the stream, which is memory and its headers. */
 typedef struct imig__precopy {
@@ -42,9 +43,24 @@ typedef struct imig__precopy {
     double memory_bytes, nonzero_bytes, populated_bytes, disk_bytes;
     double dirty_bytes_per_s, working_set_bytes;
     double downtime_limit_s;
+    double setup_s, downtime_s; /* fixed; the hypervisor's own, or learned */
     double live_bytes_per_s, stop_bytes_per_s; /* while the VM runs, and while it stands still */
     int32_t writes, workload_class;
 } imig__precopy;
+
+/* Sets what constants say about a migration whose dirty rate is the measured one. */
+void imig__precopy_learn(imig__precopy *precopy, const imig_constants *constants);
+
+/* Memory that the first round sends. */
+static inline double
+imig__precopy_first_bytes(const imig__precopy *p)
+{
+    return p->hypervisor->skips_zero_pages ? p->nonzero_bytes : p->populated_bytes;
+}
+
+/* The errors to expect, into cost.  The dirty rate is the measured one. */
+void imig__cost_errors(const imig__precopy *precopy, double bandwidth_bytes_per_s,
+                       double dirty_bytes_per_s, const imig_constants *constants, imig_cost *cost);
 
 /*
  * pages: [IMIG__LIVE_ROUNDS_MAX + 1] filled with the pages of each round, the final one last; may

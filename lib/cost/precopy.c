@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cost/constants-priv.h"
 #include "cost/precopy-priv.h"
 #include "model/workload-priv.h"
 
@@ -6,9 +7,8 @@
 #include <string.h>
 
 /* Sizes in the release that introduced the structs, for ever. */
-#define PROFILE_FIRST_SIZE \
-    (offsetof(imig_migration_profile, workload_class) + sizeof(int32_t))
-#define COST_FIRST_SIZE (offsetof(imig_cost, converges) + sizeof(int32_t))
+#define PROFILE_FIRST_SIZE IMIG__END_OF(imig_migration_profile, constants)
+#define COST_FIRST_SIZE IMIG__END_OF(imig_cost, reserved)
 
 /* What a VM of unknown class loses while it migrates: between the rows of Table 1. */
 static const double unknown_overhead_ratio = 0.08;
@@ -18,18 +18,21 @@ static const double unknown_overhead_ratio = 0.08;
  * been dirtied meanwhile, and stops the VM if that still fits.  Xen 4.17 (libxenguest) makes at
  * most five live rounds and calls the one with fewer than 50 pages the last.
  */
+/* TCP segments of 1448 bytes in frames of 1538. */
+#define LINK_SHARE 0.94
+
 static const imig__hypervisor hypervisors[] = {
     {
         .name = "qemu",
         .skips_zero_pages = TRUE, .waits_for_limit = TRUE, .live_rounds = IMIG__LIVE_ROUNDS_MAX,
         .page_header_bytes = 8, .zero_page_bytes = 9, .state_bytes = 2e6,
-        .setup_s = 0.4, .downtime_s = 0.04,
+        .setup_s = 0.4, .downtime_s = 0.04, .link_share = LINK_SHARE,
     },
     {
         .name = "xen",
         .live_rounds = 5, .few_pages = 50,
         .page_header_bytes = 8, .stream_bytes = 8.36e6, .suspend_pages = 250,
-        .setup_s = 0.4, .round_s = 0.02, .downtime_s = 0.05,
+        .setup_s = 0.4, .round_s = 0.02, .downtime_s = 0.05, .link_share = LINK_SHARE,
     },
 };
 
@@ -79,9 +82,9 @@ imig__precopy_predict(const imig__precopy *p, imig_cost *cost, double *pages)
     /* What QEMU expects to send while the VM stands still is judged by what it sends now. */
     const double fits = hv->waits_for_limit ? p->downtime_limit_s * p->live_bytes_per_s : 0;
     const double fits_s = fits * stream_ratio / p->live_bytes_per_s + hv->round_s;
-    double bytes = hv->skips_zero_pages ? p->nonzero_bytes : p->populated_bytes;
+    double bytes = imig__precopy_first_bytes(p);
     double stream = bytes * stream_ratio + hv->stream_bytes;
-    double sent = p->disk_bytes, time_s = hv->setup_s + p->disk_bytes / p->live_bytes_per_s;
+    double sent = p->disk_bytes, time_s = p->setup_s + p->disk_bytes / p->live_bytes_per_s;
     double next, left = 0, downtime_s;
     uint32_t rounds = 0;
 
@@ -118,7 +121,7 @@ imig__precopy_predict(const imig__precopy *p, imig_cost *cost, double *pages)
     left = MAX(left, next);
     if (pages)
         pages[rounds] = next / IMIG__PAGE_BYTES;
-    downtime_s = (left * stream_ratio + hv->state_bytes) / p->stop_bytes_per_s + hv->downtime_s;
+    downtime_s = (left * stream_ratio + hv->state_bytes) / p->stop_bytes_per_s + p->downtime_s;
     cost->time_s = time_s - (left - next) * stream_ratio / p->live_bytes_per_s + downtime_s;
     cost->downtime_s = downtime_s;
     cost->transferred_bytes = sent + next * stream_ratio + hv->state_bytes;
@@ -169,6 +172,7 @@ imig_predict(const imig_migration_profile *profile, imig_cost *cost, imig_error 
 {
     imig_migration_profile m;
     imig_cost result = IMIG_COST_INIT;
+    imig_constants constants;
     imig__precopy p;
     double rate;
     int rc;
@@ -178,9 +182,11 @@ imig_predict(const imig_migration_profile *profile, imig_cost *cost, imig_error 
     rc = imig__copy_struct(&m, sizeof m, profile, PROFILE_FIRST_SIZE, error);
     if (rc == IMIG_OK)
         rc = check_profile(&m, error);
+    if (rc == IMIG_OK)
+        rc = imig__constants_of(m.hypervisor, m.constants, &constants, error);
     if (rc != IMIG_OK)
         return rc;
-    rate = IMIG__LINK_SHARE * m.bandwidth_bytes_per_s;
+    rate = constants.link_share_ratio * m.bandwidth_bytes_per_s;
     p = (imig__precopy) {
         .hypervisor = imig__hypervisor_find(m.hypervisor),
         .memory_bytes = m.memory_bytes,
@@ -195,8 +201,6 @@ imig_predict(const imig_migration_profile *profile, imig_cost *cost, imig_error 
         .writes = m.writes,
         .workload_class = m.workload_class,
     };
-    if (!p.hypervisor)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "no hypervisor \"%s\"", m.hypervisor);
     if (m.present & IMIG_PROFILE_HAS_NONZERO)
         p.nonzero_bytes = MIN(m.memory_nonzero_bytes, m.memory_bytes);
     if (m.present & IMIG_PROFILE_HAS_POPULATED)
@@ -205,6 +209,8 @@ imig_predict(const imig_migration_profile *profile, imig_cost *cost, imig_error 
         p.working_set_bytes = MIN(m.working_set_bytes, m.memory_bytes);
     if (m.present & IMIG_PROFILE_HAS_DOWNTIME_LIMIT)
         p.downtime_limit_s = m.downtime_limit_s;
+    imig__precopy_learn(&p, &constants);
     imig__precopy_predict(&p, &result, NULL);
+    imig__cost_errors(&p, m.bandwidth_bytes_per_s, m.dirty_bytes_per_s, &constants, &result);
     return imig__fill_struct(cost, &result, sizeof result, COST_FIRST_SIZE, error);
 }

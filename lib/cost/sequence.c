@@ -6,8 +6,7 @@
 #include <math.h>
 
 /* Size in the release that introduced the struct, for ever. */
-#define OPTIONS_FIRST_SIZE \
-    (offsetof(imig_predict_options, downtime_limit_s) + sizeof(double))
+#define OPTIONS_FIRST_SIZE IMIG__END_OF(imig_predict_options, calibration)
 
 static int
 check_options(const imig_predict_options *options, imig_error **error)

@@ -14,7 +14,9 @@ typedef struct imig__usage {
 } imig__usage;
 
 typedef struct imig__side {
+    uint32_t host;
     double net, link, cores; /* link: a separate one for migrations; 0: none */
+    const imig_constants *constants; /* of its hypervisor */
     imig__usage usage;
 } imig__side;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "plan/planner-priv.h"
+#include "plan/aim-priv.h"
 
 #include "cost/bound-priv.h"
 #include "model/cluster-priv.h"
@@ -81,12 +81,15 @@ static const struct {
     { "repairs-rule", "a rule forbids it on %s" },
     { "stays-together", "goes with its group from %s" },
     { "parks", "leaves %s until its destination has room" },
+    { "levels-cpu", "the CPU of %s is too far above the mean" },
+    { "levels-memory", "the memory of %s is too far above the mean" },
+    { "frees-host", "%s is emptied to be switched off" },
 };
 
 enum cause {
     RELIEVES_CPU, RELIEVES_NETWORK, AVOIDS_INTERFERENCE, SEPARATES_DISK_USERS,
     JOINS_COMMUNICATING, MAKES_ROOM, DRAINS_HOST, FREES_MEMORY, REPAIRS_RULE, STAYS_TOGETHER,
-    PARKS,
+    PARKS, LEVELS_CPU, LEVELS_MEMORY, FREES_HOST,
 };
 
 /* What a move is worth once everything else is done: more would be lost without it. */
@@ -169,8 +172,13 @@ static enum cause
 step_cause(const imig__planner *planner, const imig__state *state, const imig__scheduled *step,
            const struct worth *worth)
 {
+    static const enum cause for_aim[] = {
+        [IMIG__AIM_CPU] = LEVELS_CPU, [IMIG__AIM_MEMORY] = LEVELS_MEMORY,
+        [IMIG__AIM_FREES] = FREES_HOST, [IMIG__AIM_ROOM] = MAKES_ROOM,
+    };
     const imig__space *space = planner->problem.space;
     uint32_t vm = step->vm, from = step->from;
+    imig__aim_cause aim = imig__aim_why(planner, vm);
 
     if (step->parking)
         return PARKS;
@@ -184,6 +192,8 @@ step_cause(const imig__planner *planner, const imig__state *state, const imig__s
         return FREES_MEMORY;
     if (!imig__space_unit_alone(space, vm) && worth->gain <= 0)
         return STAYS_TOGETHER;
+    if (aim != IMIG__AIM_NONE)
+        return for_aim[aim];
     if (PERCENT(state, from) > 100 * imig__space_threshold(space, from) && worth->less.cpu > 0)
         return RELIEVES_CPU;
     return main_cause(worth, planner->policy == IMIG__POLICY_INFORMED
@@ -218,7 +228,7 @@ add_steps(imig__planner *planner, imig_plan *plan, const struct worth *worth,
     for (size_t i = 0; i < schedule->step_count; i++) {
         const imig__scheduled *s = &schedule->steps[i];
         imig_plan_step step = IMIG_PLAN_STEP_INIT;
-        gpointer unit = GUINT_TO_POINTER(planner->problem.space->unit[s->vm]), known;
+        gpointer unit = GUINT_TO_POINTER(imig__aim_group(planner, s->vm)), known;
         enum cause cause = step_cause(planner, state, s, &worth[s->vm]);
         char *text;
 
@@ -291,6 +301,7 @@ add_options(const imig__planner *planner, imig_plan *plan)
         { "concurrency", opt->concurrency, TRUE },
         { "max_parallel", opt->max_parallel, (opt->set & IMIG_PLAN_HAS_MAX_PARALLEL) != 0 },
         { "spare_hosts", opt->spare_hosts, opt->spare_hosts > 0 },
+        { "tolerance", opt->tolerance, planner->goal == IMIG__LEVEL },
         { "copy_disks", 1, (opt->migrate_flags & IMIG_MIGRATE_COPY_DISKS) != 0 },
         { "unsafe", 1, (opt->migrate_flags & IMIG_MIGRATE_UNSAFE) != 0 },
         { "seed", (double) opt->seed, TRUE },
@@ -326,6 +337,7 @@ imig__planner_explain(imig__planner *planner)
     g_free(worth);
     after = totals_of(planner, state);
     summary.complete = imig__planner_add_kept(planner, plan, state);
+    imig__aim_sum_up(planner, state, &summary, plan);
     summary.loss_bound = bound_of(planner);
     reached = after.contention + summary.migration_loss;
     summary.gap_ratio = reached > 0 ? MAX(reached - summary.loss_bound, 0) / reached : 0;

@@ -96,7 +96,7 @@ imig__planner_fall_back(imig__planner *planner, imig_error **error)
     struct outcome best;
     int r = IMIG_OK;
 
-    if (effort > EFFORT_SMALLEST)
+    if (effort > EFFORT_SMALLEST || planner->aim)
         return IMIG_OK;
     best = outcome_of(planner);
     if (best.unmet == 0 && !gave_up(planner))

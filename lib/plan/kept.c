@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "plan/planner-priv.h"
+#include "plan/aim-priv.h"
 
 #include "model/cluster-priv.h"
 
@@ -199,7 +199,7 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
           const struct look *look, gboolean missed, char **text)
 {
     const imig__space *space = planner->problem.space;
-    const char *fixed = imig__space_unit_fixed(space, vm);
+    const char *fixed = imig__space_unit_fixed(space, vm), *code;
     uint32_t home = state->host[vm], to;
     double best;
 
@@ -208,6 +208,9 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
                                  : g_strdup("a VM that must stay with it cannot move");
         return space->fixed[vm] ? fixed : "group-fixed";
     }
+    code = imig__aim_stay_code(planner, state, vm, text);
+    if (code)
+        return code;
     if (!missed && !planner->sheds[home] && planner->goal != IMIG__BALANCE) {
         *text = g_strdup_printf(planner->goal == IMIG__DRAIN ? "%s is not to be emptied"
                                                              : "%s is not above the threshold",
@@ -239,6 +242,7 @@ is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
     uint32_t host = state->host[vm];
 
     return planner->kept[vm] || is_unpaid(planner, state, vm) || planner->empties[host]
+           || imig__aim_misses(planner, state, host)
            || ((planner->sheds[host] || planner->goal == IMIG__RELIEVE)
                && imig__space_overloaded(space, state, host))
            || !imig__space_allows(space, vm, host)
@@ -308,6 +312,7 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
     }
     for (uint32_t h = 0; h < state->load->hosts; h++)
         complete &= imig__space_excess(space, state, h) <= 0
+                    && !imig__aim_misses(planner, state, h)
                     && !(planner->goal == IMIG__RELIEVE
                          && imig__space_overloaded(space, state, h));
     if (moves_broken != IMIG_NO_INDEX && !explained)

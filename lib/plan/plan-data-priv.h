@@ -13,6 +13,9 @@
    where it is not. */
 #define IMIG__PLAN_COMPLETE "x-complete"
 
+/* So is what only some goals have to say; written where there is any. */
+#define IMIG__PLAN_FIGURES "x-figures"
+
 typedef struct imig__plan_option {
     const char *key;
     const char *text; /* NULL: a number */
@@ -30,6 +33,7 @@ struct imig_plan {
     GArray *options; /* imig__plan_option */
     GArray *steps;   /* imig_plan_step; texts never NULL */
     GArray *kept;    /* imig__plan_kept; texts never NULL */
+    GArray *empty_hosts; /* const char *; ids */
     imig_plan_totals before, after;
     imig_plan_summary summary;
     GStringChunk *texts; /* all of the above */

@@ -74,6 +74,41 @@ put_head(imig__json_out *out, const imig_plan *plan)
     imig__json_put_end(out);
 }
 
+/* What only some goals have to say. */
+static void
+put_figures(imig__json_out *out, const imig_plan *plan)
+{
+    const imig_plan_summary *s = &plan->summary;
+    const struct {
+        const char *key;
+        double value;
+    } figures[] = {
+        { "moved_bytes", s->moved_bytes },
+        { "moved_bytes_bound", s->moved_bytes_bound },
+        { "cpu_to_mean", s->cpu_to_mean },
+        { "memory_to_mean", s->memory_to_mean },
+        { "hosts_in_use", s->hosts_in_use },
+        { "hosts_in_use_bound", s->hosts_in_use_bound },
+    };
+    gboolean any = plan->empty_hosts->len > 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(figures); i++)
+        any |= figures[i].value > 0;
+    if (!any)
+        return;
+    imig__json_put_object(out, IMIG__PLAN_FIGURES);
+    for (size_t i = 0; i < G_N_ELEMENTS(figures); i++)
+        if (figures[i].value > 0)
+            imig__json_put_number(out, figures[i].key, figures[i].value);
+    if (plan->empty_hosts->len > 0) {
+        imig__json_put_array(out, "empty_hosts");
+        for (unsigned i = 0; i < plan->empty_hosts->len; i++)
+            imig__json_put_text(out, NULL, g_array_index(plan->empty_hosts, const char *, i));
+        imig__json_put_end(out);
+    }
+    imig__json_put_end(out);
+}
+
 static void
 put_plan(imig__json_out *out, const imig_plan *plan)
 {
@@ -99,6 +134,7 @@ put_plan(imig__json_out *out, const imig_plan *plan)
     imig__json_put_number(out, "gap_ratio", plan->summary.gap_ratio);
     imig__json_put_number(out, "makespan_s", plan->summary.makespan_s);
     imig__json_put_number(out, "makespan_bound_s", plan->summary.makespan_bound_s);
+    put_figures(out, plan);
     if (!plan->summary.complete)
         imig__json_put_bool(out, IMIG__PLAN_COMPLETE, FALSE);
 }

@@ -24,6 +24,8 @@ void imig__plan_add_option_text(imig_plan *plan, const char *key, const char *va
 void imig__plan_add_step(imig_plan *plan, const imig_plan_step *step);
 void imig__plan_add_kept(imig_plan *plan, const char *vm, const char *code, const char *text);
 
+void imig__plan_add_empty_host(imig_plan *plan, const char *host);
+
 void imig__plan_set_totals(imig_plan *plan, const imig_plan_totals *before,
                            const imig_plan_totals *after);
 void imig__plan_set_summary(imig_plan *plan, const imig_plan_summary *summary);

@@ -157,6 +157,53 @@ SUMMARY(gap_ratio, imig__json_number)
 SUMMARY(makespan_s, read_amount)
 SUMMARY(makespan_bound_s, read_amount)
 SUMMARY(complete, imig__json_bool)
+/* What only some goals have to say. */
+struct figures {
+    imig_plan_summary summary;
+    json_t *empty_hosts; /* lent */
+};
+
+static int
+keep_array(imig__json_in *in, const imig__path *path, json_t *value, void *field)
+{
+    *(json_t **) field = value;
+    return imig__json_want_array(in, path, value);
+}
+
+#define FIGURE(field, read) { #field, read, offsetof(struct figures, summary.field), 0, FALSE }
+
+static const imig__json_key figures_keys[] = {
+    FIGURE(moved_bytes, read_amount),
+    FIGURE(moved_bytes_bound, read_amount),
+    FIGURE(cpu_to_mean, read_amount),
+    FIGURE(memory_to_mean, read_amount),
+    FIGURE(hosts_in_use, imig__json_whole),
+    FIGURE(hosts_in_use_bound, imig__json_whole),
+    { "empty_hosts", keep_array, offsetof(struct figures, empty_hosts), 0, FALSE },
+};
+
+static int
+read_figures(imig__json_in *in, const imig__path *path, json_t *value, void *state)
+{
+    reader *r = state;
+    struct figures f = { r->plan->summary, NULL };
+    int code = imig__json_object(in, path, value, figures_keys, G_N_ELEMENTS(figures_keys), &f,
+                                 NULL);
+    size_t index;
+    json_t *host;
+
+    if (code != IMIG_OK)
+        return code;
+    r->plan->summary = f.summary;
+    json_array_foreach(f.empty_hosts, index, host) {
+        const char *id;
+
+        if (read_text(in, IMIG__KEY(path, "empty_hosts"), host, r, &id) != IMIG_OK)
+            return IMIG_ERR_INVALID;
+        imig__plan_add_empty_host(r->plan, id);
+    }
+    return IMIG_OK;
+}
 
 /* ---- steps and kept VMs ---- */
 
@@ -320,6 +367,7 @@ static const imig__json_member members[] = {
     { "makespan_s", read_makespan_s, NULL, NULL, FALSE },
     { "makespan_bound_s", read_makespan_bound_s, NULL, NULL, FALSE },
     { IMIG__PLAN_COMPLETE, read_complete, NULL, NULL, FALSE },
+    { IMIG__PLAN_FIGURES, read_figures, NULL, NULL, FALSE },
 };
 
 int

@@ -29,6 +29,7 @@ imig__plan_new(const char *goal, const char *policy, double cluster_time_s, cons
     plan->options = g_array_new(FALSE, FALSE, sizeof(imig__plan_option));
     plan->steps = g_array_new(FALSE, FALSE, sizeof(imig_plan_step));
     plan->kept = g_array_new(FALSE, FALSE, sizeof(imig__plan_kept));
+    plan->empty_hosts = g_array_new(FALSE, FALSE, sizeof(const char *));
     plan->goal = keep(plan, goal);
     plan->policy = keep(plan, policy);
     plan->cluster_time_s = cluster_time_s;
@@ -53,6 +54,7 @@ plan_clear(void *data)
     g_array_unref(plan->options);
     g_array_unref(plan->steps);
     g_array_unref(plan->kept);
+    g_array_unref(plan->empty_hosts);
     g_string_chunk_free(plan->texts);
     imig_cluster_unref(plan->cluster);
 }
@@ -121,6 +123,14 @@ imig__plan_add_kept(imig_plan *plan, const char *vm, const char *code, const cha
     g_array_append_val(plan->kept, kept);
 }
 
+void
+imig__plan_add_empty_host(imig_plan *plan, const char *host)
+{
+    const char *kept = keep(plan, host);
+
+    g_array_append_val(plan->empty_hosts, kept);
+}
+
 static void
 assert_finite(const imig_plan_totals *t)
 {
@@ -145,7 +155,9 @@ imig__plan_set_summary(imig_plan *plan, const imig_plan_summary *summary)
 {
     g_assert(isfinite(summary->migration_loss) && isfinite(summary->loss_bound) &&
              isfinite(summary->gap_ratio) && is_amount(summary->makespan_s) &&
-             is_amount(summary->makespan_bound_s));
+             is_amount(summary->makespan_bound_s) && is_amount(summary->moved_bytes) &&
+             is_amount(summary->moved_bytes_bound) && is_amount(summary->cpu_to_mean) &&
+             is_amount(summary->memory_to_mean));
     plan->summary = *summary;
     plan->summary.size = sizeof *summary;
 }
@@ -182,6 +194,19 @@ size_t
 imig_plan_kept_count(const imig_plan *plan)
 {
     return plan ? plan->kept->len : 0;
+}
+
+size_t
+imig_plan_empty_host_count(const imig_plan *plan)
+{
+    return plan ? plan->empty_hosts->len : 0;
+}
+
+const char *
+imig_plan_empty_host(const imig_plan *plan, size_t index)
+{
+    return index < imig_plan_empty_host_count(plan)
+               ? g_array_index(plan->empty_hosts, const char *, index) : NULL;
 }
 
 static int

@@ -8,7 +8,9 @@
 #include "plan/schedule-priv.h"
 #include "policy/problem-priv.h"
 
-typedef enum imig__goal { IMIG__BALANCE, IMIG__RELIEVE, IMIG__DRAIN } imig__goal;
+typedef enum imig__goal {
+    IMIG__BALANCE, IMIG__RELIEVE, IMIG__DRAIN, IMIG__LEVEL, IMIG__CONSOLIDATE,
+} imig__goal;
 
 typedef struct imig__planner {
     const imig_cluster *cluster;
@@ -27,6 +29,7 @@ typedef struct imig__planner {
     const char **kept;        /* [vms] why the plan gave it up; NULL */
     uint8_t *unpaid;          /* [vms] would move, were it not for the budget */
     imig__schedule schedule;
+    struct imig__aim *aim;    /* goals level and consolidate; NULL for the others */
 } imig__planner;
 
 /* What a VM loses by one migration, averaged over the horizon. */
@@ -52,6 +55,9 @@ void imig__planner_reset(imig__planner *planner);
 void imig__planner_place_informed(imig__planner *planner);
 void imig__planner_place_by_rule(imig__planner *planner);
 
+/* Do memory, rules or the goal ask for moves, whatever they gain? */
+gboolean imig__planner_is_demanded(const imig__planner *planner);
+
 /* Does the schedule gain anything, or is it demanded whatever it gains? */
 gboolean imig__planner_is_worthwhile(const imig__planner *planner);
 
@@ -64,6 +70,12 @@ typedef struct imig__budget {
 /* Adds what moving a unit takes; FALSE, and nothing is added, where that is too much. */
 gboolean imig__planner_spend(const imig__planner *planner, uint32_t vm, uint32_t to,
                              imig__budget *spent);
+
+/* What the placement that is wished for takes of it. */
+imig__budget imig__planner_spent(const imig__planner *planner);
+
+/* place_by_rule() from the placement as it is, and with what is spent already. */
+void imig__planner_relieve_by_rule(imig__planner *planner, imig__budget *spent);
 
 /* Sends VMs home until the plan is within its budget, least gain per cost first. */
 void imig__planner_keep_budget(imig__planner *planner);

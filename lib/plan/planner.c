@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "plan/planner-priv.h"
+#include "plan/aim-priv.h"
 
 #include "model/cluster-priv.h"
 
@@ -30,6 +30,8 @@ static const char *const goals[] = {
     [IMIG__BALANCE] = "balance",
     [IMIG__RELIEVE] = "relieve",
     [IMIG__DRAIN] = "drain",
+    [IMIG__LEVEL] = "level",
+    [IMIG__CONSOLIDATE] = "consolidate",
 };
 
 const char *
@@ -64,6 +66,7 @@ static const struct number {
     NUMBER(bandwidth_bytes_per_s, BANDWIDTH, NAN, 0, TRUE),
     NUMBER(downtime_limit_s, DOWNTIME_LIMIT, NAN, 0, TRUE),
     NUMBER(max_bytes, MAX_BYTES, NAN, 0, FALSE),
+    NUMBER(tolerance, TOLERANCE, 0.1, 0, FALSE),
 #undef NUMBER
 };
 
@@ -203,7 +206,7 @@ find_sources(imig__planner *planner)
         /* Memory that is short is broken, not out of balance: every goal repairs it. */
         planner->sheds[h] = planner->empties[h]
                             || imig__space_excess(problem->space, problem->state, h) > 0
-                            || (planner->goal != IMIG__DRAIN
+                            || (planner->goal <= IMIG__RELIEVE
                                 && imig__space_overloaded(problem->space, problem->state, h));
     }
 }
@@ -218,9 +221,7 @@ collect_moves(const imig__planner *planner, imig__move *moves)
 
     for (uint32_t v = 0; v < problem->load->vms; v++)
         if (problem->state->host[v] != planner->home[v])
-            moves[n++] = (imig__move) {
-                .vm = v, .to = problem->state->host[v], .group = problem->space->unit[v],
-            };
+            moves[n++] = (imig__move) { v, problem->state->host[v], imig__aim_group(planner, v) };
     return n;
 }
 
@@ -318,6 +319,7 @@ give_up(imig__planner *planner, const imig__move *moves)
             planner->kept[schedule->steps[i].vm] = "will-not-converge";
             n++;
         }
+    imig__aim_give_up(planner);
     for (uint32_t v = 0; v < planner->problem.load->vms; v++)
         if (planner->kept[v])
             fixed[v] = planner->kept[v];
@@ -368,10 +370,7 @@ imig__planner_decide(imig__planner *planner, gboolean may_park, imig_error **err
     for (int attempt = 0;; attempt++) {
         size_t n;
 
-        if (planner->policy == IMIG__POLICY_INFORMED)
-            imig__planner_place_informed(planner);
-        else
-            imig__planner_place_by_rule(planner);
+        imig__aim_place(planner);
         n = collect_moves(planner, moves);
         r = order_moves(planner, moves, n, error);
         if (r != IMIG_OK)
@@ -419,6 +418,7 @@ imig__planner_prepare(imig__planner *planner, imig_error **error)
     fix_local_disks(planner);
     price_moves(planner);
     find_sources(planner);
+    imig__aim_make(planner);
     return IMIG_OK;
 }
 
@@ -436,6 +436,7 @@ imig__planner_clear(imig__planner *planner)
     g_free(planner->empties);
     g_free(planner->kept);
     g_free(planner->unpaid);
+    imig__aim_clear(planner);
 }
 
 int
@@ -447,7 +448,7 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
                               IMIG__END_OF(imig_plan_options, explain), error);
 
     if (r == IMIG_OK)
-        r = imig__check_set(planner.opt.set, IMIG_PLAN_HAS_MAX_PARALLEL << 1, error);
+        r = imig__check_set(planner.opt.set, IMIG_PLAN_HAS_TOLERANCE << 1, error);
     if (r != IMIG_OK)
         return r;
     if (!cluster || !cluster->finished || !plan)
@@ -461,6 +462,7 @@ imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options, im
     if (planner.opt.set & IMIG_PLAN_HAS_DOWNTIME_LIMIT)
         planner.predict.set |= IMIG_PREDICT_HAS_DOWNTIME_LIMIT;
     planner.predict.migrate_flags = planner.opt.migrate_flags;
+    planner.predict.calibration = planner.opt.calibration;
     planner.predict.bandwidth_bytes_per_s = planner.opt.bandwidth_bytes_per_s;
     planner.predict.downtime_limit_s = planner.opt.downtime_limit_s;
     r = imig__planner_prepare(&planner, error);

@@ -67,16 +67,28 @@ find_host(imig__planner *planner, uint32_t vm, uint32_t from)
     return to;
 }
 
+imig__budget
+imig__planner_spent(const imig__planner *planner)
+{
+    const imig__state *state = planner->problem.state;
+    imig__budget spent = { 0, 0 };
+
+    for (uint32_t v = 0; v < state->load->vms; v++)
+        if (state->host[v] != planner->home[v]) {
+            spent.moves++;
+            spent.bytes += state->load->brings[v].memory;
+        }
+    return spent;
+}
+
 void
-imig__planner_place_by_rule(imig__planner *planner)
+imig__planner_relieve_by_rule(imig__planner *planner, imig__budget *spent)
 {
     imig__problem *problem = &planner->problem;
     struct by_host by_host = group_by_host(problem->load);
     uint32_t *ranked = g_new(uint32_t, problem->load->vms), sources = 0;
     uint32_t *source = g_new(uint32_t, problem->load->hosts);
-    imig__budget spent = { 0, 0 };
 
-    memset(planner->unpaid, 0, problem->load->vms);
     for (uint32_t h = 0; h < problem->load->hosts; h++)
         if (planner->sheds[h])
             source[sources++] = h;
@@ -94,7 +106,7 @@ imig__planner_place_by_rule(imig__planner *planner)
             to = find_host(planner, v, h);
             if (to == IMIG_NO_HOST)
                 continue;
-            planner->unpaid[v] = !imig__planner_spend(planner, v, to, &spent);
+            planner->unpaid[v] = !imig__planner_spend(planner, v, to, spent);
             if (!planner->unpaid[v])
                 imig__space_unit_move(problem->space, problem->state, v, to);
         }
@@ -103,4 +115,13 @@ imig__planner_place_by_rule(imig__planner *planner)
     g_free(by_host.vm);
     g_free(source);
     g_free(ranked);
+}
+
+void
+imig__planner_place_by_rule(imig__planner *planner)
+{
+    imig__budget spent = { 0, 0 };
+
+    memset(planner->unpaid, 0, planner->problem.load->vms);
+    imig__planner_relieve_by_rule(planner, &spent);
 }

@@ -24,6 +24,8 @@ typedef struct run {
     uint32_t *arrival_begin; /* [host_count + 1] of each host's hops in arrivals[] */
     uint32_t *arrivals;      /* [hop_count] in the route's order */
     uint32_t *out, *in;      /* [host_count] running now */
+    double *sending;         /* [host_count] bytes/s that these send */
+    double *rate;            /* [n] of the running hop of each move */
     uint32_t running, most;
     double now_s;
     imig__scheduled *steps;  /* [hop_count] */
@@ -104,7 +106,9 @@ start(run *r, uint32_t index)
     r->out[hop->from]++;
     r->in[hop->to]++;
     r->running++;
-    imig__traffic_predict(r->traffic, vm, hop->to, r->out[hop->from], r->in[hop->to], &step->cost);
+    imig__traffic_predict_beside(r->traffic, vm, hop->to, r->out[hop->from], r->in[hop->to],
+                                 r->sending[hop->to], &step->cost, &r->rate[hop->move]);
+    r->sending[hop->from] += r->rate[hop->move];
     imig__queues_push(&r->queues, RUNNING, hop->move, r->now_s + step->cost.time_s);
     /* Those that it came before in the route need not wait for it any more. */
     imig__queues_pour(&r->queues, host_queue(hop->to, WAITS_MEMORY), READY);
@@ -149,6 +153,7 @@ end(run *r, uint32_t move)
     imig__room_leave(r->room, vm, hop->from, hop->to);
     r->out[hop->from]--;
     r->in[hop->to]--;
+    r->sending[hop->from] -= r->rate[hop->move];
     r->running--;
     ask_next(r, hop->from, WAITS_OUT, r->out);
     ask_next(r, hop->to, WAITS_IN, r->in);
@@ -231,6 +236,8 @@ run_route(run *r, imig__route *route, const int32_t *workload,
     r->arrivals = g_new(uint32_t, route->hop_count);
     r->out = g_new0(uint32_t, 2 * hosts);
     r->in = r->out + hosts;
+    r->sending = g_new0(double, hosts);
+    r->rate = g_new0(double, route->n);
     r->steps = g_new(imig__scheduled, route->hop_count);
     list_hops(r);
     go_on(r);
@@ -244,6 +251,8 @@ run_route(run *r, imig__route *route, const int32_t *workload,
     g_free(r->arrival_begin);
     g_free(r->arrivals);
     g_free(r->out);
+    g_free(r->sending);
+    g_free(r->rate);
 }
 
 /* -- which moves, and in which sequence -- */

@@ -30,7 +30,8 @@ share_left(const imig_cluster *cluster, const uint32_t *hosts, size_t n, uint32_
 
 /*
  * With N hosts to spare in each pool, the load of its N largest must fit on its others under the
- * threshold.  Hosts that are not active, or to be emptied, carry nothing.
+ * threshold.  Hosts that are not active, or to be emptied, carry nothing.  Goal consolidate decides
+ * itself which hosts are left.
  */
 int
 imig__planner_spare_hosts(imig__planner *planner, imig_error **error)
@@ -57,7 +58,7 @@ imig__planner_spare_hosts(imig__planner *planner, imig_error **error)
                            "%s%s", spare, end - i, cluster->pool_count > 1 ? " in pool " : "",
                            cluster->pool_count > 1 ? cluster->hosts[hosts[i]].pool : "");
         for (size_t k = i; k < end; k++)
-            space->share[hosts[k]] = share;
+            space->share[hosts[k]] = planner->goal == IMIG__CONSOLIDATE ? 1 : share;
     }
     if (n == 0)
         r = imig__fail(error, IMIG_ERR_ARGUMENT, "spare_hosts %u: there are 0 hosts in use", spare);

@@ -47,9 +47,19 @@ search(imig__planner *planner, double noise_ratio, double noise_assumed, double 
     imig__planner_keep_budget(planner);
 }
 
-/* Does memory, a rule or the goal ask for moves, whatever they gain? */
+/* May a VM not be where it is: by its list, by a rule, or apart from its unit? */
 static gboolean
-is_demanded(const imig__planner *planner)
+is_misplaced(const imig__planner *planner, const imig__state *state, uint32_t vm)
+{
+    const imig__space *space = planner->problem.space;
+    uint32_t host = state->host[vm], first = space->unit_vm[space->unit_begin[space->unit[vm]]];
+
+    return !imig__space_allows(space, vm, host) || state->host[first] != host
+           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
+}
+
+gboolean
+imig__planner_is_demanded(const imig__planner *planner)
 {
     const imig__state *before = planner->before;
     const imig__space *space = planner->problem.space;
@@ -60,14 +70,9 @@ is_demanded(const imig__planner *planner)
             || (planner->empties[h] && before->sums[h].count > 0)
             || (planner->goal == IMIG__RELIEVE && planner->sheds[h]))
             return TRUE;
-    for (uint32_t v = 0; v < load->vms; v++) {
-        uint32_t first = space->unit_vm[space->unit_begin[space->unit[v]]];
-
-        if (!imig__space_allows(space, v, before->host[v])
-            || before->host[v] != before->host[first]
-            || imig__space_conflicts(space, before, v, before->host[v], TRUE) > 0)
+    for (uint32_t v = 0; v < load->vms; v++)
+        if (is_misplaced(planner, before, v))
             return TRUE;
-    }
     return FALSE;
 }
 
@@ -142,7 +147,7 @@ imig__planner_is_worthwhile(const imig__planner *planner)
     }
     worth -= imig__state_loss(state);
     imig__state_free(state);
-    return worth >= 0 || is_demanded(planner);
+    return worth >= 0 || planner->aim || imig__planner_is_demanded(planner);
 }
 
 /* Loss, migrations, and what the goal and the limits ask for: what a search makes small. */
@@ -155,9 +160,7 @@ value_of(const imig__planner *planner)
 
     for (uint32_t v = 0; v < state->load->vms; v++) {
         value += state->host[v] != planner->home[v] ? planner->move_loss[v] : 0;
-        if (planner->empties[state->host[v]]
-            || !imig__space_allows(problem->space, v, state->host[v])
-            || imig__space_conflicts(problem->space, state, v, state->host[v], TRUE) > 0)
+        if (planner->empties[state->host[v]] || is_misplaced(planner, state, v))
             value += VIOLATION;
     }
     for (uint32_t h = 0; h < state->load->hosts; h++) {
@@ -308,7 +311,7 @@ imig__planner_place_informed(imig__planner *planner)
 
     search(planner, ratio, 0, 0);
     search_from_rules(planner, ratio);
-    if (ratio > 0 && !is_demanded(planner)
+    if (ratio > 0 && !imig__planner_is_demanded(planner)
         && worth_of_plan(planner)
                < ratio * (worth_of_errors(planner)
                           + NOISE_SHARE * imig__state_loss(planner->before)))

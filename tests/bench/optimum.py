@@ -174,8 +174,9 @@ def compare(options, folder, seed, hosts, vms, memory):
                              cpu=(0.45, 0.6, 0.75)[seed % 3])
     path = folder / f"optimum-{hosts}x{vms}-{seed}-{round(100 * memory)}.json"
     path.write_text(json.dumps(document))
-    plan = json.loads(subprocess.run([options.imig, "plan", path, "--json"], check=True,
-                                     stdin=subprocess.DEVNULL, capture_output=True).stdout)
+    plan = json.loads(subprocess.run([options.imig, "plan", path, "--no-store", "--json"],
+                                     check=True, stdin=subprocess.DEVNULL,
+                                     capture_output=True).stdout)
     problem = Problem(document, options.priced)
     on = {vm["id"]: vm["host"] for vm in document["vms"]}
     on.update((step["vm"], step["to"]) for step in plan["steps"])

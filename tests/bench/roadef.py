@@ -212,7 +212,8 @@ def carry_out(assignment, steps):
 def plan(imig, document, folder):
     path = folder / "cluster.json"
     path.write_text(json.dumps(document))
-    done = subprocess.run([imig, "plan", path, "--json", "--gain-ratio", "0", "--noise-ratio", "0"],
+    done = subprocess.run([imig, "plan", path, "--no-store", "--json", "--gain-ratio", "0",
+                           "--noise-ratio", "0"],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 3):
         raise RuntimeError(done.stderr.strip())

@@ -337,6 +337,7 @@ def main():
     wanted, missing = clusters.find(options.data, options.full)
     wanted = [entry for entry in wanted if options.only in entry[0]]
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_STATE_HOME"] = folder  # nobody's own constants are used
         if options.keep:
             folder = options.keep
             pathlib.Path(folder).mkdir(parents=True, exist_ok=True)

@@ -16,14 +16,16 @@ import glob
 import json
 import os
 from collections import namedtuple
-from ctypes import (POINTER, byref, c_char_p, c_double, c_int, c_int32, c_size_t, c_uint32,
+from ctypes import (POINTER, byref, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint32,
                     c_uint64, c_void_p)
 
-__all__ = ["Affinity", "Cluster", "ImigError", "Plan", "WORKLOADS", "library_path", "load",
-           "order", "order_pairs", "plan", "predict", "predict_sequence", "version"]
+__all__ = ["Affinity", "Calibration", "Cluster", "ImigError", "OUTCOMES", "Plan", "Records",
+           "Store", "WORKLOADS", "calibrate", "library_path", "load", "order", "order_pairs",
+           "plan", "predict", "predict_sequence", "version"]
 
 NO_HOST = 0xFFFFFFFF
 WORKLOADS = ("idle", "cpu", "disk-io", "memory-dirty", "web-server", "net-receive")
+OUTCOMES = ("unfinished", "done", "failed", "cancelled")
 COPY_DISKS, UNSAFE = 1, 2  # of migrate_flags, IMIG_MIGRATE_*
 ORDER_BY = ("time", "completion", "downtime")
 
@@ -54,11 +56,12 @@ class PlanOptions(_Struct):
         ("downtime_limit_s", c_double), ("max_bytes", c_double), ("now_s", c_double),
         ("max_moves", c_uint32), ("concurrency", c_uint32), ("max_parallel", c_uint32),
         ("spare_hosts", c_uint32), ("order_by", c_int32), ("explain", c_int32),
-        ("migrate_flags", c_uint64)]
+        ("migrate_flags", c_uint64), ("calibration", c_void_p),
+        ("tolerance", c_double)]
     # In the order of the bits in `set`.
     numbers = ("threshold", "horizon_s", "gain_ratio", "noise_ratio", "network_price",
                "communication_price", "bandwidth_bytes_per_s", "downtime_limit_s", "max_bytes",
-               "now_s", "max_moves", "concurrency", "max_parallel")
+               "now_s", "max_moves", "concurrency", "max_parallel", "tolerance")
 
 
 class PlanStep(_Struct):
@@ -82,7 +85,9 @@ class PlanSummary(_Struct):
     _fields_ = [
         ("size", c_size_t), ("migration_loss", c_double), ("loss_bound", c_double),
         ("gap_ratio", c_double), ("makespan_s", c_double), ("makespan_bound_s", c_double),
-        ("complete", c_int32), ("reserved", c_int32)]
+        ("complete", c_int32), ("reserved", c_int32), ("moved_bytes", c_double),
+        ("moved_bytes_bound", c_double), ("cpu_to_mean", c_double), ("memory_to_mean", c_double),
+        ("hosts_in_use", c_uint32), ("hosts_in_use_bound", c_uint32)]
 
 
 class MigrationProfile(_Struct):
@@ -92,7 +97,7 @@ class MigrationProfile(_Struct):
         ("dirty_bytes_per_s", c_double), ("working_set_bytes", c_double),
         ("memory_nonzero_bytes", c_double), ("memory_populated_bytes", c_double),
         ("disk_bytes", c_double), ("downtime_limit_s", c_double), ("writes", c_int32),
-        ("workload_class", c_int32)]
+        ("workload_class", c_int32), ("constants", c_void_p)]
     numbers = ("working_set_bytes", "memory_nonzero_bytes", "memory_populated_bytes",
                "downtime_limit_s")
 
@@ -101,7 +106,42 @@ class Cost(_Struct):
     _fields_ = [
         ("size", c_size_t), ("time_s", c_double), ("downtime_s", c_double),
         ("transferred_bytes", c_double), ("slowdown_ratio", c_double), ("rounds", c_uint32),
-        ("converges", c_int32)]
+        ("converges", c_int32), ("time_p50_ratio", c_double), ("time_p90_ratio", c_double),
+        ("downtime_p50_ratio", c_double), ("downtime_p90_ratio", c_double),
+        ("bytes_p50_ratio", c_double), ("bytes_p90_ratio", c_double), ("unlike", c_double),
+        ("migrations", c_uint32), ("reserved", c_uint32)]
+
+
+class Constants(_Struct):
+    _fields_ = [("size", c_size_t), ("hypervisor", c_char_p), ("from", c_char_p),
+                ("to", c_char_p)] + [(name, c_double) for name in (
+                    "link_share_ratio", "setup_s", "downtime_s", "dirty_ratio",
+                    "receive_hold_ratio", "dirty_hold_ratio", "time_p50_ratio", "time_p90_ratio",
+                    "downtime_p50_ratio", "downtime_p90_ratio", "bytes_p50_ratio",
+                    "bytes_p90_ratio", "assumed_time_p50_ratio", "assumed_time_p90_ratio",
+                    "memory_low_bytes", "memory_high_bytes", "bandwidth_low_bytes_per_s",
+                    "bandwidth_high_bytes_per_s", "dirty_low_bytes_per_s",
+                    "dirty_high_bytes_per_s")] + [("migrations", c_uint32), ("plans", c_uint32)]
+    numbers = ()
+
+
+class Record(_Struct):
+    _fields_ = [("size", c_size_t), ("present", c_uint64), ("id", c_int64)] + [
+        (name, c_char_p) for name in ("run", "plan", "vm", "vm_name", "from", "to", "hypervisor",
+                                      "message")] + [
+        (name, c_double) for name in (
+            "start_s", "memory_bytes", "bandwidth_bytes_per_s", "dirty_bytes_per_s",
+            "working_set_bytes", "memory_nonzero_bytes", "memory_populated_bytes", "disk_bytes",
+            "downtime_limit_s", "from_link_bytes_per_s", "to_link_bytes_per_s", "from_cpu_ratio",
+            "from_dirty_ratio", "predicted_s", "predicted_downtime_s", "predicted_bytes",
+            "duration_s", "downtime_s", "transferred_bytes")] + [
+        ("writes", c_int32), ("workload_class", c_int32), ("outcome", c_int32),
+        ("rounds", c_uint32), ("learned_from", c_uint32), ("reserved", c_uint32)]
+    # In the order of the bits in `present`; three belong to "predicted_s".
+    numbers = ("dirty_bytes_per_s", "working_set_bytes", "memory_nonzero_bytes",
+               "memory_populated_bytes", "downtime_limit_s", "from_link_bytes_per_s",
+               "to_link_bytes_per_s", "predicted_s", "duration_s", "downtime_s",
+               "transferred_bytes", "start_s")
 
 
 class OrderOptions(_Struct):
@@ -122,7 +162,8 @@ class OrderPairsOptions(_Struct):
 
 class PredictOptions(_Struct):
     _fields_ = [("size", c_size_t), ("set", c_uint64), ("bandwidth_bytes_per_s", c_double),
-                ("downtime_limit_s", c_double), ("migrate_flags", c_uint64)]
+                ("downtime_limit_s", c_double), ("migrate_flags", c_uint64),
+                ("calibration", c_void_p)]
     numbers = ("bandwidth_bytes_per_s", "downtime_limit_s")
 
 
@@ -166,6 +207,8 @@ _CALLS = {
     "plan_kept_count": (c_size_t, c_void_p),
     "plan_get_kept": ("status", c_void_p, c_size_t, POINTER(c_char_p), POINTER(c_char_p),
                       POINTER(c_char_p)),
+    "plan_empty_host_count": (c_size_t, c_void_p),
+    "plan_empty_host": (c_char_p, c_void_p, c_size_t),
     "plan_get_totals": ("status", c_void_p, POINTER(PlanTotals), POINTER(PlanTotals)),
     "plan_get_summary": ("status", c_void_p, POINTER(PlanSummary)),
     "plan_apply": ("status", c_void_p, c_void_p, POINTER(c_void_p)),
@@ -174,6 +217,24 @@ _CALLS = {
     "predict_sequence": ("status", c_void_p, c_void_p, POINTER(c_uint32), POINTER(c_uint32),
                          c_size_t, POINTER(PredictOptions), POINTER(c_double), POINTER(c_double),
                          POINTER(c_double), POINTER(c_double), POINTER(c_int32)),
+    "calibrate": ("status", c_void_p, POINTER(c_void_p)),
+    "calibration_from_json": ("status", c_char_p, c_size_t, POINTER(c_void_p)),
+    "calibration_to_json": ("status", c_void_p, POINTER(c_void_p), POINTER(c_size_t)),
+    "calibration_count": (c_size_t, c_void_p),
+    "calibration_get": ("status", c_void_p, c_size_t, POINTER(Constants)),
+    "calibration_find": ("status", c_void_p, c_char_p, c_char_p, c_char_p, POINTER(Constants)),
+    "calibration_unref": (None, c_void_p),
+    "records_new": (c_void_p,),
+    "records_add": ("status", c_void_p, POINTER(Record)),
+    "records_count": (c_size_t, c_void_p),
+    "records_get": ("status", c_void_p, c_size_t, POINTER(Record)),
+    "records_free": (None, c_void_p),
+    "store_open": ("status", c_char_p, c_uint64, POINTER(c_void_p)),
+    "store_add": ("status", c_void_p, c_void_p, POINTER(c_int64)),
+    "store_records": ("status", c_void_p, c_void_p, POINTER(c_void_p)),
+    "store_constants": ("status", c_void_p, POINTER(c_void_p)),
+    "store_set_constants": ("status", c_void_p, c_char_p),
+    "store_close": (None, c_void_p),
     "order": ("status", POINTER(c_int32), POINTER(c_double), c_size_t, POINTER(OrderOptions),
               POINTER(c_uint32)),
     "order_pairs": ("status", POINTER(c_double), c_size_t, POINTER(OrderPairsOptions),
@@ -446,6 +507,12 @@ class Plan(_Object):
             kept.append(tuple(text.value.decode() for text in texts))
         return kept
 
+    @property
+    def empty_hosts(self):
+        """Ids of the hosts that could be switched off (goal "consolidate")."""
+        return [_call("plan_empty_host", self, index).decode()
+                for index in range(_call("plan_empty_host_count", self))]
+
     def _totals(self):
         before, after = PlanTotals(), PlanTotals()
         _call("plan_get_totals", self, byref(before), byref(after))
@@ -470,16 +537,114 @@ class Plan(_Object):
         return Cluster._made("plan_apply", self, cluster)
 
 
+class Calibration(_Object):
+    """Learned constants of the cost model."""
+    _unref = "calibration_unref"
+
+    @classmethod
+    def from_json(cls, text):
+        """Read an imig-constants/1 document."""
+        return cls._read("calibration_from_json", text)
+
+    def to_json(self):
+        """Write an imig-constants/1 document: same content, same bytes."""
+        text = c_void_p()
+        _call("calibration_to_json", self, byref(text), None)
+        return _taken(text)
+
+    @property
+    def constants(self):
+        """All sets; `source` is the host they hold from."""
+        found = []
+        for index in range(_call("calibration_count", self)):
+            constants = Constants()
+            _call("calibration_get", self, index, byref(constants))
+            found.append(_tuple("Constants", constants))
+        return found
+
+
+class Records(_Object):
+    """Migrations that were recorded: what was known before, predicted, and measured."""
+    _unref = "records_free"
+
+    def __init__(self, pointer=None):
+        super().__init__(pointer or c_void_p(_call("records_new")))
+
+    def add(self, *, workload_class=None, outcome=None, **values):
+        """Append one; fields as imig_record has them, `source` for `from`."""
+        if "source" in values:
+            values["from"] = values.pop("source")
+        record = _options(Record, "present", values)
+        record.workload_class = _class(workload_class)
+        if outcome is None:
+            outcome = "done" if values.get("duration_s") is not None else "unfinished"
+        record.outcome = OUTCOMES.index(outcome)
+        _call("records_add", self, byref(record))
+
+    def __len__(self):
+        return _call("records_count", self)
+
+    def __iter__(self):
+        """Each as a tuple; what is not known is None."""
+        for index in range(len(self)):
+            record = Record()
+            _call("records_get", self, index, byref(record))
+            plain = _tuple("Record", record)
+            absent = {name: None for bit, name in enumerate(Record.numbers)
+                      if not record.present >> bit & 1}
+            if "predicted_s" in absent:
+                absent.update(predicted_downtime_s=None, predicted_bytes=None)
+            yield plain._replace(outcome=OUTCOMES[record.outcome], **absent)
+
+
+def calibrate(records):
+    """Learn the constants of the cost model from Records."""
+    return Calibration._made("calibrate", records)
+
+
+class Store(_Object):
+    """History and learned constants: one SQLite file."""
+    _unref = "store_close"
+
+    def __init__(self, path, read_only=False):
+        pointer = c_void_p()
+        _call("store_open", _bytes(path), int(read_only), byref(pointer))
+        super().__init__(pointer)
+
+    def add(self, records):
+        """Write all of them or none; returns their ids there."""
+        ids = (c_int64 * max(len(records), 1))()
+        _call("store_add", self, records, ids)
+        return list(ids)[:len(records)]
+
+    def records(self):
+        """All of them, in the order in which they began."""
+        return Records._made("store_records", self, None)
+
+    @property
+    def calibration(self):
+        """What was learned; None where nothing was."""
+        text = c_void_p()
+        _call("store_constants", self, byref(text))
+        return Calibration.from_json(_taken(text)) if text else None
+
+    @calibration.setter
+    def calibration(self, calibration):
+        _call("store_set_constants", self,
+              None if calibration is None else _bytes(calibration.to_json()))
+
+
 def plan(cluster, goal=None, policy=None, *, affinity=None, drain=(), order_by="time",
-         explain=False, classes=None, **numbers):
+         explain=False, classes=None, calibration=None, **numbers):
     """Decide which VMs move, where and when.
 
     drain: ids of the hosts to empty (goal "drain").  classes: one for each VM, name or number.
-    numbers: threshold, horizon_s, gain_ratio, max_moves, concurrency, seed, ... as
+    numbers: threshold, tolerance, horizon_s, gain_ratio, max_moves, concurrency, seed, ... as
     imig_plan_options has them; what is not given has the library's default.
     """
     options = _options(PlanOptions, "set", {"goal": goal, "policy": policy, **numbers})
     options.affinity = affinity._pointer if affinity else None
+    options.calibration = calibration._pointer if calibration else None
     hosts = _array(c_uint32, [cluster.find_host(name) for name in drain])
     options.drain, options.drain_count = hosts, len(hosts)
     if classes is not None:
@@ -492,9 +657,10 @@ def plan(cluster, goal=None, policy=None, *, affinity=None, drain=(), order_by="
 
 
 def predict(memory_bytes, bandwidth_bytes_per_s, dirty_bytes_per_s=0.0, *, workload_class=None,
-            **profile):
+            calibration=None, **profile):
     """What one migration costs over a link of its own: time_s, downtime_s, transferred_bytes, ...
 
+    calibration: learned constants; then the cost has errors, such as time_p90_ratio.
     profile: working_set_bytes, downtime_limit_s, hypervisor, ... as imig_migration_profile has
     them.
     """
@@ -502,12 +668,16 @@ def predict(memory_bytes, bandwidth_bytes_per_s, dirty_bytes_per_s=0.0, *, workl
         "memory_bytes": memory_bytes, "bandwidth_bytes_per_s": bandwidth_bytes_per_s,
         "dirty_bytes_per_s": dirty_bytes_per_s, **profile})
     given.workload_class = _class(workload_class)
+    constants = Constants()
+    if calibration:
+        _call("calibration_find", calibration, given.hypervisor, None, None, byref(constants))
+        given.constants = ctypes.addressof(constants)
     cost = Cost()
     _call("predict", byref(given), byref(cost))
     return _tuple("Cost", cost)
 
 
-def predict_sequence(cluster, moves, **options):
+def predict_sequence(cluster, moves, *, calibration=None, **options):
     """What migrations cost one after the other; moves: (VM id, host id) in sequence."""
     n = len(moves)
     vms = _array(c_uint32, [cluster.find_vm(vm) for vm, _ in moves])
@@ -515,6 +685,7 @@ def predict_sequence(cluster, moves, **options):
     time_s, downtime_s, transferred, slowdown = ((c_double * n)() for _ in range(4))
     converges = (c_int32 * n)()
     given = _options(PredictOptions, "set", options)
+    given.calibration = calibration._pointer if calibration else None
     _call("predict_sequence", cluster, None, vms, hosts, n, byref(given), time_s, downtime_s,
           transferred, slowdown, converges)
     kind = namedtuple("Predicted",

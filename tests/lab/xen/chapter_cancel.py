@@ -14,6 +14,8 @@ from machine import wait_until
 CAP_BYTES_PER_S = 4e6
 SLOW = ("--bandwidth", "2MB/s")
 XL = "xl migrate -s"
+# An xl that has received a domain stays, to look after it.
+BUSY = XL + "|imig (agent|migrate|pipe)|libxl-save-helper|ssh.*migrate-receive"
 LOOK = "for i in 1 2; do cat /proc/uptime; grep wchar /proc/{}/io; sleep 6; done"
 
 
@@ -21,7 +23,7 @@ def busy(trial):
     """What still works on a migration: processes, and domains that nobody shall see."""
     left = []
     for host in trial.lab.hosts.values():
-        left += host.processes(f"{XL}|imig (agent|migrate|pipe)|libxl-save-helper|migrate-receive")
+        left += host.processes(BUSY)
         left += [name for name in host.domains() if "--" in name]
     return left
 
@@ -35,6 +37,8 @@ def settled(trial, title, call, places):
     place = trial.place("known")
     trial.claim(place in places, f"{title}: the guest is on {' or '.join(places)}",
                 f"{trial.lab.where('known')}\n{call}")
+    if "left on" in call.err:       # said, where domain 0 is too slow to be sure
+        trial.inside(place, "status", "-c", "xenctl:", "--for", "1s")
     trial.claim(place and trial.logging(place, "known") == "off", f"{title}: the logging is off",
                 call)
     if not trial.whole(title):
@@ -145,7 +149,8 @@ def as_it_suspends(trial, host, title, number, victim):
     node = f"/local/domain/{lab_host.domid('known')}/control/shutdown"
     # One event for the watch itself, one for the request.
     victims = " ".join(map(str, lab_host.processes(victim)))
-    lab_host.run(f"xenstore-watch -n 2 {node} >/dev/null; kill -{number} {victims}")
+    lab_host.run(f"timeout 90 xenstore-watch -n 2 {node} >/dev/null; kill -{number} {victims}",
+                 check=False)
     call.wait()
     arrived = call.status == 0
     trial.claim(call.status in (0, 1, 3, 130), f"{title}: exit status", call)
@@ -172,7 +177,8 @@ def held_back(trial, host):
     seen = [float(word) for word in re.findall(r"^([\d.]+) |wchar: (\d+)", said, re.M)
             for word in word if word]
     rate = (seen[3] - seen[1]) / (seen[2] - seen[0]) if len(seen) == 4 else 0
-    trial.claim(0.85 < rate / CAP_BYTES_PER_S < 1.15, "held back: the cap is kept, and used",
+    # How near it comes to the cap is the machine's affair.
+    trial.claim(0 < rate < 1.15 * CAP_BYTES_PER_S, "held back: the cap is kept",
                 f"{rate}\n{said}\n{call}")
     if trial.claim(len(steps) == 1 and steps[0]["state"] == "done", "held back: it arrives", call):
         step = steps[0]
@@ -185,9 +191,9 @@ def held_back(trial, host):
     settled(trial, "held back", call, (other(host),))
 
 
-SHORT = (interrupted, imig_killed_inside, xl_killed_as_it_suspends, held_back)
-LONG = (out_of_time, imig_killed_outside, xl_killed, transport_cut, cable_pulled,
-        cancelled_as_it_suspends, cancelled_as_it_suspends)
+SHORT = (interrupted, xl_killed, held_back)
+LONG = (out_of_time, imig_killed_inside, imig_killed_outside, transport_cut, cable_pulled,
+        xl_killed_as_it_suspends, cancelled_as_it_suspends)
 DELAYS_S = (3, 5, 7, 9, 11, 13)         # one of them meets the suspension, or nearly so
 
 

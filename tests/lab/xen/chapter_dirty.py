@@ -10,6 +10,7 @@ are to be compared with: it is measured again.
 """
 
 import ctypes
+import math
 import time
 from ctypes import POINTER, byref, c_double, c_int32, c_void_p
 
@@ -22,7 +23,7 @@ CI = {"cyclic": [(750, 1024), (1500, 2048), (3000, 4096)],
       "random": [(750, 2048), (1500, 1024), (3000, 4096)]}
 # Logged for so many times what the guest needs to write its set once: slope and plateau are seen.
 TURNS = {"cyclic": 3, "random": 4}
-STOOD, ATTEMPTS = 0.03, 6   # share of the time that a guest may stand still; to find a quiet moment
+STOOD, ATTEMPTS = 0.03, 8   # share of the time that a guest may stand still; to find a quiet moment
 
 
 def fit(library, points):
@@ -81,14 +82,17 @@ def background(trial):
 def known_writer(trial, library, curve, kind, rate, size):
     trial.lab.order("known", kind, rate, size)
     time.sleep(1.5)     # the report that says so came a moment before the first tick
+    stood, best = math.inf, None
     for attempt in range(1, 1 + ATTEMPTS):
         first = trial.lab.report("known")
-        plain, points, writes = measure(trial, TURNS[kind] * size / rate)
+        seen = measure(trial, TURNS[kind] * size / rate)
         last = trial.lab.report("known")
-        stood = (last["stood"] - first["stood"]) / (last["seconds"] - first["seconds"])
+        share = (last["stood"] - first["stood"]) / (last["seconds"] - first["seconds"])
+        if share < stood:
+            stood, best = share, (*seen, trial.lab.work_rate(first, last))
         if stood < STOOD:
             break
-    true_rate = trial.lab.work_rate(first, last)
+    plain, points, writes, true_rate = best
     own, most = [], 0.0
     for t, pages in points:     # a union never shrinks, for all that was guessed of its parts
         most = max(most, pages - at(curve, t))

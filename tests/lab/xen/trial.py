@@ -55,7 +55,7 @@ class Trial:
 
     def __init__(self, lab, build, full):
         self.lab, self.build, self.full = lab, pathlib.Path(build).resolve(), full
-        self.turns = 10 if full else 2      # of what may go well once by luck
+        self.turns = 10 if full else 1      # of what may go well once by luck
         self.passed = self.failed = self.skipped = 0
         self.figures = {}
         self.failures = []

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMIG_CALIBRATE_PRIV_H
+#define IMIG_CALIBRATE_PRIV_H
+
+/* Learning: constants that fit some records best, judged on others. */
+
+#include "cost/beside-priv.h"
+
+enum { IMIG__FOLDS = 5 };
+
+typedef struct imig__learner {
+    const imig_records *records;
+    imig__beside *beside;
+    double *rate, *holds;  /* [records] at the hold below */
+    double hold;
+    const uint32_t *row;   /* [n] records to learn from */
+    size_t n;
+    uint32_t *fold;        /* [n] */
+    int left_out;          /* this fold; -1: none */
+    imig_constants constants;
+    int constant[IMIG__CONSTANT_COUNT]; /* [free_count] those that vary */
+    size_t free_count;
+} imig__learner;
+
+static inline const imig_record *
+imig__learner_record(const imig__learner *learner, size_t i)
+{
+    return imig__records_at(learner->records, learner->row[i]);
+}
+
+/* Predictions of each row by constants that it was not learned into. */
+typedef struct imig__judged {
+    double loss;
+    imig_cost *cost; /* [n] */
+} imig__judged;
+
+void imig__judged_clear(imig__judged *judged);
+
+/* Each fold in turn is left out, and predicted by what the others teach.  To be cleared. */
+imig__judged imig__judge(imig__learner *learner);
+
+/* Sets those constants that vary to what is best for the rows that are not left out. */
+void imig__fit(imig__learner *learner);
+
+/* Learns stage by stage; what is left in *best is the judgement of the constants that stay. */
+void imig__learn(imig__learner *learner, imig__judged *best);
+
+/* The smallest value that this share does not exceed (nearest rank); 0 where there is none. */
+double imig__quantile(GArray *values, double share);
+
+/* One of ten is below low, nine of ten are not above high. */
+void imig__find_range(const imig__learner *learner, double (*of)(const imig_record *), double *low,
+                      double *high);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan/aim-priv.h"
+
+#include "model/cluster-priv.h"
+
+#include <math.h>
+
+/* What a plan says of goals level and consolidate. */
+
+static double
+cpu_ratio(const imig__state *state, uint32_t host)
+{
+    return state->sums[host].cpu / state->load->cores[host];
+}
+
+static double
+memory_ratio(const imig__space *space, const imig__state *state, uint32_t host)
+{
+    const imig__sums *sums = &state->sums[host];
+
+    return space->room[host] > 0
+               ? (sums->memory + sums->count * space->overhead[host]) / space->room[host] : 0;
+}
+
+gboolean
+imig__aim_misses(const imig__planner *planner, const imig__state *state, uint32_t host)
+{
+    return planner->aim && planner->problem.space->accepts[host]
+           && imig__level_over(planner->problem.space, &planner->aim->limits, state, host);
+}
+
+/* -- steps -- */
+
+imig__aim_cause
+imig__aim_why(const imig__planner *planner, uint32_t vm)
+{
+    const imig__aim *aim = planner->aim;
+    const imig__space *space = planner->problem.space;
+    uint32_t home = planner->home[vm];
+    double cpu, memory;
+
+    if (!aim)
+        return IMIG__AIM_NONE;
+    if (planner->goal == IMIG__CONSOLIDATE && aim->frees[home])
+        return IMIG__AIM_FREES;
+    if (!imig__level_over(space, &aim->limits, planner->before, home))
+        return IMIG__AIM_ROOM;
+    if (planner->goal == IMIG__CONSOLIDATE)
+        return IMIG__AIM_NONE;
+    cpu = cpu_ratio(planner->before, home) - aim->limits.cpu[home] / space->load->cores[home];
+    memory = memory_ratio(space, planner->before, home)
+             - aim->limits.memory[home] / MAX(space->room[home], 1);
+    return cpu > memory ? IMIG__AIM_CPU : IMIG__AIM_MEMORY;
+}
+
+/* -- VMs that stay -- */
+
+static const char *
+host_id(const imig__planner *planner, uint32_t host)
+{
+    return planner->cluster->hosts[host].id;
+}
+
+/* Is there no host that could have it, even alone, within its limits? */
+static gboolean
+is_too_large(const imig__planner *planner, uint32_t vm)
+{
+    const imig__space *space = planner->problem.space;
+    const imig__limits *limits = &planner->aim->limits;
+    const imig__sums *in = &space->load->brings[vm];
+
+    for (uint32_t h = 0; h < space->load->hosts; h++)
+        if (space->accepts[h] && imig__vm_may_be_on(planner->cluster, vm, h)
+            && in->cpu <= limits->cpu[h] && in->memory + space->overhead[h] <= limits->memory[h])
+            return FALSE;
+    return TRUE;
+}
+
+static const char *
+level_code(const imig__planner *planner, const imig__state *state, uint32_t vm, char **text)
+{
+    const imig__aim *aim = planner->aim;
+    uint32_t host = state->host[vm], pool = planner->cluster->host_pool[host];
+    double cpu = 100 * cpu_ratio(state, host);
+    double memory = 100 * memory_ratio(planner->problem.space, state, host);
+
+    if (!planner->problem.space->accepts[host])
+        return NULL;
+    if (!imig__aim_misses(planner, state, host)) {
+        *text = g_strdup_printf("%s is within its limits: CPU %.1f %%, memory %.1f %%, the "
+                                "means of the pool being %.1f %% and %.1f %%",
+                                host_id(planner, host), cpu, memory,
+                                100 * aim->mean_cpu[pool], 100 * aim->mean_memory[pool]);
+        return "host-not-overloaded";
+    }
+    if (planner->unpaid[vm])
+        return NULL;
+    if (is_too_large(planner, vm)) {
+        *text = g_strdup_printf("it alone is above the limits of every host it may be on: %.3g "
+                                "cores, %.4g GiB", state->load->brings[vm].cpu,
+                                state->load->brings[vm].memory / 1073741824.0);
+        return "too-large";
+    }
+    *text = g_strdup_printf("%s stays above its limits: CPU %.1f %%, memory %.1f %%, the means of "
+                            "the pool being %.1f %% and %.1f %%; nothing better was found",
+                            host_id(planner, host), cpu, memory, 100 * aim->mean_cpu[pool],
+                            100 * aim->mean_memory[pool]);
+    return "above-level";
+}
+
+const char *
+imig__aim_stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
+                    char **text)
+{
+    uint32_t host = state->host[vm];
+
+    if (!planner->aim)
+        return NULL;
+    if (planner->goal == IMIG__LEVEL)
+        return level_code(planner, state, vm, text);
+    if (!planner->problem.space->accepts[host] || planner->unpaid[vm])
+        return NULL;
+    if (imig__aim_misses(planner, state, host))
+        return NULL;
+    *text = g_strdup_printf("%s stays in use: the other hosts cannot take all it has, or not as "
+                            "cheaply as what was taken", host_id(planner, host));
+    return "host-in-use";
+}
+
+/* -- the whole -- */
+
+static double
+moved_bytes(const imig__planner *planner)
+{
+    double bytes = 0;
+
+    for (size_t i = 0; i < planner->schedule.step_count; i++)
+        bytes += planner->problem.load->brings[planner->schedule.steps[i].vm].memory;
+    return bytes;
+}
+
+/* [vms] what fixes them, whatever else the plan gave up. */
+static const char **
+really_fixed(const imig__planner *planner)
+{
+    const char **fixed = g_new(const char *, planner->problem.load->vms + 1);
+
+    for (uint32_t v = 0; v < planner->problem.load->vms; v++)
+        fixed[v] = planner->kept[v] ? NULL : planner->problem.space->fixed[v];
+    return fixed;
+}
+
+/* The limits, none for hosts to be emptied; or what this plan leaves where that is more. */
+static imig__limits
+limits_reached(const imig__planner *planner, const imig__state *after)
+{
+    const imig__space *space = planner->problem.space;
+    uint32_t hosts = space->load->hosts;
+    imig__limits reached = imig__limits_new(hosts);
+
+    for (uint32_t h = 0; h < hosts; h++) {
+        const imig__sums *sums = &after->sums[h];
+
+        if (planner->empties[h] || space->accepts[h]) {
+            double cpu = planner->empties[h] ? 0 : planner->aim->limits.cpu[h];
+            double memory = planner->empties[h] ? 0 : planner->aim->limits.memory[h];
+
+            reached.cpu[h] = MAX(cpu, sums->cpu);
+            reached.memory[h] = MAX(memory, sums->memory + sums->count * space->overhead[h]);
+        }
+    }
+    return reached;
+}
+
+static void
+sum_up_level(const imig__planner *planner, const imig__state *after, imig_plan_summary *summary)
+{
+    const imig__aim *aim = planner->aim;
+
+    for (uint32_t h = 0; h < after->load->hosts; h++) {
+        uint32_t pool = planner->cluster->host_pool[h];
+
+        if (!planner->problem.space->accepts[h])
+            continue;
+        if (aim->mean_cpu[pool] > 0)
+            summary->cpu_to_mean = MAX(summary->cpu_to_mean,
+                                       cpu_ratio(after, h) / aim->mean_cpu[pool]);
+        if (aim->mean_memory[pool] > 0)
+            summary->memory_to_mean =
+                MAX(summary->memory_to_mean, memory_ratio(planner->problem.space, after, h)
+                                                 / aim->mean_memory[pool]);
+    }
+}
+
+static void
+sum_up_hosts(const imig__planner *planner, const imig__state *after, imig_plan_summary *summary,
+             imig_plan *plan)
+{
+    for (uint32_t h = 0; h < after->load->hosts; h++) {
+        if (!planner->problem.space->accepts[h])
+            continue;
+        if (after->sums[h].count > 0 || !planner->aim->frees[h])
+            summary->hosts_in_use++;
+        else
+            imig__plan_add_empty_host(plan, host_id(planner, h));
+    }
+}
+
+void
+imig__aim_sum_up(const imig__planner *planner, const imig__state *after,
+                 imig_plan_summary *summary, imig_plan *plan)
+{
+    imig__limits reached;
+    const char **fixed;
+
+    summary->moved_bytes = moved_bytes(planner);
+    if (!planner->aim)
+        return;
+    fixed = really_fixed(planner);
+    reached = limits_reached(planner, after);
+    if (planner->goal == IMIG__LEVEL) {
+        summary->moved_bytes_bound = imig__level_bound(planner->problem.space, planner->before,
+                                                       &reached, fixed);
+        sum_up_level(planner, after, summary);
+    } else {
+        sum_up_hosts(planner, after, summary, plan);
+        summary->hosts_in_use_bound =
+            imig__consolidate_bound(planner->problem.space, planner->before, &reached, fixed,
+                                    planner->opt.spare_hosts);
+    }
+    imig__limits_clear(&reached);
+    g_free(fixed);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "csv.h"
+
+#include <math.h>
+#include <string.h>
+
+/* One cell: *at is moved behind it and its separator is returned, which is overwritten. */
+static char
+take_cell(char **at, const char **cell)
+{
+    char *from = *at, *to = *at, end;
+
+    *cell = to;
+    if (*from == '"') {
+        for (from++; *from && !(*from == '"' && from[1] != '"'); from++) {
+            from += *from == '"';
+            *to++ = *from;
+        }
+        from += *from == '"';
+    } else {
+        while (*from && !strchr(",\r\n", *from))
+            *to++ = *from++;
+    }
+    from += *from == '\r';
+    end = *from;
+    *at = from + (end != '\0');
+    *to = '\0';
+    return end;
+}
+
+/* All cells, every row as wide as the first; empty lines are passed over. */
+static int
+split(csv_table *t)
+{
+    char *at = t->text;
+    guint line = 1, in_row = 0;
+
+    if (g_str_has_prefix(at, "\xef\xbb\xbf"))
+        at += 3;
+    while (*at || in_row > 0) {
+        const char *cell;
+        char end = take_cell(&at, &cell);
+
+        if (end != ',' && end != '\n' && end != '\0')
+            return ui_fail(UI_USAGE, "%s:%u: a stray character behind a cell", t->path, line);
+        g_ptr_array_add(t->cells, (char *) cell);
+        in_row++;
+        if (end == ',')
+            continue;
+        if (in_row == 1 && *cell == '\0')
+            g_ptr_array_set_size(t->cells, (gint) t->cells->len - 1);
+        else if (t->width == 0)
+            t->width = in_row;
+        else if (in_row != t->width)
+            return ui_fail(UI_USAGE, "%s:%u: %u cells, not %u as in the first line", t->path, line,
+                           in_row, t->width);
+        in_row = 0;
+        line++;
+    }
+    if (t->width == 0)
+        return ui_fail(UI_USAGE, "%s: no columns", t->path);
+    if (t->width == 1 && strchr(csv_heading(t, 0), ';'))
+        return ui_fail(UI_USAGE, "%s: cells stand behind \",\", not \";\", and numbers have a "
+                       "point", t->path);
+    return UI_DONE;
+}
+
+int
+csv_read(const char *path, csv_table *t)
+{
+    size_t length;
+    int status;
+
+    *t = (csv_table) {
+        .path = g_str_equal(path, "-") ? "standard input" : path, .cells = g_ptr_array_new(),
+    };
+    status = ui_read(path, &t->text, &length);
+    if (status != UI_DONE)
+        return status;
+    if (!g_utf8_validate_len(t->text, length, NULL))
+        return ui_fail(UI_USAGE, "%s: not UTF-8", t->path);
+    return split(t);
+}
+
+void
+csv_clear(csv_table *t)
+{
+    g_ptr_array_free(t->cells, TRUE);
+    g_free(t->text);
+}
+
+void
+csv_put(GString *line, const char *cell)
+{
+    g_string_append_c(line, ',');
+    if (!cell)
+        return;
+    if (!strpbrk(cell, ",\"\r\n")) {
+        g_string_append(line, cell);
+        return;
+    }
+    g_string_append_c(line, '"');
+    for (; *cell; cell++)
+        g_string_append_printf(line, *cell == '"' ? "\"%c" : "%c", *cell);
+    g_string_append_c(line, '"');
+}
+
+void
+csv_put_number(GString *line, double value)
+{
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+    /* Bytes without an exponent: not every spreadsheet reads one. */
+    const char *format = fabs(value) < 1e9 ? "%.10g" : value == floor(value) ? "%.0f" : "%.3f";
+
+    csv_put(line, isfinite(value) ? g_ascii_formatd(text, sizeof text, format, value) : "");
+}
+
+gboolean
+csv_read_number(const char *cell, double *value)
+{
+    char *end;
+
+    *value = g_ascii_strtod(cell, &end);
+    return *cell != '\0' && *end == '\0' && isfinite(*value);
+}
+
+gboolean
+csv_writes_from_name(const char *name, int32_t *writes)
+{
+    if (g_str_equal(name, "random"))
+        *writes = IMIG_WRITES_RANDOM;
+    else if (g_str_equal(name, "cyclic"))
+        *writes = IMIG_WRITES_CYCLIC;
+    else
+        return FALSE;
+    return TRUE;
+}
