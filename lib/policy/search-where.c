@@ -98,7 +98,8 @@ imig__where_init(imig__where *where, const imig__space *space)
     where->key = g_new(double, where->kinds * where->hosts);
     where->order = g_new(uint32_t, where->kinds * where->hosts);
     where->price = g_new0(double, where->pools);
-    where->floor = g_new(double, (size_t) where->kinds * where->pools * IMIG__ROOMS);
+    /* Until floors are found: no core costs less than nothing. */
+    where->floor = g_new0(double, (size_t) where->kinds * where->pools * IMIG__ROOMS);
     for (uint32_t h = 0; h < load->hosts; h++) {
         where->pool_begin[cluster->host_pool[h] + 1]++;
         where->count[cluster->host_pool[h]] += space->accepts[h];
