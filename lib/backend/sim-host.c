@@ -56,6 +56,7 @@ imig__sim_settle(imig__sim *sim, uint32_t vm)
         cpu_s = now->cpu_s - v->mark.cpu_s;
         v->active_s += sim->clock_s - v->settled_s;
         v->cpu_s += cpu_s * running;
+        v->wait_s += fmax(0, sim->clock_s - v->settled_s - cpu_s * running);
         v->disk_s += (now->disk_s - v->mark.disk_s) * running;
 
         /* Interference: what its neighbours, not itself, take. */
@@ -195,7 +196,7 @@ imig__sim_move(imig__sim *sim, uint32_t vm, uint32_t host)
     list_leave(sim, vm);
     list_enter(sim, vm, host);
     sim->hosts[from].memory_left += imig__sim_memory_need(sim, vm, from);
-    v->active_s = v->cpu_s = v->disk_s = 0; /* its counters restart */
+    v->active_s = v->cpu_s = v->disk_s = v->wait_s = 0; /* its counters restart */
     imig__sim_counters_restart(sim, vm);
     imig__sim_refresh(sim, from);
     imig__sim_refresh(sim, host);

@@ -89,7 +89,9 @@ typedef struct imig__sim_vm {
     double slowdown;             /* by its migration: share of the work lost */
     double settled_s;
     imig__sim_shares mark;       /* its host's, then */
-    double active_s, cpu_s, disk_s; /* since it came here: time it ran, and its shares */
+    /* Since it came here: time it ran, its shares, and the rest of that time.  The rest is summed
+       on its own: a difference of sums may fall, which counters must not. */
+    double active_s, cpu_s, disk_s, wait_s;
     double work_s;               /* core-seconds of useful work since the beginning */
     imig__sim_job *job;
     imig__sim_log *log;

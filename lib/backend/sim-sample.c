@@ -79,7 +79,7 @@ count(imig__sim *sim, uint32_t vm, imig_vm_counters *counters)
 
     imig__sim_settle(sim, vm);
     value[0] = v->demand_cores * v->cpu_s;
-    value[1] = v->demand_cores * fmax(0, v->active_s - v->cpu_s);
+    value[1] = v->demand_cores * v->wait_s;
     value[2] = info->disk_ops_per_s * v->disk_s;
     value[3] = info->disk_read_bytes_per_s * v->disk_s;
     value[4] = info->disk_write_bytes_per_s * v->disk_s;
