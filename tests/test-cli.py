@@ -735,12 +735,15 @@ class Watch(Case):
         self.assertIn("node5", [step["from"] for step in rounds[0]["steps"]])
 
     def test_an_error_ends_a_round_only(self):
-        done = subprocess.run([FAULTY, "watch", "-c", "faulty:A:dies:100", "--rounds", "3",
-                               "--json"], capture_output=True, text=True, timeout=60, check=False)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual([json.loads(line)["decision"] for line in done.stdout.splitlines()],
-                         ["dead-band", "error", "error"])
-        self.assertEqual(len(done.stderr.splitlines()), 2)
+        for dies, status, decisions in (("dies:100", 3, ["dead-band", "error", "error"]),
+                                        ("dies:1", 1, ["error"] * 3)):
+            done = subprocess.run([FAULTY, "watch", "-c", f"faulty:A:{dies}", "--rounds", "3",
+                                   "--json"], capture_output=True, text=True, timeout=60,
+                                  check=False)
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertEqual([json.loads(line)["decision"] for line in done.stdout.splitlines()],
+                             decisions)
+            self.assertEqual(len(done.stderr.splitlines()), decisions.count("error"))
 
     def interrupt(self, after, *args):
         """Once a line says so."""

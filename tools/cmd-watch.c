@@ -88,11 +88,21 @@ round_clear(watch_round *round)
     imig_cluster_unref(round->cluster);
 }
 
-/* Interrupted while nothing was under way is as good an end as any. */
+/* Interrupted while nothing was under way is as good an end as any, whatever failed long before. */
+static int
+end_status(const watcher *w, int64_t failed)
+{
+    if (is_interrupted())
+        return UI_DONE;
+    return ui_missing_status(w->connection, failed == 0 ? UI_DONE
+                                            : failed < w->rounds ? UI_PARTIAL : UI_FAILED);
+}
+
 static int
 go_round(watcher *w)
 {
     int status = UI_DONE;
+    int64_t failed = 0;
 
     for (int64_t n = 1; (w->rounds < 0 || n <= w->rounds) && !is_interrupted(); n++) {
         watch_round round = { .number = n, .end = WATCH_ERROR };
@@ -100,8 +110,10 @@ go_round(watcher *w)
         int written = UI_DONE;
 
         status = make_round(w, &round);
-        if (status == UI_FAILED)
+        if (status == UI_FAILED) {
             round.end = WATCH_ERROR;
+            failed++;
+        }
         if (w->common.json && (status != UI_INTERRUPTED || round.run))
             written = watch_write_round(w, &round);
         if (status == UI_INTERRUPTED && !round.run)
@@ -114,7 +126,7 @@ go_round(watcher *w)
         if (status == UI_FAILED && n != w->rounds)
             wait_until(w, began_s + w->interval_s);
     }
-    return is_interrupted() ? UI_DONE : ui_missing_status(w->connection, UI_DONE);
+    return end_status(w, failed);
 }
 
 static int
@@ -143,7 +155,8 @@ cmd_watch(int argc, char **argv)
 {
     static const ui_command command = {
         "watch", "", "Observe, plan and run, again and again: keep a cluster balanced.\n"
-        "Migrates without asking.  Ends on Ctrl-C.", 0, 0,
+        "Migrates without asking.  Ends on Ctrl-C.\n"
+        "Exit status with --rounds: 3 where some rounds failed, 1 where all did.", 0, 0,
     };
     watcher w = {
         .common = UI_COMMON_INIT, .interval_s = 60, .cooldown_s = 1800, .dead_band = 0.1,
