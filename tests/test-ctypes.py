@@ -203,6 +203,40 @@ def test_draining_a_host_empties_it():
     assert sorted(step.vm for step in plan.steps) == [f"v{i}" for i in range(6)]
 
 
+def test_an_unknown_host_or_vm_is_said_by_name():
+    cluster = imig.Cluster.from_json(small_cluster())
+    for error in (raises("not-found", imig.plan, cluster, goal="drain", drain=["zz"]),
+                  raises("not-found", imig.predict_sequence, cluster, [("zz", "h2")]),
+                  raises("not-found", cluster.find_host, "zz")):
+        assert "'zz'" in error.message and error.code == -5
+
+
+def test_a_search_that_is_cancelled_ends_with_the_best_so_far():
+    document = small_cluster()
+    document["hosts"] = [{**document["hosts"][0], "id": f"h{i}"} for i in range(1, 9)]
+    document["vms"] = [{**document["vms"][0], "id": f"v{i}", "host": f"h{1 + i % 3}",
+                        "cpu_cores": 0.2 + i * 7 % 11 / 10} for i in range(40)]
+    cluster = imig.Cluster.from_json(document)
+    whole, cancel = imig.plan(cluster), imig.Cancel()
+    assert cancel.level == 0 and imig.plan(cluster, cancel=cancel).to_json() == whole.to_json()
+    cancel.trigger()
+    assert cancel.level == 1
+    short = imig.plan(cluster, cancel=cancel)
+    assert len(short.steps) < len(whole.steps) and short.after.loss > whole.after.loss
+    assert imig.plan(cluster, time_limit_s=0).to_json() == short.to_json()
+    assert imig.plan(cluster, time_limit_s=1e9).to_json() == whole.to_json()
+    given = imig.Cancel()
+    imig.plan(cluster, cancel=given, time_limit_s=0)
+    assert given.level == 1
+    for limit_s in (-1, math.nan):
+        try:
+            imig.plan(cluster, time_limit_s=limit_s)
+        except ValueError as error:
+            assert "time_limit_s" in str(error)
+        else:
+            raise AssertionError(limit_s)
+
+
 def test_levelling_and_consolidating():
     cluster = imig.Cluster.from_json(small_cluster())
     plan = imig.plan(cluster, goal="level", tolerance=0.05)

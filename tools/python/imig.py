@@ -15,14 +15,16 @@ import ctypes.util
 import glob
 import json
 import os
+import threading
 from collections import namedtuple
 from ctypes import (POINTER, byref, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint32,
                     c_uint64, c_void_p)
 
-__all__ = ["Affinity", "Calibration", "Cluster", "ImigError", "OUTCOMES", "Plan", "Records",
-           "Store", "WORKLOADS", "calibrate", "library_path", "load", "order", "order_pairs",
-           "plan", "predict", "predict_sequence", "version"]
+__all__ = ["Affinity", "Calibration", "Cancel", "Cluster", "ImigError", "OUTCOMES", "Plan",
+           "Records", "Store", "WORKLOADS", "calibrate", "library_path", "load", "order",
+           "order_pairs", "plan", "predict", "predict_sequence", "version"]
 
+_NOT_FOUND = -5  # IMIG_ERR_NOT_FOUND
 NO_HOST = 0xFFFFFFFF
 WORKLOADS = ("idle", "cpu", "disk-io", "memory-dirty", "web-server", "net-receive")
 OUTCOMES = ("unfinished", "done", "failed", "cancelled")
@@ -196,6 +198,10 @@ _CALLS = {
     "cluster_find_vm": (c_uint32, c_void_p, c_char_p),
     "cluster_get_host": ("status", c_void_p, c_uint32, POINTER(HostInfo)),
     "cluster_unref": (None, c_void_p),
+    "cancel_new": (c_void_p,),
+    "cancel_trigger": (None, c_void_p),
+    "cancel_level": (c_int, c_void_p),
+    "cancel_unref": (None, c_void_p),
     "classify": ("status", c_void_p, c_void_p, POINTER(c_int32)),
     "plan_make": ("status", c_void_p, POINTER(PlanOptions), POINTER(c_void_p)),
     "plan_from_json": ("status", c_char_p, c_size_t, POINTER(c_void_p)),
@@ -292,6 +298,14 @@ def _call(name, *arguments):
         library.imig_error_free(error)
         raise ImigError(code, library.imig_errcode_name(code).decode(), message)
     return None
+
+
+def _found(index, what, name):
+    """An index that a find function gave."""
+    if index == NO_HOST:
+        raise ImigError(_NOT_FOUND, _call("errcode_name", _NOT_FOUND).decode(),
+                        f"no {what} {name!r}")
+    return index
 
 
 def _bytes(text):
@@ -400,18 +414,12 @@ class Cluster(_Object):
         return _call("cluster_vm_count", self)
 
     def find_host(self, name):
-        """Index of the host with this id; KeyError where there is none."""
-        index = _call("cluster_find_host", self, _bytes(name))
-        if index == NO_HOST:
-            raise KeyError(name)
-        return index
+        """Index of the host with this id; ImigError "not-found" where there is none."""
+        return _found(_call("cluster_find_host", self, _bytes(name)), "host", name)
 
     def find_vm(self, name):
-        """Index of the VM with this id or name; KeyError where there is none."""
-        index = _call("cluster_find_vm", self, _bytes(name))
-        if index == NO_HOST:
-            raise KeyError(name)
-        return index
+        """Index of the VM with this id or name; ImigError "not-found" where there is none."""
+        return _found(_call("cluster_find_vm", self, _bytes(name)), "VM", name)
 
     def host(self, index):
         """What is known of a host, as a tuple with names."""
@@ -424,6 +432,23 @@ class Cluster(_Object):
         found = (c_int32 * self.vm_count)()
         _call("classify", self, None, found)
         return [WORKLOADS[number] for number in found]
+
+
+class Cancel(_Object):
+    """Ends the search of plan() early, with the best so far; for any thread."""
+    _unref = "cancel_unref"
+
+    def __init__(self):
+        super().__init__(c_void_p(_call("cancel_new")))
+
+    def trigger(self):
+        """Ask to stop; for good."""
+        _call("cancel_trigger", self)
+
+    @property
+    def level(self):
+        """How often it was triggered."""
+        return _call("cancel_level", self)
 
 
 class Affinity(_Object):
@@ -634,11 +659,27 @@ class Store(_Object):
               None if calibration is None else _bytes(calibration.to_json()))
 
 
+def _begin_timer(limit_s, cancel):
+    """The library has no clock: a thread looks at one.  None where the time is over already."""
+    if not limit_s >= 0:
+        raise ValueError(f"time_limit_s: {limit_s}: must be >= 0")
+    if limit_s == 0:
+        cancel.trigger()
+        return None
+    timer = threading.Timer(min(limit_s, threading.TIMEOUT_MAX), cancel.trigger)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
 def plan(cluster, goal=None, policy=None, *, affinity=None, drain=(), order_by="time",
-         explain=False, classes=None, calibration=None, **numbers):
+         explain=False, classes=None, calibration=None, cancel=None, time_limit_s=None,
+         **numbers):
     """Decide which VMs move, where and when.
 
     drain: ids of the hosts to empty (goal "drain").  classes: one for each VM, name or number.
+    cancel: a Cancel that ends the search with the best so far; time_limit_s triggers it, or one of
+    its own, after so long: such a plan depends on the speed of the machine.
     numbers: threshold, tolerance, horizon_s, gain_ratio, max_moves, concurrency, seed, ... as
     imig_plan_options has them; what is not given has the library's default.
     """
@@ -653,7 +694,16 @@ def plan(cluster, goal=None, policy=None, *, affinity=None, drain=(), order_by="
         options.workload = _array(c_int32, [_class(value) for value in classes])
     options.order_by = ORDER_BY.index(order_by)
     options.explain = int(explain)
-    return Plan._made("plan_make", cluster, byref(options))
+    timer = None
+    if time_limit_s is not None:
+        cancel = cancel or Cancel()
+        timer = _begin_timer(time_limit_s, cancel)
+    options.cancel = cancel._pointer if cancel else None
+    try:
+        return Plan._made("plan_make", cluster, byref(options))
+    finally:
+        if timer:
+            timer.cancel()
 
 
 def predict(memory_bytes, bandwidth_bytes_per_s, dirty_bytes_per_s=0.0, *, workload_class=None,
