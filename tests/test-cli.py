@@ -1060,6 +1060,20 @@ class Store(Case):
         self.assertIn("milc-a", text)
         self.assertRegex(text, r"host +node1 +\d+ ")
 
+    def test_a_dry_run_only_reads_the_store(self):
+        dry = ("balance", "-c", self.sim, "--dry-run", "--store", self.store)
+        done = imig(*dry)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertIn(b"assumed constants", done.stdout)
+        self.assertFalse(self.store.exists())
+        self.ok("calibrate", "--csv", self.write("rows.csv", self.rows()), "--store", self.store)
+        content = self.store.read_bytes()
+        done = imig(*dry)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertIn(b"learned from 36 migrations", done.stdout)
+        self.assertEqual(self.store.read_bytes(), content)
+        self.refused("balance", "-c", self.sim, "--dry-run", "--store", DEMO, names=DEMO.name)
+
     def test_filters(self):
         self.balance("--store", self.store)
         count = lambda *args: len(self.history(*args)["migrations"])  # noqa: E731

@@ -134,7 +134,8 @@ balance_hosts(const balance *b)
         status = ui_make_plan(&b->planner, &b->common, before, NULL, &plan);
     if (status != UI_DONE)
         return status;
-    ui_record_observation(&b->common, before);
+    if (!b->dry_run)
+        ui_record_observation(&b->common, before);
     json_object_set_new(document, "before", ui_cluster_figures(before));
     json_object_set_new(document, "plan", plan_as_json(plan));
     show_cluster(b, connection, "Before", before);
@@ -191,7 +192,7 @@ cmd_balance(int argc, char **argv)
         b.human = !b.common.json && !b.common.quiet;
         status = ui_planner_read(&b.planner, 0, NULL);
         if (status == UI_DONE)
-            status = ui_store_use(&b.common, !b.dry_run);
+            status = ui_store_use(&b.common, b.dry_run ? UI_STORE_REHEARSE : UI_STORE_WRITE);
         if (status == UI_DONE)
             status = balance_hosts(&b);
     }

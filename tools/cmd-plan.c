@@ -82,7 +82,7 @@ cmd_plan(int argc, char **argv)
         else
             status = ui_planner_read(&planner, argc - first_host, argv + first_host);
         if (status == UI_DONE)
-            status = ui_store_use(&common, FALSE);
+            status = ui_store_use(&common, UI_STORE_READ);
         if (status == UI_DONE)
             status = plan_cluster(&common, &watch, &planner,
                                   first_host > 1 ? argv[1] : NULL);

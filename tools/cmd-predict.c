@@ -123,7 +123,7 @@ predict(asked *a)
 
     if (a->csv && (!isnan(a->memory) || !isnan(a->bandwidth)))
         return ui_fail(UI_USAGE, "--csv has its own memory and bandwidth in every row");
-    status = ui_store_use(&a->common, FALSE);
+    status = ui_store_use(&a->common, UI_STORE_READ);
     if (status == UI_DONE)
         status = a->csv ? predict_csv(a->csv, a->common.calibration, a->common.json)
                         : predict_one(a);

@@ -155,7 +155,7 @@ cmd_run(int argc, char **argv)
     if (status == UI_GO_ON) {
         status = ui_migration_read(&migration);
         if (status == UI_DONE)
-            status = ui_store_use(&common, TRUE);
+            status = ui_store_use(&common, UI_STORE_WRITE);
         if (status == UI_DONE)
             status = run_plan(&common, &watch, &migration, argv[1], yes);
     }

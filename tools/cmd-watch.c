@@ -191,7 +191,7 @@ cmd_watch(int argc, char **argv)
             status = ui_fail(UI_USAGE, "--dead-band %g is a ratio from 0 on: 10 %% is 0.1",
                              w.dead_band);
         if (status == UI_DONE)
-            status = ui_store_use(&w.common, TRUE);
+            status = ui_store_use(&w.common, UI_STORE_WRITE);
         if (status == UI_DONE)
             status = watch(&w);
     }

@@ -36,10 +36,12 @@ ui_store_open(const ui_common *common, uint64_t flags, imig_store **store)
                                                                  : ui_fail_error(NULL, error);
 }
 
-/* FALSE, and *error set, where there is none; a store that is only to be read need not be there. */
+/* FALSE, and *error set, where it cannot be had.  One that is not written to need not be there,
+   unless somebody named it to have it read. */
 static gboolean
-open_store(ui_common *common, gboolean write, imig_error **error)
+open_store(ui_common *common, ui_store_for purpose, imig_error **error)
 {
+    gboolean write = purpose == UI_STORE_WRITE;
     g_autofree char *path = path_of(common);
     g_autofree char *folder = g_path_get_dirname(path);
 
@@ -47,7 +49,8 @@ open_store(ui_common *common, gboolean write, imig_error **error)
         g_mkdir_with_parents(folder, 0700);
     if (imig_store_open(path, write ? 0 : IMIG_STORE_READ_ONLY, &common->store, error) == IMIG_OK)
         return TRUE;
-    if (imig_error_code(*error) != IMIG_ERR_NOT_FOUND || common->store_path)
+    if (imig_error_code(*error) != IMIG_ERR_NOT_FOUND
+        || (common->store_path && purpose != UI_STORE_REHEARSE))
         return FALSE;
     g_clear_pointer(error, imig_error_free);
     return TRUE;
@@ -81,14 +84,14 @@ read_constants(ui_common *common)
 }
 
 int
-ui_store_use(ui_common *common, gboolean write)
+ui_store_use(ui_common *common, ui_store_for purpose)
 {
     imig_error *error = NULL;
 
     if (common->no_store && common->store_path)
         return ui_fail(UI_USAGE, "--store and --no-store do not go together");
     if (!common->no_store && (common->store_path || !is_simulated(common))
-        && !open_store(common, write, &error)) {
+        && !open_store(common, purpose, &error)) {
         if (common->store_path)
             return ui_fail_error(NULL, error);
         fprintf(stderr, "imig: warning: no history is written, nothing learned is used: %s\n",

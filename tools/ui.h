@@ -290,10 +290,16 @@ void ui_execute_options(const ui_migration *migration, imig_execute_options *opt
 /* Where the store is by default; to be freed. */
 char *ui_store_default(void);
 
-/* Opens the store that was named, or the default one, and reads the constants.  write: it is
-   created where it is not there; what simulated hosts do is written only where it was named.  A
-   default store that cannot be had is no reason to fail: a line on stderr says so. */
-int ui_store_use(ui_common *common, gboolean write);
+typedef enum ui_store_for {
+    UI_STORE_READ,     /* its constants; one that was named must be there */
+    UI_STORE_REHEARSE, /* as if to write: it need not be there, and stays as it is */
+    UI_STORE_WRITE,    /* it is created where it is not there */
+} ui_store_for;
+
+/* Opens the store that was named, or the default one, and reads the constants.  What simulated
+   hosts do is written only where it was named.  A default store that cannot be had is no reason to
+   fail: a line on stderr says so. */
+int ui_store_use(ui_common *common, ui_store_for purpose);
 void ui_store_leave(ui_common *common);
 
 /* The one that was named, or the default one, which must be there. */
