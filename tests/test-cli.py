@@ -1060,6 +1060,33 @@ class Store(Case):
         self.assertIn("milc-a", text)
         self.assertRegex(text, r"host +node1 +\d+ ")
 
+    def test_a_run_writes_down_what_it_saw(self):
+        plan = self.dir / "plan.json"
+        status = json.loads(self.ok("status", "-c", self.sim, "--json"))
+        seen = {vm["id"]: vm for vm in status["vms"]}
+        self.ok("plan", DEMO, "-o", plan, "--quiet")
+        self.ok("run", plan, "-c", self.sim, "--yes", "--quiet", "--store", self.store)
+        found = self.history()["migrations"]
+        self.assertIn("memory-dirty", [one["class"] for one in found])
+        for one in found:
+            self.assertEqual(one["class"], seen[one["vm"]]["class"])
+            self.assertGreater(one["dirty_bytes_per_s"], 0)
+
+    def test_a_class_that_was_not_seen_is_not_written_down(self):
+        vms = [{"id": f"v{i}", "host": "h1", "vcpus": 2, "memory_bytes": 1 << 30, "cpu_cores": 1.5,
+                "dirty_bytes_per_s": 3e8, "working_set_bytes": 1 << 28} for i in range(8)]
+        hosts = [{"id": host, "cpu_cores": 8, "memory_bytes": 64 << 30, "net_bytes_per_s": 1.25e9}
+                 for host in ("h1", "h2")]
+        path = self.write("two.json", {"format": "imig-cluster/1", "time_s": 0, "hosts": hosts,
+                                       "vms": vms})
+        plan = self.dir / "plan.json"
+        self.ok("plan", path, "--drain", "h1", "-o", plan, "--quiet", "--threshold", "9")
+        self.ok("run", plan, "-c", f"sim:{path}", "--yes", "--quiet", "--for", "3s", "--store",
+                self.store)
+        known = {one["dirty_bytes_per_s"] is not None: one["class"]
+                 for one in self.history()["migrations"]}
+        self.assertEqual(known, {True: "memory-dirty", False: None})
+
     def test_a_dry_run_only_reads_the_store(self):
         dry = ("balance", "-c", self.sim, "--dry-run", "--store", self.store)
         done = imig(*dry)

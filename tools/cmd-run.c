@@ -146,6 +146,7 @@ cmd_run(int argc, char **argv)
         { "yes", 'y', UI_FLAG, &yes, NULL, "do not ask" },
         { "for", 0, UI_SECONDS, &watch.for_s, "TIME",
           "watch for so long before, to check the plan (10s)" },
+        UI_OPTION_MEASURE_DIRTY,
         UI_OPTION_JSON(&common),
         UI_OPTION_QUIET(&common),
         UI_OPTION_CONSTANTS(&common),
@@ -156,6 +157,7 @@ cmd_run(int argc, char **argv)
         status = ui_migration_read(&migration);
         if (status == UI_DONE)
             status = ui_store_use(&common, UI_STORE_WRITE);
+        watch.no_dirty = common.store == NULL; /* history is of what was known before */
         if (status == UI_DONE)
             status = run_plan(&common, &watch, &migration, argv[1], yes);
     }

@@ -19,6 +19,7 @@ struct ui_recorder {
     int32_t *written;  /* [steps] outcome that is written */
     char *run;
     double began_s;
+    gboolean knows_dirty; /* of some VM at least */
     gboolean failed;
 };
 
@@ -91,6 +92,7 @@ ui_recorder_new(const ui_common *common, const imig_plan *plan, const imig_clust
 
         imig_cluster_get_vm(cluster, i, &vm, NULL);
         r->on[i] = vm.host;
+        r->knows_dirty |= has(&vm, IMIG_METRIC_DIRTY_BYTES_PER_S);
     }
     r->records = g_new0(imig_record, steps);
     r->ids = g_new0(int64_t, steps);
@@ -138,6 +140,15 @@ describe_vm(const imig_vm_info *vm, imig_record *record)
             record->disk_bytes += vm->disk_bytes[i];
 }
 
+/* Where the others' dirty pages were logged and there was no time for those of this VM, whatever
+   else it does says little of its class. */
+static int32_t
+class_of(const ui_recorder *r, uint32_t index, const imig_vm_info *vm)
+{
+    return r->knows_dirty && !has(vm, IMIG_METRIC_DIRTY_BYTES_PER_S) ? IMIG_WORKLOAD_UNKNOWN
+                                                                    : r->classes[index];
+}
+
 /* Everything that was known before. */
 static gboolean
 describe(const ui_recorder *r, const imig_step_report *report, imig_record *record)
@@ -164,7 +175,7 @@ describe(const ui_recorder *r, const imig_step_report *report, imig_record *reco
     record->from = from.id;
     record->to = to.id;
     record->hypervisor = from.hypervisor;
-    record->workload_class = r->classes[vm_index];
+    record->workload_class = class_of(r, vm_index, &vm);
     describe_vm(&vm, record);
     if (r->options->flags & IMIG_MIGRATE_UNSAFE && !(r->options->flags & IMIG_MIGRATE_COPY_DISKS))
         record->disk_bytes = 0;
