@@ -10,6 +10,7 @@ enum {
     LOOKS_PLAIN = 4, /* and for one that brings CPU demand alone */
     SCANS = 64,  /* hosts that are asked whether they have room */
     FAILURES = 100, /* and a quarter of the hosts: then the floors have risen */
+    MISSES = 16, /* VMs of a size in a row that find no room: then others do not ask any more */
     LISTED = 64  /* a VM with no more allowed hosts than this tries them all */
 };
 
@@ -52,11 +53,14 @@ floor_of(const imig__search_run *run, const imig__card *card, double price)
     const uint8_t *silent = run->load->silent;
     uint32_t label = where->label[card->kind];
     uint32_t pool = run->space->cluster->host_pool[card->home];
+    double floor;
 
     if (label != card->label && !(silent[label] && silent[card->label]))
         return 0;
-    return *imig__where_floor(where, card->kind, pool, card->memory)
-           - MAX(where->price[pool] - price, 0);
+    floor = *imig__where_floor(where, card->kind, pool, card->memory);
+    if (isinf(floor) && !card->plain)
+        return 0; /* only plain ones stop asking */
+    return floor - MAX(where->price[pool] - price, 0);
 }
 
 /* What joining any host costs at least, as far as it can be told. */
@@ -71,7 +75,7 @@ least_join(const imig__search_run *run, uint32_t vm)
     return card->cpu * floor_of(run, card, imig__run_price(run, host));
 }
 
-void
+gboolean
 imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans,
               struct imig__best *best)
 {
@@ -79,17 +83,18 @@ imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans
     const imig__load *load = run->load;
     gboolean alone = imig__space_unit_alone(run->space, vm), home = FALSE;
     double leave = alone ? imig__run_leave(run, vm) : 0, memory = imig__card_of(run, vm)->memory;
+    uint32_t looked = 0;
     const uint32_t *order;
     uint32_t n = imig__where_look(&run->where, run->space, vm, load->home[vm], &order);
 
     if (alone && leave + least_join(run, vm) >= best->delta - run->worth)
-        return;
+        return TRUE;
     if (info->host_count > 0 && info->host_count <= LISTED) {
         for (uint32_t i = 0; i < info->host_count; i++)
             try_move(run, vm, info->hosts[i], leave, best);
-        return;
+        return TRUE;
     }
-    for (uint32_t i = 0, looked = 0; i < n && i < scans && looked < looks; i++) {
+    for (uint32_t i = 0; i < n && i < scans && looked < looks; i++) {
         home |= order[i] == load->home[vm];
         if (alone && run->left[order[i]] + 1 < memory + run->space->overhead[order[i]])
             continue;
@@ -99,15 +104,37 @@ imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans
         try_move(run, vm, load->home[vm], leave, best);
     for (uint32_t i = load->flow_begin[vm]; i < load->flow_begin[vm + 1]; i++)
         try_move(run, vm, run->state->host[load->flow_peer[i]], leave, best);
+    return looked > 0;
+}
+
+/* Whether a VM that could go anywhere found a host with room. */
+static void
+note_room(imig__search_run *run, const imig__card *card, gboolean found)
+{
+    const imig__where *where = &run->where;
+    double *floor = imig__where_floor(where, card->kind,
+                                      run->space->cluster->host_pool[card->home], card->memory);
+    uint8_t *misses = where->misses + (floor - where->floor);
+
+    if (found)
+        *misses = 0;
+    else if (++*misses >= MISSES)
+        *floor = INFINITY;
 }
 
 static void
 try_destinations(imig__search_run *run, uint32_t vm, struct imig__best *best)
 {
-    if (run->load->hosts <= IMIG__SMALL)
+    const imig__card *card = imig__card_of(run, vm);
+    gboolean found;
+
+    if (run->load->hosts <= IMIG__SMALL) {
         imig__run_try(run, vm, IMIG__SMALL, IMIG__SMALL, best);
-    else
-        imig__run_try(run, vm, imig__card_of(run, vm)->plain ? LOOKS_PLAIN : LOOKS, SCANS, best);
+        return;
+    }
+    found = imig__run_try(run, vm, card->plain ? LOOKS_PLAIN : LOOKS, SCANS, best);
+    if (card->plain)
+        note_room(run, card, found);
 }
 
 void
@@ -135,7 +162,7 @@ potential(const imig__search_run *run, const imig__card *card, uint32_t host, do
     uint32_t vm = card->vm;
     double gain = host == card->home ? -card->price : card->price;
 
-    if (!run->weighted)
+    if (!run->weighted && card->cpu > 0)
         gain += card->cpu * (price - floor_of(run, card, price));
     if (card->plain && !run->weighted)
         return gain;

@@ -26,6 +26,7 @@ typedef struct imig__where {
     double *key;          /* [kinds * hosts] what one more would cost; INFINITY: accepts none */
     uint32_t *order;      /* [kinds * hosts] least key first */
     double *price;        /* [pools] of a core where everything is at its best */
+    uint8_t *misses;      /* [as floor] VMs in a row that found no room since then */
     double *floor;        /* [kinds * pools * IMIG__ROOMS] the cheapest core, when last found, of
                              hosts that have room for a power of two bytes */
 } imig__where;
@@ -147,10 +148,11 @@ struct imig__best {
 
 /*
  * The best of the first `looks` hosts, of `scans` that are asked, that can take a VM; of home, of
- * where its partners are, and of its list of hosts, where that is short.
+ * where its partners are, and of its list of hosts, where that is short.  FALSE: none of those that
+ * were asked has room.
  */
-void imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans,
-                   struct imig__best *best);
+gboolean imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans,
+                       struct imig__best *best);
 
 void imig__run_make_move(imig__search_run *run, const struct imig__best *best);
 

@@ -98,6 +98,7 @@ imig__where_init(imig__where *where, const imig__space *space)
     where->key = g_new(double, where->kinds * where->hosts);
     where->order = g_new(uint32_t, where->kinds * where->hosts);
     where->price = g_new0(double, where->pools);
+    where->misses = g_new0(uint8_t, (size_t) where->kinds * where->pools * IMIG__ROOMS);
     /* Until floors are found: no core costs less than nothing. */
     where->floor = g_new0(double, (size_t) where->kinds * where->pools * IMIG__ROOMS);
     for (uint32_t h = 0; h < load->hosts; h++) {
@@ -119,6 +120,7 @@ imig__where_clear(imig__where *where)
     g_free(where->key);
     g_free(where->order);
     g_free(where->price);
+    g_free(where->misses);
     g_free(where->floor);
 }
 
@@ -162,6 +164,7 @@ imig__where_find_floors(imig__where *where, const imig__space *space, const imig
 
     for (size_t i = 0; i < (size_t) where->kinds * where->pools * IMIG__ROOMS; i++)
         where->floor[i] = INFINITY;
+    memset(where->misses, 0, (size_t) where->kinds * where->pools * IMIG__ROOMS);
     for (uint32_t h = 0; h < load->hosts; h++) {
         double price;
 
