@@ -1190,6 +1190,20 @@ class Store(Case):
                                   "--json", "--constants", out))
         self.assertEqual(cost["learned_from"], 36)
 
+    def test_what_is_right_already_stays(self):
+        head = "plan,memory_bytes,bandwidth_bytes_per_s,duration_s,downtime_s\n"
+        rows = []
+        for i in range(30):
+            cost = json.loads(self.ok("predict", "--memory", f"{1 + i % 7}GB", "--bandwidth",
+                                      "1Gbit/s", "--json"))
+            rows.append(f"p{i},{1 + i % 7}e9,1.25e8,{cost['duration_s'] * (1 + (i % 5 - 2) / 99)},"
+                        f"{cost['downtime_s'] + 0.1}\n")
+        text = self.ok("calibrate", "--csv", "-", "--dry-run", text=head + "".join(rows))
+        self.assertIn("All stay as assumed", text)
+        self.assertNotIn("in parentheses", text)
+        self.assertIn("in parentheses", self.ok("calibrate", "--csv", "-", "--dry-run",
+                                                text=self.rows()))
+
     def test_history_is_what_calibrate_reads(self):
         self.balance("--store", self.store)
         out = self.dir / "history.csv"
