@@ -15,6 +15,7 @@ import pathlib
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -1211,6 +1212,15 @@ class Store(Case):
         self.refused("calibrate", "--csv", out, names="13 migrations")
         rows = list(csv.DictReader(out.open()))
         self.assertEqual(len(rows), 13)
+        # Not rounded, so that the same is learned from it as from the store.
+        db = sqlite3.connect(self.store)
+        self.addCleanup(db.close)
+        names = ("start_s", "memory_bytes", "memory_nonzero_bytes", "from_cpu_ratio", "duration_s",
+                 "downtime_s", "transferred_bytes")
+        kept = db.execute(f"SELECT {', '.join(names)} FROM migration ORDER BY start_s, id")
+        self.assertEqual([tuple(float(row[name]) if row[name] else None for name in names)
+                          for row in rows], kept.fetchall())
+        self.assertNotIn("e", "".join(row["memory_bytes"] for row in rows))
         done = imig("predict", "--csv", out)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(b"13 rows measured", done.stderr)
