@@ -1056,6 +1056,7 @@ class Store(Case):
         self.assertLessEqual(everything["duration_s"]["p50"], everything["duration_s"]["p90"])
         text = self.ok("history", "--store", self.store)
         self.assertIn("milc-a", text)
+        self.assertIn("as predicted before they began", text)
         self.assertRegex(text, r"host +node1 +\d+ ")
 
     def test_filters(self):
@@ -1201,6 +1202,7 @@ class Store(Case):
                         f"{cost['downtime_s'] + 0.1}\n")
         text = self.ok("calibrate", "--csv", "-", "--dry-run", text=head + "".join(rows))
         self.assertIn("All stay as assumed", text)
+        self.assertIn("predicted again", text)
         self.assertNotIn("in parentheses", text)
         self.assertIn("in parentheses", self.ok("calibrate", "--csv", "-", "--dry-run",
                                                 text=self.rows()))

@@ -176,6 +176,8 @@ learn(const calibrate *c)
         || g_strcmp0(c->common.output, "-") == 0)
         return status;
     print_errors(learned);
+    printf("(predicted again, from what ran beside them; \"without\": by assumed constants;\n"
+           "what was predicted before they began: \"imig history --errors\")\n");
     putchar('\n');
     print_constants(learned);
     printf("\n%s\n", c->dry_run ? "Nothing was kept."
