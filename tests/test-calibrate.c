@@ -215,6 +215,37 @@ what_is_assumed_stays_where_it_is_right(void **state)
     assert_near(c.dirty_ratio, 1, 0.1);
 }
 
+/* Downtimes that are longer, in migrations that are not: no constant does justice to both. */
+static void
+nothing_gets_worse(void **state)
+{
+    (void) state;
+    for (uint32_t seed = 1; seed <= 10; seed++) {
+        world w = make_world("qemu");
+        imig_records *as_assumed, *records = imig_records_new();
+        imig_constants c = IMIG_CONSTANTS_INIT;
+        imig_calibration *learned;
+
+        w.seed = seed;
+        w.noise = 0.05;
+        as_assumed = measure(&w, 20, 6);
+        for (size_t i = 0; i < imig_records_count(as_assumed); i++) {
+            imig_record r = IMIG_RECORD_INIT;
+
+            imig_records_get(as_assumed, i, &r, NULL);
+            r.downtime_s += 0.1;
+            imig_records_add(records, &r, NULL);
+        }
+        learned = learn(records);
+        imig_calibration_get(learned, 0, &c, NULL);
+        assert_true(c.time_p50_ratio <= c.assumed_time_p50_ratio);
+        assert_true(c.time_p90_ratio <= c.assumed_time_p90_ratio);
+        imig_calibration_unref(learned);
+        imig_records_free(as_assumed);
+        imig_records_free(records);
+    }
+}
+
 static void
 a_pair_of_hosts_may_have_its_own(void **state)
 {
@@ -522,6 +553,7 @@ main(void)
         cmocka_unit_test(who_sends_and_receives_is_told_from_the_link),
         cmocka_unit_test(outliers_do_not_matter),
         cmocka_unit_test(what_is_assumed_stays_where_it_is_right),
+        cmocka_unit_test(nothing_gets_worse),
         cmocka_unit_test(a_pair_of_hosts_may_have_its_own),
         cmocka_unit_test(nothing_is_learned_from_nonsense),
         cmocka_unit_test(broken_records_are_refused),

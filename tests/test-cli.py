@@ -15,6 +15,7 @@ import pathlib
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -1071,6 +1072,7 @@ class Store(Case):
         self.assertLessEqual(everything["duration_s"]["p50"], everything["duration_s"]["p90"])
         text = self.ok("history", "--store", self.store)
         self.assertIn("milc-a", text)
+        self.assertIn("as predicted before they began", text)
         self.assertRegex(text, r"host +node1 +\d+ ")
 
     def test_a_run_writes_down_what_it_saw(self):
@@ -1247,6 +1249,21 @@ class Store(Case):
                                   "--json", "--constants", out))
         self.assertEqual(cost["learned_from"], 36)
 
+    def test_what_is_right_already_stays(self):
+        head = "plan,memory_bytes,bandwidth_bytes_per_s,duration_s,downtime_s\n"
+        rows = []
+        for i in range(30):
+            cost = json.loads(self.ok("predict", "--memory", f"{1 + i % 7}GB", "--bandwidth",
+                                      "1Gbit/s", "--json"))
+            rows.append(f"p{i},{1 + i % 7}e9,1.25e8,{cost['duration_s'] * (1 + (i % 5 - 2) / 99)},"
+                        f"{cost['downtime_s'] + 0.1}\n")
+        text = self.ok("calibrate", "--csv", "-", "--dry-run", text=head + "".join(rows))
+        self.assertIn("All stay as assumed", text)
+        self.assertIn("predicted again", text)
+        self.assertNotIn("in parentheses", text)
+        self.assertIn("in parentheses", self.ok("calibrate", "--csv", "-", "--dry-run",
+                                                text=self.rows()))
+
     def test_history_is_what_calibrate_reads(self):
         self.balance("--store", self.store)
         out = self.dir / "history.csv"
@@ -1254,6 +1271,15 @@ class Store(Case):
         self.refused("calibrate", "--csv", out, names="13 migrations")
         rows = list(csv.DictReader(out.open()))
         self.assertEqual(len(rows), 13)
+        # Not rounded, so that the same is learned from it as from the store.
+        db = sqlite3.connect(self.store)
+        self.addCleanup(db.close)
+        names = ("start_s", "memory_bytes", "memory_nonzero_bytes", "from_cpu_ratio", "duration_s",
+                 "downtime_s", "transferred_bytes")
+        kept = db.execute(f"SELECT {', '.join(names)} FROM migration ORDER BY start_s, id")
+        self.assertEqual([tuple(float(row[name]) if row[name] else None for name in names)
+                          for row in rows], kept.fetchall())
+        self.assertNotIn("e", "".join(row["memory_bytes"] for row in rows))
         done = imig("predict", "--csv", out)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(b"13 rows measured", done.stderr)

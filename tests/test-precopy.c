@@ -248,6 +248,50 @@ dearer_migrations_never_take_less(void **state)
     }
 }
 
+static double dirtied_after(const imig_migration_profile *m, double elapsed_s);
+
+/* QEMU stops as soon as the rest of a round, with the pages of zeros in it, and what was dirtied in
+   it fit.  Bytes of memory sent while the VM stands still. */
+static double
+left_by_search(const imig_migration_profile *m)
+{
+    const double rate = 0.94 * m->bandwidth_bytes_per_s, limit = 0.3 * rate;
+    double bytes = m->memory_nonzero_bytes, counted = m->memory_bytes, low = 0, high = 1;
+
+    while (dirtied_after(m, bytes / rate) > limit)
+        bytes = counted = dirtied_after(m, bytes / rate);
+    for (int i = 0; i < 60; i++) { /* the share of the round that is over then */
+        double over = (low + high) / 2;
+
+        if ((1 - over) * counted + dirtied_after(m, over * bytes / rate) <= limit)
+            high = over;
+        else
+            low = over;
+    }
+    return (1 - high) * bytes + dirtied_after(m, high * bytes / rate);
+}
+
+static void
+what_is_left_is_what_fits(void **state)
+{
+    uint64_t seed = 3;
+    int first = 0, later = 0;
+
+    (void) state;
+    for (int i = 0; i < 200; i++) {
+        imig_migration_profile profile = any_profile(&seed, "qemu");
+        imig_cost cost = predict(&profile);
+        double rate = 0.94 * profile.bandwidth_bytes_per_s;
+
+        if (!cost.converges || profile.memory_bytes < rate)
+            continue;
+        assert_near((cost.downtime_s - 0.04) * rate - 2e6, left_by_search(&profile), 0.1, 0);
+        first += cost.rounds == 2;
+        later += cost.rounds > 2;
+    }
+    assert_true(first > 20 && later > 20);
+}
+
 static double
 dirtied_after(const imig_migration_profile *m, double elapsed_s)
 {
@@ -419,6 +463,7 @@ main(void)
     static const struct CMUnitTest others[] = {
         cmocka_unit_test(xen_sends_few_pages_as_its_last_live_round),
         cmocka_unit_test(time_grows_with_memory_and_dirty_size_downtime_with_dirty_size_only),
+        cmocka_unit_test(what_is_left_is_what_fits),
         cmocka_unit_test(dearer_migrations_never_take_less),
         cmocka_unit_test(qemu_ends_by_itself_exactly_if_the_rounds_come_to_fit),
         cmocka_unit_test(what_is_absent_has_its_default),

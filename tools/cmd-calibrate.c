@@ -68,6 +68,24 @@ print_errors(const imig_calibration *learned)
     ui_table_print(table);
 }
 
+/* None of them was learned. */
+static gboolean
+all_as_assumed(const imig_calibration *learned)
+{
+    for (size_t i = 0; i < imig_calibration_count(learned); i++) {
+        imig_constants c = IMIG_CONSTANTS_INIT, was = IMIG_CONSTANTS_INIT;
+
+        imig_calibration_get(learned, i, &c, NULL);
+        imig_constants_assumed(c.hypervisor, &was, NULL);
+        if (c.link_share_ratio != was.link_share_ratio || c.setup_s != was.setup_s
+            || c.downtime_s != was.downtime_s || c.dirty_ratio != was.dirty_ratio
+            || c.receive_hold_ratio != was.receive_hold_ratio
+            || c.dirty_hold_ratio != was.dirty_hold_ratio)
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static void
 print_constants(const imig_calibration *learned)
 {
@@ -99,7 +117,10 @@ print_constants(const imig_calibration *learned)
                                     : ui_text("%.3f", values[k].now));
     }
     ui_table_print(table);
-    printf("(in parentheses: as assumed, since learning it did not help)\n");
+    printf("%s\n", all_as_assumed(learned)
+                       ? "All stay as assumed: whatever was learned made some predictions worse, "
+                         "or none better."
+                       : "(in parentheses: as assumed, since learning it did not help)");
 }
 
 static int
@@ -155,6 +176,8 @@ learn(const calibrate *c)
         || g_strcmp0(c->common.output, "-") == 0)
         return status;
     print_errors(learned);
+    printf("(predicted again, from what ran beside them; \"without\": by assumed constants;\n"
+           "what was predicted before they began: \"imig history --errors\")\n");
     putchar('\n');
     print_constants(learned);
     printf("\n%s\n", c->dry_run ? "Nothing was kept."

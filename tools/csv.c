@@ -108,11 +108,21 @@ csv_put(GString *line, const char *cell)
 void
 csv_put_number(GString *line, double value)
 {
-    char text[G_ASCII_DTOSTR_BUF_SIZE];
-    /* Bytes without an exponent: not every spreadsheet reads one. */
-    const char *format = fabs(value) < 1e9 ? "%.10g" : value == floor(value) ? "%.0f" : "%.3f";
+    enum { EXACT_DIGITS = 17 };
+    char text[G_ASCII_DTOSTR_BUF_SIZE] = "", format[8];
+    int digits = 10;
 
-    csv_put(line, isfinite(value) ? g_ascii_formatd(text, sizeof text, format, value) : "");
+    if (isfinite(value)) {
+        /* Bytes without an exponent: not every spreadsheet reads one. */
+        if (fabs(value) >= 1e9)
+            digits = MIN((int) log10(fabs(value)) + 1, EXACT_DIGITS);
+        /* What is read back is what was written: learning from it has to come to the same. */
+        do {
+            g_snprintf(format, sizeof format, "%%.%dg", digits);
+            g_ascii_formatd(text, sizeof text, format, value);
+        } while (g_ascii_strtod(text, NULL) != value && digits++ < EXACT_DIGITS);
+    }
+    csv_put(line, text);
 }
 
 gboolean

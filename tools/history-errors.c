@@ -153,6 +153,8 @@ history_print_errors(const imig_records *records)
         }
     }
     ui_table_print(table);
+    printf("(as predicted before they began; \"imig calibrate\" predicts them again, from what ran "
+           "beside them)\n");
 }
 
 static json_t *

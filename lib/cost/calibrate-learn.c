@@ -11,6 +11,7 @@ static const double BOUND = 0.3;         /* of a log of a ratio: more than this 
 static const double DOWNTIME_WEIGHT = 0.3; /* downtimes vary so much more than times and bytes */
 static const double WORTH = 0.99;        /* another constant has to leave less than this */
 
+static const double ROUNDING = 1e-9;     /* no difference at all */
 static const double VARIED = 1.5;        /* nine of ten over one of ten, or it is all the same */
 
 static double
@@ -140,8 +141,9 @@ compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double
-imig__quantile(GArray *values, double share)
+/* The smallest value that this share does not exceed (nearest rank); 0 where there is none. */
+static double
+quantile(GArray *values, double share)
 {
     double rank = ceil(share * values->len);
 
@@ -171,7 +173,7 @@ begin_near(imig__learner *l)
         ratio = cost.time_s / imig__learner_record(l, i)->duration_s;
         g_array_append_val(ratios, ratio);
     }
-    share = l->constants.link_share_ratio * imig__quantile(ratios, 0.5);
+    share = l->constants.link_share_ratio * quantile(ratios, 0.5);
     l->constants.link_share_ratio = CLAMP(share, range->least, range->most);
 }
 
@@ -193,6 +195,71 @@ imig__fit(imig__learner *l)
         *constant_in(&l->constants, l->constant[i]) = x[i];
 }
 
+static void
+add_off(GArray *offs, double predicted, double measured)
+{
+    double off = fabs(predicted / measured - 1);
+
+    if (isfinite(off))
+        g_array_append_val(offs, off);
+}
+
+static imig__off
+find_off(const imig__learner *l, const imig_cost *cost)
+{
+    GArray *offs[IMIG__OFF_KINDS];
+    imig__off found;
+
+    for (int k = 0; k < IMIG__OFF_KINDS; k++)
+        offs[k] = g_array_sized_new(FALSE, FALSE, sizeof(double), (guint) l->n);
+    for (size_t i = 0; i < l->n; i++) {
+        const imig_record *r = imig__learner_record(l, i);
+
+        add_off(offs[IMIG__OFF_TIME], cost[i].time_s, r->duration_s);
+        if (r->present & IMIG_RECORD_HAS_DOWNTIME)
+            add_off(offs[IMIG__OFF_DOWNTIME], cost[i].downtime_s, r->downtime_s);
+        if (r->present & IMIG_RECORD_HAS_TRANSFERRED)
+            add_off(offs[IMIG__OFF_BYTES], cost[i].transferred_bytes, r->transferred_bytes);
+    }
+    for (int k = 0; k < IMIG__OFF_KINDS; k++) {
+        found.p50[k] = quantile(offs[k], 0.5);
+        found.p90[k] = quantile(offs[k], 0.9);
+        g_array_unref(offs[k]);
+    }
+    return found;
+}
+
+gboolean
+imig__no_worse(const imig__off *now, const imig__off *before)
+{
+    for (int k = 0; k < IMIG__OFF_KINDS; k++)
+        if (now->p50[k] > before->p50[k] + ROUNDING || now->p90[k] > before->p90[k] + ROUNDING)
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean
+is_better(const imig__off *now, const imig__off *before)
+{
+    for (int k = 0; k < IMIG__OFF_KINDS; k++)
+        if (now->p50[k] < WORTH * before->p50[k] || now->p90[k] < WORTH * before->p90[k])
+            return TRUE;
+    return FALSE;
+}
+
+/* Of the constants as they are, on all rows. */
+static imig__off
+off_of_all(imig__learner *l)
+{
+    g_autofree imig_cost *cost = g_new0(imig_cost, l->n);
+
+    know_rates(l);
+    for (size_t i = 0; i < l->n; i++)
+        imig__record_predict(imig__learner_record(l, i), &l->constants, l->rate[l->row[i]],
+                             &cost[i]);
+    return find_off(l, cost);
+}
+
 void
 imig__judged_clear(imig__judged *j)
 {
@@ -204,7 +271,7 @@ imig__judge(imig__learner *l)
 {
     const imig_constants start = l->constants;
     g_autoptr(GArray) losses = g_array_new(FALSE, FALSE, sizeof(double));
-    imig__judged j = { 0, g_new0(imig_cost, l->n) };
+    imig__judged j = { .cost = g_new0(imig_cost, l->n) };
     double sum = 0;
 
     for (l->left_out = 0; l->left_out < IMIG__FOLDS; l->left_out++) {
@@ -228,7 +295,8 @@ imig__judge(imig__learner *l)
     l->left_out = -1;
     l->constants = start;
     /* Neither the usual case is to get worse nor the worst ones. */
-    j.loss = (sum / (double) l->n + imig__quantile(losses, 0.5)) / 2;
+    j.loss = (sum / (double) l->n + quantile(losses, 0.5)) / 2;
+    j.off = find_off(l, j.cost);
     return j;
 }
 
@@ -243,8 +311,8 @@ imig__find_range(const imig__learner *l, double (*of)(const imig_record *), doub
 
         g_array_append_val(values, value);
     }
-    *low = imig__quantile(values, 0.1);
-    *high = imig__quantile(values, 0.9);
+    *low = quantile(values, 0.1);
+    *high = quantile(values, 0.9);
 }
 
 /* Does anything depend on these constants? */
@@ -288,11 +356,13 @@ void
 imig__learn(imig__learner *l, imig__judged *best)
 {
     const imig_constants assumed = l->constants;
+    imig__off before, after;
     gboolean taken[G_N_ELEMENTS(stages)] = { FALSE };
     size_t kept = 0;
 
     l->free_count = 0;
     *best = imig__judge(l);
+    before = off_of_all(l);
     /* Twice: what does not help alone may help beside what was found later. */
     for (size_t turn = 0; turn < 2 * G_N_ELEMENTS(stages); turn++) {
         size_t s = turn % G_N_ELEMENTS(stages);
@@ -305,7 +375,8 @@ imig__learn(imig__learner *l, imig__judged *best)
         for (size_t i = 0; i < stages[s].n; i++)
             add_free(l, stages[s].constant[i]);
         now = imig__judge(l);
-        if (now.loss < WORTH * best->loss) {
+        if (now.loss < WORTH * best->loss && imig__no_worse(&now.off, &best->off)
+            && is_better(&now.off, &best->off)) {
             imig__judged_clear(best);
             *best = now;
             kept = l->free_count;
@@ -316,5 +387,13 @@ imig__learn(imig__learner *l, imig__judged *best)
         l->free_count = kept;
         if (kept > 0)
             imig__fit(l);
+    }
+    /* The constants that are to be used are those of no fold. */
+    after = off_of_all(l);
+    if (kept > 0 && !imig__no_worse(&after, &before)) {
+        imig__judged_clear(best);
+        l->constants = assumed;
+        l->free_count = 0;
+        *best = imig__judge(l);
     }
 }

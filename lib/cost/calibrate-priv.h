@@ -8,6 +8,13 @@
 
 enum { IMIG__FOLDS = 5 };
 
+enum { IMIG__OFF_TIME, IMIG__OFF_DOWNTIME, IMIG__OFF_BYTES, IMIG__OFF_KINDS };
+
+/* How far predictions are off, as a share of what was measured; 0 where nothing was. */
+typedef struct imig__off {
+    double p50[IMIG__OFF_KINDS], p90[IMIG__OFF_KINDS];
+} imig__off;
+
 typedef struct imig__learner {
     const imig_records *records;
     imig__beside *beside;
@@ -32,6 +39,7 @@ imig__learner_record(const imig__learner *learner, size_t i)
 typedef struct imig__judged {
     double loss;
     imig_cost *cost; /* [n] */
+    imig__off off;   /* of cost */
 } imig__judged;
 
 void imig__judged_clear(imig__judged *judged);
@@ -39,14 +47,17 @@ void imig__judged_clear(imig__judged *judged);
 /* Each fold in turn is left out, and predicted by what the others teach.  To be cleared. */
 imig__judged imig__judge(imig__learner *learner);
 
+/* Is no error larger than before, the usual ones and the worst ones, of any kind? */
+gboolean imig__no_worse(const imig__off *now, const imig__off *before);
+
 /* Sets those constants that vary to what is best for the rows that are not left out. */
 void imig__fit(imig__learner *learner);
 
-/* Learns stage by stage; what is left in *best is the judgement of the constants that stay. */
+/*
+ * Learns stage by stage; what is left in *best is the judgement of the constants that stay: those
+ * that were assumed, where the learned ones make anything worse.
+ */
 void imig__learn(imig__learner *learner, imig__judged *best);
-
-/* The smallest value that this share does not exceed (nearest rank); 0 where there is none. */
-double imig__quantile(GArray *values, double share);
 
 /* One of ten is below low, nine of ten are not above high. */
 void imig__find_range(const imig__learner *learner, double (*of)(const imig_record *), double *low,

@@ -22,42 +22,16 @@ dirty_rate(const imig_record *r)
 }
 
 static void
-add_error(GArray *errors, double predicted, double measured)
+write_errors(const imig__off *off, const imig__off *assumed, imig_constants *c)
 {
-    double off = fabs(predicted / measured - 1);
-
-    if (isfinite(off))
-        g_array_append_val(errors, off);
-}
-
-/* Errors of predictions [n], per kind. */
-static void
-write_errors(const imig__learner *l, const imig_cost *cost, const imig_cost *assumed,
-             imig_constants *c)
-{
-    g_autoptr(GArray) time = g_array_new(FALSE, FALSE, sizeof(double));
-    g_autoptr(GArray) downtime = g_array_new(FALSE, FALSE, sizeof(double));
-    g_autoptr(GArray) bytes = g_array_new(FALSE, FALSE, sizeof(double));
-    g_autoptr(GArray) before = g_array_new(FALSE, FALSE, sizeof(double));
-
-    for (size_t i = 0; i < l->n; i++) {
-        const imig_record *r = imig__learner_record(l, i);
-
-        add_error(time, cost[i].time_s, r->duration_s);
-        add_error(before, assumed[i].time_s, r->duration_s);
-        if (r->present & IMIG_RECORD_HAS_DOWNTIME)
-            add_error(downtime, cost[i].downtime_s, r->downtime_s);
-        if (r->present & IMIG_RECORD_HAS_TRANSFERRED)
-            add_error(bytes, cost[i].transferred_bytes, r->transferred_bytes);
-    }
-    c->time_p50_ratio = imig__quantile(time, 0.5);
-    c->time_p90_ratio = imig__quantile(time, 0.9);
-    c->downtime_p50_ratio = imig__quantile(downtime, 0.5);
-    c->downtime_p90_ratio = imig__quantile(downtime, 0.9);
-    c->bytes_p50_ratio = imig__quantile(bytes, 0.5);
-    c->bytes_p90_ratio = imig__quantile(bytes, 0.9);
-    c->assumed_time_p50_ratio = imig__quantile(before, 0.5);
-    c->assumed_time_p90_ratio = imig__quantile(before, 0.9);
+    c->time_p50_ratio = off->p50[IMIG__OFF_TIME];
+    c->time_p90_ratio = off->p90[IMIG__OFF_TIME];
+    c->downtime_p50_ratio = off->p50[IMIG__OFF_DOWNTIME];
+    c->downtime_p90_ratio = off->p90[IMIG__OFF_DOWNTIME];
+    c->bytes_p50_ratio = off->p50[IMIG__OFF_BYTES];
+    c->bytes_p90_ratio = off->p90[IMIG__OFF_BYTES];
+    c->assumed_time_p50_ratio = assumed->p50[IMIG__OFF_TIME];
+    c->assumed_time_p90_ratio = assumed->p90[IMIG__OFF_TIME];
 }
 
 static void
@@ -146,7 +120,7 @@ learn_hypervisor(imig__learner *l, imig_calibration *into, imig_error **error)
         imig__learn(l, &best);
         rc = check_explained(l, &best, error);
         if (rc == IMIG_OK) {
-            write_errors(l, best.cost, assumed.cost, &l->constants);
+            write_errors(&best.off, &assumed.off, &l->constants);
             write_ranges(l, &l->constants);
             l->constants.migrations = (uint32_t) l->n;
             l->constants.plans = plans;
@@ -174,9 +148,9 @@ learn_pair(imig__learner *l, const char *from, const char *to, imig_calibration 
         before = imig__judge(l);
         l->constant[l->free_count++] = IMIG__LINK_SHARE;
         now = imig__judge(l);
-        if (now.loss < PAIR_WORTH * before.loss) {
+        if (now.loss < PAIR_WORTH * before.loss && imig__no_worse(&now.off, &before.off)) {
             imig__fit(l);
-            write_errors(l, now.cost, before.cost, &l->constants);
+            write_errors(&now.off, &before.off, &l->constants);
             write_ranges(l, &l->constants);
             l->constants.from = from;
             l->constants.to = to;

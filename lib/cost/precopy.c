@@ -85,12 +85,13 @@ imig__precopy_predict(const imig__precopy *p, imig_cost *cost, double *pages)
     double bytes = imig__precopy_first_bytes(p);
     double stream = bytes * stream_ratio + hv->stream_bytes;
     double sent = p->disk_bytes, time_s = p->setup_s + p->disk_bytes / p->live_bytes_per_s;
-    double next, left = 0, downtime_s;
+    double counted = 1, next, rest = 0, downtime_s;
     uint32_t rounds = 0;
 
     if (hv->skips_zero_pages) {
         stream += (p->memory_bytes - bytes) / IMIG__PAGE_BYTES * hv->zero_page_bytes;
-        left = MIN(fits, p->memory_bytes) * bytes / p->memory_bytes;
+        /* Zero pages count for what is left, and cost nothing; no later round has any. */
+        counted = bytes / p->memory_bytes;
     }
     for (;;) {
         double round_s = stream / p->live_bytes_per_s + hv->round_s, again = 1;
@@ -112,17 +113,21 @@ imig__precopy_predict(const imig__precopy *p, imig_cost *cost, double *pages)
             break;
         bytes = next;
         stream = next * stream_ratio;
+        counted = 1;
     }
 
     /* The rounds come below what fits just if a round of that size is followed by a smaller one. */
     cost->converges = !hv->waits_for_limit || next <= fits || dirtied_after(p, fits_s) < fits;
+    /* QEMU stops in the middle of a round, with as much of it left as fits beside what was dirtied
+       in it. */
+    if (next < fits)
+        rest = counted * fmax(MIN(fits, p->memory_bytes) - next, 0);
     next += hv->suspend_pages * IMIG__PAGE_BYTES;
-    /* QEMU stops in the middle of a round, so that part of it is still to be sent. */
-    left = MAX(left, next);
     if (pages)
         pages[rounds] = next / IMIG__PAGE_BYTES;
-    downtime_s = (left * stream_ratio + hv->state_bytes) / p->stop_bytes_per_s + p->downtime_s;
-    cost->time_s = time_s - (left - next) * stream_ratio / p->live_bytes_per_s + downtime_s;
+    downtime_s = ((rest + next) * stream_ratio + hv->state_bytes)
+                 / p->stop_bytes_per_s + p->downtime_s;
+    cost->time_s = time_s - rest * stream_ratio / p->live_bytes_per_s + downtime_s;
     cost->downtime_s = downtime_s;
     cost->transferred_bytes = sent + next * stream_ratio + hv->state_bytes;
     cost->slowdown_ratio = overhead_ratio(p->workload_class);
