@@ -47,6 +47,9 @@ imig__aim_why(const imig__planner *planner, uint32_t vm)
         return IMIG__AIM_ROOM;
     if (planner->goal == IMIG__CONSOLIDATE)
         return IMIG__AIM_NONE;
+    if (imig__space_excess(space, planner->before, home) > 0
+        && !imig__level_over_cpu(&aim->limits, planner->before, home))
+        return IMIG__AIM_SHORT;
     cpu = cpu_ratio(planner->before, home) - aim->limits.cpu[home] / space->load->cores[home];
     memory = memory_ratio(space, planner->before, home)
              - aim->limits.memory[home] / MAX(space->room[home], 1);

@@ -44,6 +44,7 @@ const char *imig__aim_stay_code(const imig__planner *planner, const imig__state 
 
 typedef enum imig__aim_cause {
     IMIG__AIM_NONE, IMIG__AIM_CPU, IMIG__AIM_MEMORY, IMIG__AIM_FREES, IMIG__AIM_ROOM,
+    IMIG__AIM_SHORT, /* of memory, whatever the mean */
 } imig__aim_cause;
 
 imig__aim_cause imig__aim_why(const imig__planner *planner, uint32_t vm);
