@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "build.h"
+#include "model/cluster-priv.h"
 
 #include <glib.h>
 #include <math.h>
@@ -90,11 +91,55 @@ more_tolerance_moves_no_more(void **unused)
     imig_cluster_unref(cluster);
 }
 
+static double
+memory_on(const imig_cluster *cluster, uint32_t host)
+{
+    double bytes = 0;
+
+    for (size_t v = 0; v < cluster->vm_count; v++)
+        bytes += cluster->vms[v].host == host ? cluster->vms[v].memory_bytes : 0;
+    return bytes;
+}
+
+/* A small budget goes to broken rules and memory that is short; who stays for it is told so. */
+static void
+a_budget_repairs_first(void **unused)
+{
+    imig_cluster *cluster = overcommitted_cluster(), *after = NULL;
+    imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+    imig_plan *plan;
+    uint32_t told = 0;
+
+    (void) unused;
+    options.goal = "level";
+    options.max_bytes = 18 * GIB;
+    options.set = IMIG_PLAN_HAS_MAX_BYTES;
+    plan = make(cluster, &options);
+    assert_int_equal(imig_plan_apply(plan, cluster, &after, NULL), IMIG_OK);
+    assert_false(summary_of(plan).complete);
+    assert_true(summary_of(plan).moved_bytes <= 18 * GIB);
+    assert_true(memory_on(after, 0) <= 64 * GIB && memory_on(after, 1) <= 64 * GIB);
+    assert_int_not_equal(after->vms[0].host, after->vms[1].host);
+    for (size_t i = 0; i < imig_plan_kept_count(plan); i++) {
+        const char *id, *code, *text;
+
+        assert_int_equal(imig_plan_get_kept(plan, i, &id, &code, &text, NULL), IMIG_OK);
+        assert_string_not_equal(code, "above-level");
+        assert_null(strstr(text, "nothing better"));
+        told += strcmp(code, "budget") == 0;
+    }
+    assert_true(told > 0);
+    imig_plan_unref(plan);
+    imig_cluster_unref(after);
+    imig_cluster_unref(cluster);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_tolerance_moves_no_more),
+        cmocka_unit_test(a_budget_repairs_first),
     };
 
     return cmocka_run_group_tests_name("planner-level", tests, NULL, NULL);

@@ -169,10 +169,14 @@ print_level(const imig_plan_summary *s)
 
     printf("\nNo host is above %s the mean of its pool in CPU, nor above %s in memory.\n",
            ui_text("%.3f x", s->cpu_to_mean), ui_text("%.3f x", s->memory_to_mean));
-    if (s->moved_bytes > 0)
+    if (s->moved_bytes > 0 && s->complete)
         printf("VMs with %s of memory move; no plan that gets as far moves less than %s, so this "
                "one is at most\n%s above the least.\n", ui_bytes(s->moved_bytes),
                ui_bytes(s->moved_bytes_bound), ui_text("%.1f %%", 100 * MAX(above, 0)));
+    else if (s->moved_bytes > 0)
+        printf("VMs with %s of memory move, and not all is reached; to bring each host as far as "
+               "this plan\ndoes takes at least %s.\n", ui_bytes(s->moved_bytes),
+               ui_bytes(s->moved_bytes_bound));
 }
 
 /* Goal consolidate: what is left, and what can go. */

@@ -105,9 +105,13 @@ level_code(const imig__planner *planner, const imig__state *state, uint32_t vm, 
         return "too-large";
     }
     *text = g_strdup_printf("%s stays above its limits: CPU %.1f %%, memory %.1f %%, the means of "
-                            "the pool being %.1f %% and %.1f %%; nothing better was found",
+                            "the pool being %.1f %% and %.1f %%; %s",
                             host_id(planner, host), cpu, memory, 100 * aim->mean_cpu[pool],
-                            100 * aim->mean_memory[pool]);
+                            100 * aim->mean_memory[pool],
+                            aim->is_cut ? "the budget of migrations or bytes is used up"
+                                        : "nothing better was found");
+    if (aim->is_cut)
+        return "budget";
     return "above-level";
 }
 

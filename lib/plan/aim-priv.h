@@ -15,6 +15,9 @@ typedef struct imig__aim {
     imig__limits limits;             /* consolidate: of the hosts that stay in use */
     double *mean_cpu, *mean_memory;  /* [pools] level */
     uint8_t *frees;                  /* [hosts] consolidate: to be switched off */
+    uint32_t *repair;                /* [vms] level: where broken rules and memory that is short
+                                        want them, at least bytes; NULL: nothing is asked for */
+    gboolean is_cut;                 /* the budget did not allow all that was found */
 } imig__aim;
 
 /* For the goals that have one: makes planner->aim from the cluster as it is. */
