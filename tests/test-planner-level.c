@@ -134,12 +134,43 @@ a_budget_repairs_first(void **unused)
     imig_cluster_unref(cluster);
 }
 
+/* Even hosts of 60 %: enough for all that is there, but not for one that fails. */
+static void
+a_wish_for_spare_hosts_that_cannot_be_had_is_said(void **unused)
+{
+    static const char *const goals[] = { "balance", "relieve", "level" };
+    imig_cluster *cluster = imig_cluster_new(0);
+
+    (void) unused;
+    for (uint32_t h = 0; h < 2; h++) {
+        add_host(cluster, h ? "b" : "a", 8, 64);
+        add_vm(cluster, h ? "y" : "x", h, 4.8, 4, CPU);
+    }
+    finish(cluster);
+    for (size_t g = 0; g < 3; g++)
+        for (uint32_t spare = 0; spare < 2; spare++) {
+            imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+            imig_plan_totals after = IMIG_PLAN_TOTALS_INIT;
+            imig_plan *plan;
+
+            options.goal = goals[g];
+            options.spare_hosts = spare;
+            plan = make(cluster, &options);
+            assert_int_equal(imig_plan_get_totals(plan, NULL, &after, NULL), IMIG_OK);
+            assert_int_equal(summary_of(plan).complete, !spare);
+            assert_int_equal(after.overloaded_hosts, spare ? 2 : 0);
+            imig_plan_unref(plan);
+        }
+    imig_cluster_unref(cluster);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_tolerance_moves_no_more),
         cmocka_unit_test(a_budget_repairs_first),
+        cmocka_unit_test(a_wish_for_spare_hosts_that_cannot_be_had_is_said),
     };
 
     return cmocka_run_group_tests_name("planner-level", tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static void
 add_row(ui_table *table, const char *what, const char *before, const char *after)
@@ -207,6 +208,19 @@ print_goal(const imig_plan *plan, const imig_cluster *cluster, const imig_plan_s
         print_empty_hosts(plan, cluster, s);
 }
 
+/* Hosts to spare that cannot be had: beside a busiest host of 48 % the number alone is a riddle. */
+static void
+print_no_spare(const imig_plan *plan, const imig_plan_totals *after, const ui_planner *planner)
+{
+    uint32_t n = after->overloaded_hosts;
+
+    if (planner->spare_hosts > 0 && n > 0 && strcmp(imig_plan_goal(plan), "consolidate") != 0)
+        printf("\n%u host%s too much for --spare-hosts %" G_GINT64_FORMAT ": if as many, the "
+               "largest of each pool, failed and\nthe others took over in proportion, %s would be "
+               "overloaded.\n", n, n == 1 ? " has" : "s have", planner->spare_hosts,
+               n == 1 ? "it" : "they");
+}
+
 void
 ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_planner *planner)
 {
@@ -238,6 +252,7 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
             print_steps(plan, cluster);
         }
     }
+    print_no_spare(plan, &after, planner);
     if (before.cpu_mean > 1)
         printf("\nDemand is %s of all cores: no placement can cure this.\n",
                ui_percent(before.cpu_mean));

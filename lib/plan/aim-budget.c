@@ -8,10 +8,9 @@
 #include <string.h>
 
 /*
- * Where max_moves or max_bytes does not allow all that the goal wants.  Level: what broken rules and
- * memory that is short ask for, then the moves that take most off what is over, for what they cost,
- * as long as they do not put it on another.
- * Consolidate: whole hosts, the cheapest first.
+ * Where max_moves or max_bytes does not allow all that the goal wants.  Level: what broken rules
+ * and memory that is short ask for, then the moves that take most off what is over, for what they
+ * cost, as long as they do not put it on another.  Consolidate: whole hosts, the cheapest first.
  */
 
 struct entry {
