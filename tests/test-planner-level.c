@@ -164,12 +164,42 @@ a_wish_for_spare_hosts_that_cannot_be_had_is_said(void **unused)
     imig_cluster_unref(cluster);
 }
 
+/* Neither host gets within its limits; one VM that moves is as near as two that change places. */
+static void
+two_do_not_move_where_one_does(void **unused)
+{
+    imig_cluster *cluster = imig_cluster_new(0);
+    imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+    imig_plan_step step = IMIG_PLAN_STEP_INIT;
+
+    (void) unused;
+    add_host(cluster, "a", 8, 32);
+    add_host(cluster, "b", 8, 32);
+    add_vm(cluster, "x", 0, 3.6, 8e9 / GIB, CPU);
+    add_vm(cluster, "y", 0, 3.5, 8e9 / GIB, CPU);
+    add_vm(cluster, "z", 1, 1, 8e9 / GIB, CPU);
+    finish(cluster);
+    options.goal = "level";
+    for (uint64_t seed = 0; seed < 5; seed++) {
+        imig_plan *plan;
+
+        options.seed = seed;
+        plan = make(cluster, &options);
+        assert_int_equal(imig_plan_step_count(plan), 1);
+        assert_int_equal(imig_plan_get_step(plan, 0, &step, NULL), IMIG_OK);
+        assert_string_equal(step.vm, "y");
+        imig_plan_unref(plan);
+    }
+    imig_cluster_unref(cluster);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_tolerance_moves_no_more),
         cmocka_unit_test(a_budget_repairs_first),
+        cmocka_unit_test(two_do_not_move_where_one_does),
         cmocka_unit_test(a_wish_for_spare_hosts_that_cannot_be_had_is_said),
     };
 
