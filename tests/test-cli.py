@@ -510,6 +510,9 @@ class Plan(Case):
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn("cannot be reached whole", done.stdout.decode())
         self.assertIn("licence", done.stdout.decode())
+        done = imig("plan", DEMO, "--spare-hosts", "4")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("too much for --spare-hosts 4", done.stdout.decode())
 
     def test_limits(self):
         plan = json.loads(self.ok("plan", DEMO, "--json", "--max-moves", "1"))

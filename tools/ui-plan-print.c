@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static void
 add_row(ui_table *table, const char *what, const char *before, const char *after)
@@ -169,10 +170,14 @@ print_level(const imig_plan_summary *s)
 
     printf("\nNo host is above %s the mean of its pool in CPU, nor above %s in memory.\n",
            ui_text("%.3f x", s->cpu_to_mean), ui_text("%.3f x", s->memory_to_mean));
-    if (s->moved_bytes > 0)
+    if (s->moved_bytes > 0 && s->complete)
         printf("VMs with %s of memory move; no plan that gets as far moves less than %s, so this "
                "one is at most\n%s above the least.\n", ui_bytes(s->moved_bytes),
                ui_bytes(s->moved_bytes_bound), ui_text("%.1f %%", 100 * MAX(above, 0)));
+    else if (s->moved_bytes > 0)
+        printf("VMs with %s of memory move, and not all is reached; to bring each host as far as "
+               "this plan\ndoes takes at least %s.\n", ui_bytes(s->moved_bytes),
+               ui_bytes(s->moved_bytes_bound));
 }
 
 /* Goal consolidate: what is left, and what can go. */
@@ -201,6 +206,19 @@ print_goal(const imig_plan *plan, const imig_cluster *cluster, const imig_plan_s
         print_level(s);
     if (s->hosts_in_use > 0 || imig_plan_empty_host_count(plan) > 0)
         print_empty_hosts(plan, cluster, s);
+}
+
+/* Hosts to spare that cannot be had: beside a busiest host of 48 % the number alone is a riddle. */
+static void
+print_no_spare(const imig_plan *plan, const imig_plan_totals *after, const ui_planner *planner)
+{
+    uint32_t n = after->overloaded_hosts;
+
+    if (planner->spare_hosts > 0 && n > 0 && strcmp(imig_plan_goal(plan), "consolidate") != 0)
+        printf("\n%u host%s too much for --spare-hosts %" G_GINT64_FORMAT ": if as many, the "
+               "largest of each pool, failed and\nthe others took over in proportion, %s would be "
+               "overloaded.\n", n, n == 1 ? " has" : "s have", planner->spare_hosts,
+               n == 1 ? "it" : "they");
 }
 
 void
@@ -234,6 +252,7 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
             print_steps(plan, cluster);
         }
     }
+    print_no_spare(plan, &after, planner);
     if (before.cpu_mean > 1)
         printf("\nDemand is %s of all cores: no placement can cure this.\n",
                ui_percent(before.cpu_mean));

@@ -8,9 +8,9 @@
 #include <string.h>
 
 /*
- * Where max_moves or max_bytes does not allow all that the goal wants.  Level: the moves that take
- * most off what is over, for what they cost, as long as they do not put it on another.
- * Consolidate: whole hosts, the cheapest first.
+ * Where max_moves or max_bytes does not allow all that the goal wants.  Level: what broken rules
+ * and memory that is short ask for, then the moves that take most off what is over, for what they
+ * cost, as long as they do not put it on another.  Consolidate: whole hosts, the cheapest first.
  */
 
 struct entry {
@@ -114,6 +114,69 @@ list_moves(imig__planner *planner, struct entry *entry)
     return n;
 }
 
+/* What asks for a unit to move from where it stands, the most urgent first. */
+enum demand { BY_RULE, BY_MEMORY, BY_EMPTYING, BY_NONE };
+
+#define RANK 1e15 /* more than the bytes of any VM */
+
+static enum demand
+demand_of(const imig__planner *planner, uint32_t vm)
+{
+    const imig__problem *problem = &planner->problem;
+    const imig__space *space = problem->space;
+    uint32_t u = space->unit[vm], host = problem->state->host[vm];
+    enum demand most = BY_NONE;
+
+    for (uint32_t i = space->unit_begin[u]; i < space->unit_begin[u + 1]; i++) {
+        uint32_t v = space->unit_vm[i], from = problem->state->host[v];
+
+        if (from != host || !imig__space_allows(space, v, from)
+            || imig__space_conflicts(space, problem->state, v, from, TRUE) > 0)
+            return BY_RULE;
+        if (imig__space_excess(space, problem->state, from) > 0)
+            most = BY_MEMORY;
+        else if (planner->empties[from])
+            most = MIN(most, BY_EMPTYING);
+    }
+    return most;
+}
+
+/* Broken rules, then memory that is short, then hosts to be emptied; of each the cheapest first. */
+static void
+take_repairs(imig__planner *planner, imig__budget *spent)
+{
+    imig__problem *problem = &planner->problem;
+    const uint32_t *to = planner->aim->repair;
+    uint32_t vms = problem->load->vms;
+    struct entry *entry = g_new(struct entry, vms + 1);
+    size_t n = 0;
+    gboolean taken = TRUE;
+
+    for (uint32_t v = 0; v < vms; v++)
+        if (to[v] != planner->home[v]
+            && (n == 0 || problem->space->unit[entry[n - 1].vm] != problem->space->unit[v]))
+            entry[n++] = (struct entry) {
+                v, planner->home[v], to[v],
+                -RANK * demand_of(planner, v) - problem->load->brings[v].memory,
+            };
+    qsort(entry, n, sizeof *entry, compare);
+    while (taken) {
+        taken = FALSE;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t v = entry[i].vm;
+
+            if (problem->state->host[v] == entry[i].to
+                || demand_of(planner, v) == BY_NONE
+                || !imig__space_unit_fits(problem->space, problem->state, v, entry[i].to)
+                || !imig__planner_spend(planner, v, entry[i].to, spent))
+                continue;
+            imig__space_unit_move(problem->space, problem->state, v, entry[i].to);
+            taken = TRUE;
+        }
+    }
+    g_free(entry);
+}
+
 static void
 take_reliefs(imig__planner *planner, const struct entry *entry, size_t n)
 {
@@ -122,12 +185,14 @@ take_reliefs(imig__planner *planner, const struct entry *entry, size_t n)
     gboolean taken = TRUE;
 
     problem->space->may_overload = TRUE;
+    if (planner->aim->repair)
+        take_repairs(planner, &spent);
     while (taken) {
         taken = FALSE;
         for (size_t i = 0; i < n; i++) {
             uint32_t v = entry[i].vm, to = entry[i].to;
 
-            if (problem->state->host[v] == to
+            if (problem->state->host[v] != planner->home[v]
                 || !imig__space_unit_fits(problem->space, problem->state, v, to)
                 || (!is_forced(planner, v) && relief(planner, v, to) <= 1e-9)
                 || !imig__planner_spend(planner, v, to, &spent))
@@ -223,10 +288,12 @@ imig__aim_keep_budget(imig__planner *planner)
     struct entry *entry;
     size_t n;
 
+    planner->aim->is_cut = FALSE;
     if (is_within(planner))
         return;
     entry = g_new(struct entry, problem->load->vms + 1);
     n = list_moves(planner, entry);
+    planner->aim->is_cut = TRUE;
     if (planner->goal == IMIG__LEVEL) {
         take_reliefs(planner, entry, n);
     } else {

@@ -47,6 +47,9 @@ imig__aim_why(const imig__planner *planner, uint32_t vm)
         return IMIG__AIM_ROOM;
     if (planner->goal == IMIG__CONSOLIDATE)
         return IMIG__AIM_NONE;
+    if (imig__space_excess(space, planner->before, home) > 0
+        && !imig__level_over_cpu(&aim->limits, planner->before, home))
+        return IMIG__AIM_SHORT;
     cpu = cpu_ratio(planner->before, home) - aim->limits.cpu[home] / space->load->cores[home];
     memory = memory_ratio(space, planner->before, home)
              - aim->limits.memory[home] / MAX(space->room[home], 1);
@@ -102,9 +105,13 @@ level_code(const imig__planner *planner, const imig__state *state, uint32_t vm, 
         return "too-large";
     }
     *text = g_strdup_printf("%s stays above its limits: CPU %.1f %%, memory %.1f %%, the means of "
-                            "the pool being %.1f %% and %.1f %%; nothing better was found",
+                            "the pool being %.1f %% and %.1f %%; %s",
                             host_id(planner, host), cpu, memory, 100 * aim->mean_cpu[pool],
-                            100 * aim->mean_memory[pool]);
+                            100 * aim->mean_memory[pool],
+                            aim->is_cut ? "the budget of migrations or bytes is used up"
+                                        : "nothing better was found");
+    if (aim->is_cut)
+        return "budget";
     return "above-level";
 }
 

@@ -15,6 +15,9 @@ typedef struct imig__aim {
     imig__limits limits;             /* consolidate: of the hosts that stay in use */
     double *mean_cpu, *mean_memory;  /* [pools] level */
     uint8_t *frees;                  /* [hosts] consolidate: to be switched off */
+    uint32_t *repair;                /* [vms] level: where broken rules and memory that is short
+                                        want them, at least bytes; NULL: nothing is asked for */
+    gboolean is_cut;                 /* the budget did not allow all that was found */
 } imig__aim;
 
 /* For the goals that have one: makes planner->aim from the cluster as it is. */
@@ -44,6 +47,7 @@ const char *imig__aim_stay_code(const imig__planner *planner, const imig__state 
 
 typedef enum imig__aim_cause {
     IMIG__AIM_NONE, IMIG__AIM_CPU, IMIG__AIM_MEMORY, IMIG__AIM_FREES, IMIG__AIM_ROOM,
+    IMIG__AIM_SHORT, /* of memory, whatever the mean */
 } imig__aim_cause;
 
 imig__aim_cause imig__aim_why(const imig__planner *planner, uint32_t vm);

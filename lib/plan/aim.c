@@ -3,6 +3,7 @@
 
 #include "model/cluster-priv.h"
 
+#include <math.h>
 #include <string.h>
 
 void
@@ -38,6 +39,7 @@ imig__aim_clear(imig__planner *planner)
     g_free(aim->mean_cpu);
     g_free(aim->mean_memory);
     g_free(aim->frees);
+    g_free(aim->repair);
     g_free(aim);
     planner->aim = NULL;
 }
@@ -98,8 +100,44 @@ level_by_rule(imig__planner *planner)
     g_free(share);
 }
 
+static gboolean
+has_budget(const imig__planner *planner)
+{
+    return planner->opt.max_moves != UINT32_MAX || !isnan(planner->opt.max_bytes);
+}
+
+/* What rules and limits ask for, whatever it costs: how much of it is paid for is seen later. */
 static void
-level_informed(imig__planner *planner)
+repair(imig__planner *planner)
+{
+    uint32_t max_moves = planner->opt.max_moves;
+    double max_bytes = planner->opt.max_bytes;
+
+    planner->opt.max_moves = UINT32_MAX;
+    planner->opt.max_bytes = NAN;
+    imig__planner_place_informed(planner);
+    planner->opt.max_moves = max_moves;
+    planner->opt.max_bytes = max_bytes;
+}
+
+/* The least of it: memory has the whole room, CPU no limit. */
+static void
+keep_repair(imig__planner *planner, const imig__level_options *options)
+{
+    const imig__space *space = planner->problem.space;
+    uint32_t hosts = space->load->hosts, vms = space->load->vms;
+    imig__limits limits = imig__limits_new(hosts);
+
+    for (uint32_t h = 0; h < hosts; h++)
+        limits.memory[h] = MAX(space->room[h], 0);
+    imig__level(space, planner->problem.state, &limits, options);
+    imig__limits_clear(&limits);
+    g_free(planner->aim->repair);
+    planner->aim->repair = g_memdup2(planner->problem.state->host, vms * sizeof(uint32_t));
+}
+
+static void
+level_informed(imig__planner *planner, gboolean demanded)
 {
     const imig__level_options options = {
         .empties = planner->empties,
@@ -107,6 +145,8 @@ level_informed(imig__planner *planner)
         .cancel = planner->opt.cancel,
     };
 
+    if (demanded && has_budget(planner))
+        keep_repair(planner, &options);
     imig__level(planner->problem.space, planner->problem.state, &planner->aim->limits, &options);
 }
 
@@ -130,10 +170,13 @@ void
 imig__aim_place(imig__planner *planner)
 {
     gboolean informed = planner->policy == IMIG__POLICY_INFORMED;
+    gboolean demanded = !planner->aim || imig__planner_is_demanded(planner);
 
     memset(planner->unpaid, 0, planner->problem.load->vms);
-    if (!planner->aim || imig__planner_is_demanded(planner)) {
-        if (informed)
+    if (demanded) {
+        if (informed && planner->goal == IMIG__LEVEL)
+            repair(planner);
+        else if (informed)
             imig__planner_place_informed(planner);
         else
             imig__planner_place_by_rule(planner);
@@ -143,7 +186,7 @@ imig__aim_place(imig__planner *planner)
     if (planner->goal == IMIG__CONSOLIDATE)
         consolidate(planner);
     else if (informed)
-        level_informed(planner);
+        level_informed(planner, demanded);
     else
         level_by_rule(planner);
     if (planner->goal == IMIG__CONSOLIDATE || informed)

@@ -175,6 +175,7 @@ step_cause(const imig__planner *planner, const imig__state *state, const imig__s
     static const enum cause for_aim[] = {
         [IMIG__AIM_CPU] = LEVELS_CPU, [IMIG__AIM_MEMORY] = LEVELS_MEMORY,
         [IMIG__AIM_FREES] = FREES_HOST, [IMIG__AIM_ROOM] = MAKES_ROOM,
+        [IMIG__AIM_SHORT] = FREES_MEMORY,
     };
     const imig__space *space = planner->problem.space;
     uint32_t vm = step->vm, from = step->from;

@@ -284,6 +284,14 @@ add_mover(const imig__planner *planner, imig_plan *plan, const imig__state *stat
     g_free(text);
 }
 
+/* Hosts to spare are asked for whatever the goal; consolidate sees to them by what it leaves on. */
+static gboolean
+wants_no_overload(const imig__planner *planner)
+{
+    return planner->goal == IMIG__RELIEVE
+           || (planner->opt.spare_hosts > 0 && planner->goal != IMIG__CONSOLIDATE);
+}
+
 gboolean
 imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig__state *state)
 {
@@ -313,8 +321,7 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
     for (uint32_t h = 0; h < state->load->hosts; h++)
         complete &= imig__space_excess(space, state, h) <= 0
                     && !imig__aim_misses(planner, state, h)
-                    && !(planner->goal == IMIG__RELIEVE
-                         && imig__space_overloaded(space, state, h));
+                    && !(wants_no_overload(planner) && imig__space_overloaded(space, state, h));
     if (moves_broken != IMIG_NO_INDEX && !explained)
         add_mover(planner, plan, state, moves_broken);
     g_free(look.begin);

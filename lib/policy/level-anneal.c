@@ -294,7 +294,8 @@ imig__level_anneal(imig__level_run *run, uint64_t seed, uint64_t proposals, doub
     annealing a = { .run = run, .seed = seed, .heat = heat,
                     .over_first = heat > IMIG__LEVEL_WARM ? 50 : 97 };
     uint32_t *nearest = g_new(uint32_t, run->count + 1);
-    double least = all_excess(run), cooling = pow(LAST_HEAT / heat, 1.0 / (STAGES - 1));
+    double least = all_excess(run), least_bytes = run->bytes;
+    double cooling = pow(LAST_HEAT / heat, 1.0 / (STAGES - 1));
     uint64_t each = proposals / STAGES + 1;
 
     for (int i = 0; i < LOGS; i++)
@@ -318,8 +319,11 @@ imig__level_anneal(imig__level_run *run, uint64_t seed, uint64_t proposals, doub
         if (stage < STAGES - 1)
             a.heat *= cooling;
         now = run->has_best ? 0 : all_excess(run);
-        if (now < least) {
+        /* Hosts that change roles are as far over up to rounding: then fewer bytes count. */
+        if (now < least - IMIG__LEVEL_SLACK * least
+            || (now <= least + IMIG__LEVEL_SLACK * least && run->bytes < least_bytes)) {
             least = now;
+            least_bytes = run->bytes;
             remember(run, nearest);
         }
         change_weights(run, stage);

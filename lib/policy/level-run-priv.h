@@ -79,6 +79,12 @@ imig__level_host_over(const imig__level_host *host)
 gboolean imig__level_allows(imig__level_run *run, uint32_t item, uint32_t host);
 void imig__level_move(imig__level_run *run, uint32_t item, uint32_t host);
 
+/* run->part is levelled next; items of other parts stay, and count as part of the load. */
+void imig__level_begin_part(imig__level_run *run);
+
+/* What is away though its home can have it again: less loss is not what is asked for. */
+void imig__level_send_home(imig__level_run *run);
+
 /*
  * What must leave a host for it to be within its limits costs so many units at least; chosen:
  * [items of it] a set that is about as cheap.

@@ -83,6 +83,71 @@ imig__level_move(imig__level_run *run, uint32_t i, uint32_t to)
     }
 }
 
+static void
+take_items(imig__level_run *run, const uint8_t *in_part, gboolean hot)
+{
+    uint32_t hosts = run->space->load->hosts;
+
+    for (uint32_t p = 0; p <= run->part_count; p++) {
+        uint32_t h = p < run->part_count ? run->part[p] : hosts;
+        gboolean over = h == hosts || imig__level_host_over(&run->hosts[h]);
+
+        for (uint32_t i = run->begin[h]; over == hot && i < run->begin[h + 1]; i++) {
+            const imig__level_item *item = &run->items[i];
+
+            if (!in_part[item->host])
+                continue;
+            run->movable[run->movable_count++] = i;
+            run->best[i] = item->host;
+            run->is_changed[i] = 0;
+            if (item->host != item->home) {
+                run->away_at[i] = run->away_count;
+                run->away[run->away_count++] = i;
+                run->bytes += item->bytes;
+            }
+        }
+    }
+}
+
+void
+imig__level_begin_part(imig__level_run *run)
+{
+    uint8_t *in_part = g_new0(uint8_t, run->space->load->hosts + 1);
+
+    run->target_count = run->movable_count = run->away_count = run->over_count = 0;
+    run->changed_count = 0;
+    run->bytes = run->bound = 0;
+    run->has_best = FALSE;
+    for (uint32_t p = 0; p < run->part_count; p++) {
+        uint32_t h = run->part[p];
+        imig__level_host *host = &run->hosts[h];
+
+        in_part[h] = 1;
+        run->over_count += (uint32_t) imig__level_host_over(host);
+        if (host->memory_limit > 0)
+            run->target[run->target_count++] = h;
+    }
+    take_items(run, in_part, TRUE);
+    run->hot_count = run->movable_count;
+    take_items(run, in_part, FALSE);
+    g_free(in_part);
+}
+
+void
+imig__level_send_home(imig__level_run *run)
+{
+    for (uint32_t m = 0; m < run->movable_count; m++) {
+        uint32_t i = run->movable[m], from = run->items[i].host, home = run->items[i].home;
+        uint32_t over = run->over_count;
+
+        if (home == IMIG_NO_HOST || from == home || !imig__level_allows(run, i, home))
+            continue;
+        imig__level_move(run, i, home);
+        if (run->over_count > over || imig__level_host_over(&run->hosts[home]))
+            imig__level_move(run, i, from);
+    }
+}
+
 double
 imig__level_leave(imig__level_run *run, uint32_t h, uint8_t *chosen)
 {

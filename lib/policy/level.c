@@ -255,57 +255,6 @@ run_free(imig__level_run *run)
 
 /* -- one part -- */
 
-static void
-take_items(imig__level_run *run, const uint8_t *in_part, gboolean hot)
-{
-    uint32_t hosts = run->space->load->hosts;
-
-    for (uint32_t p = 0; p <= run->part_count; p++) {
-        uint32_t h = p < run->part_count ? run->part[p] : hosts;
-        gboolean over = h == hosts || imig__level_host_over(&run->hosts[h]);
-
-        for (uint32_t i = run->begin[h]; over == hot && i < run->begin[h + 1]; i++) {
-            const imig__level_item *item = &run->items[i];
-
-            if (!in_part[item->host])
-                continue;
-            run->movable[run->movable_count++] = i;
-            run->best[i] = item->host;
-            run->is_changed[i] = 0;
-            if (item->host != item->home) {
-                run->away_at[i] = run->away_count;
-                run->away[run->away_count++] = i;
-                run->bytes += item->bytes;
-            }
-        }
-    }
-}
-
-/* Items of other parts stay where they are, and count as part of the load. */
-static void
-begin_part(imig__level_run *run)
-{
-    uint8_t *in_part = g_new0(uint8_t, run->space->load->hosts + 1);
-
-    run->target_count = run->movable_count = run->away_count = run->over_count = 0;
-    run->changed_count = 0;
-    run->bytes = run->bound = 0;
-    run->has_best = FALSE;
-    for (uint32_t p = 0; p < run->part_count; p++) {
-        uint32_t h = run->part[p];
-        imig__level_host *host = &run->hosts[h];
-
-        in_part[h] = 1;
-        run->over_count += (uint32_t) imig__level_host_over(host);
-        if (host->memory_limit > 0)
-            run->target[run->target_count++] = h;
-    }
-    take_items(run, in_part, TRUE);
-    run->hot_count = run->movable_count;
-    take_items(run, in_part, FALSE);
-    g_free(in_part);
-}
-
 /* What cannot be reached is as near as it gets: from there on it counts as the limit. */
 static void
 accept_excess(imig__level_run *run)
@@ -357,7 +306,7 @@ level_part(imig__level_run *run, uint64_t seed)
     struct effort effort;
     gboolean as_it_was;
 
-    begin_part(run);
+    imig__level_begin_part(run);
     effort = effort_of(run);
     if (run->over_count == 0 && run->away_count == 0)
         return;
@@ -436,6 +385,13 @@ level_pool(imig__level_run *run, struct ranked *ranked, uint32_t n, uint32_t ite
     uint32_t parts = MAX(MAX((n + PART_HOSTS / 2) / PART_HOSTS, items / PART_ITEMS), 1);
     uint64_t seed = run->options->seed;
 
+    run->part_count = n;
+    for (uint32_t i = 0; i < n; i++)
+        run->part[i] = ranked[i].host;
+    imig__level_begin_part(run);
+    imig__level_send_home(run);
+    for (uint32_t i = 0; i < n; i++)
+        ranked[i].fill = fill_of(&run->hosts[ranked[i].host]);
     qsort(ranked, n, sizeof *ranked, compare_fill);
     for (uint32_t part = 0; part < parts; part++) {
         take_part(run, ranked, n, part, parts);
@@ -459,21 +415,26 @@ level_pools(imig__level_run *run)
     const imig__space *space = run->space;
     uint32_t hosts = space->load->hosts;
     struct ranked *ranked = g_new(struct ranked, hosts + 1);
+    uint8_t *is_away = g_new0(uint8_t, space->cluster->pool_count + 1);
 
+    for (uint32_t i = 0; i < run->count; i++)
+        if (run->items[i].home != IMIG_NO_HOST && run->items[i].host != run->items[i].home)
+            is_away[space->cluster->host_pool[run->items[i].home]] = 1;
     for (uint32_t pool = 0; pool < space->cluster->pool_count; pool++) {
         uint32_t n = 0, items = 0, over = 0;
 
         for (uint32_t h = 0; h < hosts; h++) {
             if (space->cluster->host_pool[h] != pool || !space->accepts[h])
                 continue;
-            ranked[n++] = (struct ranked) { h, fill_of(&run->hosts[h]) };
+            ranked[n++].host = h;
             items += run->begin[h + 1] - run->begin[h];
             over += (uint32_t) imig__level_host_over(&run->hosts[h]);
         }
-        if (over > 0)
+        if (over > 0 || is_away[pool])
             level_pool(run, ranked, n, items);
     }
     g_free(ranked);
+    g_free(is_away);
 }
 
 /* -- from outside -- */
