@@ -193,6 +193,48 @@ two_do_not_move_where_one_does(void **unused)
     imig_cluster_unref(cluster);
 }
 
+/* Whole hosts or nothing: with moves left that is why, not that they are used up, nor the loss. */
+static void
+who_stays_as_no_host_is_emptied_is_told_so(void **unused)
+{
+    imig_cluster *cluster = imig_cluster_new(0);
+    imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+    imig_plan *plan;
+    uint32_t budget = 0, in_use = 0;
+
+    (void) unused;
+    for (uint32_t h = 0; h < 4; h++)
+        add_host(cluster, h == 0 ? "a" : h == 1 ? "b" : h == 2 ? "c" : "d", 16, 64);
+    for (uint32_t v = 0; v < 16; v++) {
+        char id[8];
+
+        /* a is above the threshold by what is pinned to it. */
+        g_snprintf(id, sizeof id, "v%u", v);
+        imig_vm_info vm = a_vm(id, v % 4, v % 4 ? 0.3 : 3.6, 1, CPU);
+        vm.movable = v % 4 > 0 || v > 0;
+        put_vm(cluster, &vm);
+    }
+    finish(cluster);
+    options.goal = "consolidate";
+    options.max_moves = 3;
+    options.set = IMIG_PLAN_HAS_MAX_MOVES;
+    options.explain = 1;
+    plan = make(cluster, &options);
+    for (size_t i = 0; i < imig_plan_kept_count(plan); i++) {
+        const char *id, *code, *text;
+
+        assert_int_equal(imig_plan_get_kept(plan, i, &id, &code, &text, NULL), IMIG_OK);
+        if (strcmp(code, "pinned") == 0)
+            continue;
+        assert_non_null(strstr(text, "stays in use"));
+        budget += strcmp(code, "budget") == 0;
+        in_use += strcmp(code, "host-in-use") == 0;
+    }
+    assert_true(budget >= 4 && in_use >= 3);
+    imig_plan_unref(plan);
+    imig_cluster_unref(cluster);
+}
+
 int
 main(void)
 {
@@ -200,6 +242,7 @@ main(void)
         cmocka_unit_test(more_tolerance_moves_no_more),
         cmocka_unit_test(a_budget_repairs_first),
         cmocka_unit_test(two_do_not_move_where_one_does),
+        cmocka_unit_test(who_stays_as_no_host_is_emptied_is_told_so),
         cmocka_unit_test(a_wish_for_spare_hosts_that_cannot_be_had_is_said),
     };
 

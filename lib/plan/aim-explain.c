@@ -115,23 +115,47 @@ level_code(const imig__planner *planner, const imig__state *state, uint32_t vm, 
     return "above-level";
 }
 
+/* Does something other than the goal ask for it to leave? */
+static gboolean
+is_broken(const imig__planner *planner, const imig__state *state, uint32_t vm)
+{
+    const imig__space *space = planner->problem.space;
+    uint32_t host = state->host[vm];
+
+    return !space->accepts[host] || !imig__space_allows(space, vm, host)
+           || imig__space_excess(space, state, host) > 0
+           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
+}
+
+static const char *
+consolidate_code(const imig__planner *planner, const imig__state *state, uint32_t vm, char **text)
+{
+    const char *host = host_id(planner, state->host[vm]);
+
+    if (is_broken(planner, state, vm))
+        return NULL;
+    if (planner->unpaid[vm]) {
+        *text = g_strdup_printf("%s stays in use: the budget of migrations or bytes does not allow "
+                                "all that has to leave it", host);
+        return "budget";
+    }
+    if (imig__aim_misses(planner, state, state->host[vm]))
+        *text = g_strdup_printf("%s stays in use, though above its limits: this goal takes what a "
+                                "host has whole or not at all", host);
+    else
+        *text = g_strdup_printf("%s stays in use: the other hosts cannot take all it has, or not "
+                                "as cheaply as what was taken", host);
+    return "host-in-use";
+}
+
 const char *
 imig__aim_stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
                     char **text)
 {
-    uint32_t host = state->host[vm];
-
     if (!planner->aim)
         return NULL;
-    if (planner->goal == IMIG__LEVEL)
-        return level_code(planner, state, vm, text);
-    if (!planner->problem.space->accepts[host] || planner->unpaid[vm])
-        return NULL;
-    if (imig__aim_misses(planner, state, host))
-        return NULL;
-    *text = g_strdup_printf("%s stays in use: the other hosts cannot take all it has, or not as "
-                            "cheaply as what was taken", host_id(planner, host));
-    return "host-in-use";
+    return planner->goal == IMIG__LEVEL ? level_code(planner, state, vm, text)
+                                        : consolidate_code(planner, state, vm, text);
 }
 
 /* -- the whole -- */
