@@ -1492,4 +1492,7 @@ def run_all():
 if __name__ == "__main__":
     if len(sys.argv) < 4:
         sys.exit(__doc__)
+    # Begun by nohup or in the background, this ignores them, and so would what it begins.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())
