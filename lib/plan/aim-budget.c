@@ -157,7 +157,7 @@ take_repairs(imig__planner *planner, imig__budget *spent)
             && (n == 0 || problem->space->unit[entry[n - 1].vm] != problem->space->unit[v]))
             entry[n++] = (struct entry) {
                 v, planner->home[v], to[v],
-                -RANK * demand_of(planner, v) - problem->load->brings[v].memory,
+                -RANK * (double) demand_of(planner, v) - problem->load->brings[v].memory,
             };
     qsort(entry, n, sizeof *entry, compare);
     while (taken) {

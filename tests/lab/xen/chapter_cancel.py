@@ -191,9 +191,9 @@ def held_back(trial, host):
     settled(trial, "held back", call, (other(host),))
 
 
-SHORT = (interrupted, xl_killed, held_back)
-LONG = (out_of_time, imig_killed_inside, imig_killed_outside, transport_cut, cable_pulled,
-        xl_killed_as_it_suspends, cancelled_as_it_suspends)
+SHORT = (interrupted, xl_killed)
+LONG = (held_back, out_of_time, imig_killed_inside, imig_killed_outside, transport_cut,
+        cable_pulled, xl_killed_as_it_suspends, cancelled_as_it_suspends)
 DELAYS_S = (3, 5, 7, 9, 11, 13)         # one of them meets the suspension, or nearly so
 
 
