@@ -199,11 +199,12 @@ next_number(uint64_t *seed)
 static imig_migration_profile
 any_profile(uint64_t *seed, const char *hypervisor)
 {
+    /* One after the other: the sequence of a call's arguments is the compiler's own affair. */
     double memory = exp(next_number(seed) * 7) * 64 * MIB;
-    imig_migration_profile profile = make_profile(
-        hypervisor, memory, exp(next_number(seed) * 5) * 1e7,
-        next_number(seed) < 0.1 ? 0 : exp(next_number(seed) * 10) * 1e4,
-        next_number(seed) * memory);
+    double set = next_number(seed) * memory;
+    double dirty = next_number(seed) < 0.1 ? 0 : exp(next_number(seed) * 10) * 1e4;
+    double bandwidth = exp(next_number(seed) * 5) * 1e7;
+    imig_migration_profile profile = make_profile(hypervisor, memory, bandwidth, dirty, set);
 
     profile.writes = next_number(seed) < 0.5 ? IMIG_WRITES_RANDOM : IMIG_WRITES_CYCLIC;
     profile.present |= IMIG_PROFILE_HAS_NONZERO;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum {
+    MOST_ROUNDS = 20,     /* of pre-copy; assumed: with 10 % more bandwidth they would be half */
     ATTEMPTS = 3,         /* searches, where the schedule found no way for some moves */
     ORDER_EFFORT = 500000 /* of improving the sequence: below 0.1 s */
 };
@@ -160,8 +161,10 @@ fix_local_disks(imig__planner *planner)
 static gboolean
 may_go(const imig__planner *planner, const imig_cost *cost)
 {
-    return cost->converges || planner->opt.migrate_flags & (IMIG_MIGRATE_AUTO_CONVERGE
-                                                            | IMIG_MIGRATE_POST_COPY);
+    /* Bandwidth is not what was predicted to the last per cent: who needs many rounds may need
+       endless ones. */
+    return (cost->converges && cost->rounds <= MOST_ROUNDS)
+           || planner->opt.migrate_flags & (IMIG_MIGRATE_AUTO_CONVERGE | IMIG_MIGRATE_POST_COPY);
 }
 
 static void

@@ -161,7 +161,8 @@ class Look:
         complete = self.plan.get("x-complete", True)
         if self.goal in LIMITS and not complete and not unmet:
             # Only the library knows its limits; whoever stays above says so.
-            said = any(reason["code"] in LIMITS[self.goal] for reason in self.kept.values())
+            said = any(reason["code"] in LIMITS[self.goal] or "above its limits" in reason["text"]
+                       for reason in self.kept.values())
             if not said and not self.plan["steps"]:
                 yield "said to be incomplete, but nobody is above the limits"
             return
