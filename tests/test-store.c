@@ -314,7 +314,10 @@ several_processes_write(void **state)
                 rc = imig_store_add(own, two, NULL, &error);
             if (rc != IMIG_OK)
                 print_error("# %s\n", imig_error_message(error));
+            imig_error_free(error);
+            imig_records_free(two);
             imig_store_close(own);
+            g_free(path);
             _exit(rc == IMIG_OK ? 0 : 1);
         }
     }
