@@ -5,41 +5,13 @@
 #include <cmocka.h>
 
 #include "build.h"
+#include "plans.h"
 
 #include <glib.h>
 
 /* Where the search leaves something unmet, what a rule of thumb does better is taken. */
 
 enum { IDLE = IMIG_WORKLOAD_IDLE };
-
-static imig_plan *
-make(const imig_cluster *cluster, const imig_plan_options *options)
-{
-    imig_error *error = NULL;
-    imig_plan *plan = NULL;
-
-    if (imig_plan_make(cluster, options, &plan, &error) != IMIG_OK)
-        fail_msg("%s", imig_error_message(error));
-    return plan;
-}
-
-static imig_plan_summary
-summary_of(const imig_plan *plan)
-{
-    imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
-
-    assert_int_equal(imig_plan_get_summary(plan, &summary, NULL), IMIG_OK);
-    return summary;
-}
-
-static imig_plan_totals
-after_of(const imig_plan *plan)
-{
-    imig_plan_totals after = IMIG_PLAN_TOTALS_INIT;
-
-    assert_int_equal(imig_plan_get_totals(plan, NULL, &after, NULL), IMIG_OK);
-    return after;
-}
 
 /* Memory of h1 is short, and v1 is to go to its group: both fit, but the two cheapest do not. */
 static void

@@ -6,54 +6,12 @@
 
 #include "build.h"
 #include "clusters.h"
+#include "plans.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 enum { CPU = IMIG_WORKLOAD_CPU };
-
-static imig_plan *
-make(const imig_cluster *cluster, const imig_plan_options *options)
-{
-    imig_error *error = NULL;
-    imig_plan *plan = NULL;
-
-    if (imig_plan_make(cluster, options, &plan, &error) != IMIG_OK)
-        fail_msg("%s", imig_error_message(error));
-    return plan;
-}
-
-static imig_plan_step
-step_of(const imig_plan *plan, size_t index)
-{
-    imig_plan_step step = IMIG_PLAN_STEP_INIT;
-
-    assert_int_equal(imig_plan_get_step(plan, index, &step, NULL), IMIG_OK);
-    return step;
-}
-
-static imig_plan_summary
-summary_of(const imig_plan *plan)
-{
-    imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
-
-    assert_int_equal(imig_plan_get_summary(plan, &summary, NULL), IMIG_OK);
-    return summary;
-}
-
-static const char *
-kept_code(const imig_plan *plan, const char *vm)
-{
-    for (size_t i = 0; i < imig_plan_kept_count(plan); i++) {
-        const char *id, *code, *text;
-
-        assert_int_equal(imig_plan_get_kept(plan, i, &id, &code, &text, NULL), IMIG_OK);
-        assert_true(strlen(text) > 0);
-        if (strcmp(id, vm) == 0)
-            return code;
-    }
-    return "not listed";
-}
 
 static imig_cluster *
 apply(const imig_plan *plan, const imig_cluster *cluster)

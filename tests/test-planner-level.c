@@ -5,32 +5,13 @@
 #include <cmocka.h>
 
 #include "build.h"
+#include "plans.h"
 #include "model/cluster-priv.h"
 
 #include <glib.h>
 #include <math.h>
 
 enum { CPU = IMIG_WORKLOAD_CPU };
-
-static imig_plan *
-make(const imig_cluster *cluster, const imig_plan_options *options)
-{
-    imig_error *error = NULL;
-    imig_plan *plan = NULL;
-
-    if (imig_plan_make(cluster, options, &plan, &error) != IMIG_OK)
-        fail_msg("%s", imig_error_message(error));
-    return plan;
-}
-
-static imig_plan_summary
-summary_of(const imig_plan *plan)
-{
-    imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
-
-    assert_int_equal(imig_plan_get_summary(plan, &summary, NULL), IMIG_OK);
-    return summary;
-}
 
 /* Six hosts of 64 GiB; the first two carry 72, and two VMs of the first are to be apart. */
 static imig_cluster *

@@ -6,6 +6,7 @@
 
 #include "build.h"
 #include "clusters.h"
+#include "plans.h"
 #include "verify.h"
 
 #include <math.h>
@@ -13,35 +14,6 @@
 /* What no plan may do, whatever the goal, the policy and the cluster. */
 
 enum { CPU = IMIG_WORKLOAD_CPU, IDLE = IMIG_WORKLOAD_IDLE };
-
-static imig_plan *
-make(const imig_cluster *cluster, const imig_plan_options *options)
-{
-    imig_error *error = NULL;
-    imig_plan *plan = NULL;
-
-    if (imig_plan_make(cluster, options, &plan, &error) != IMIG_OK)
-        fail_msg("%s", imig_error_message(error));
-    return plan;
-}
-
-static imig_plan_summary
-summary_of(const imig_plan *plan)
-{
-    imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
-
-    assert_int_equal(imig_plan_get_summary(plan, &summary, NULL), IMIG_OK);
-    return summary;
-}
-
-static imig_plan_totals
-after_of(const imig_plan *plan)
-{
-    imig_plan_totals after = IMIG_PLAN_TOTALS_INIT;
-
-    assert_int_equal(imig_plan_get_totals(plan, NULL, &after, NULL), IMIG_OK);
-    return after;
-}
 
 /* Hosts and VMs with the same numbers: VM i on host i % hosts_used. */
 static imig_cluster *
