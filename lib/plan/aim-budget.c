@@ -84,8 +84,7 @@ is_forced(const imig__planner *planner, uint32_t vm)
     const imig__problem *problem = &planner->problem;
     uint32_t from = problem->state->host[vm];
 
-    return planner->empties[from] || !imig__space_allows(problem->space, vm, from)
-           || imig__space_conflicts(problem->space, problem->state, vm, from, TRUE) > 0
+    return planner->empties[from] || imig__space_misplaced(problem->space, problem->state, vm)
            || imig__space_excess(problem->space, problem->state, from) > 0;
 }
 
@@ -130,8 +129,7 @@ demand_of(const imig__planner *planner, uint32_t vm)
     for (uint32_t i = space->unit_begin[u]; i < space->unit_begin[u + 1]; i++) {
         uint32_t v = space->unit_vm[i], from = problem->state->host[v];
 
-        if (from != host || !imig__space_allows(space, v, from)
-            || imig__space_conflicts(space, problem->state, v, from, TRUE) > 0)
+        if (from != host || imig__space_misplaced(space, problem->state, v))
             return BY_RULE;
         if (imig__space_excess(space, problem->state, from) > 0)
             most = BY_MEMORY;

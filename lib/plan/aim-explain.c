@@ -122,9 +122,8 @@ is_broken(const imig__planner *planner, const imig__state *state, uint32_t vm)
     const imig__space *space = planner->problem.space;
     uint32_t host = state->host[vm];
 
-    return !space->accepts[host] || !imig__space_allows(space, vm, host)
-           || imig__space_excess(space, state, host) > 0
-           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
+    return !space->accepts[host] || imig__space_excess(space, state, host) > 0
+           || imig__space_misplaced(space, state, vm);
 }
 
 static const char *

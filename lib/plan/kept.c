@@ -245,8 +245,7 @@ is_missed(const imig__planner *planner, const imig__state *state, uint32_t vm)
            || imig__aim_misses(planner, state, host)
            || ((planner->sheds[host] || planner->goal == IMIG__RELIEVE)
                && imig__space_overloaded(space, state, host))
-           || !imig__space_allows(space, vm, host)
-           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
+           || imig__space_misplaced(space, state, vm);
 }
 
 static gboolean
@@ -265,11 +264,9 @@ static gboolean
 is_broken(const imig__planner *planner, const imig__state *state, uint32_t vm)
 {
     const imig__space *space = planner->problem.space;
-    uint32_t host = state->host[vm];
 
-    return unit_is_split(space, state, vm) || planner->empties[host]
-           || !imig__space_allows(space, vm, host)
-           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
+    return unit_is_split(space, state, vm) || planner->empties[state->host[vm]]
+           || imig__space_misplaced(space, state, vm);
 }
 
 /* A VM that goes to where a rule is still broken, as nobody who stays can say that. */

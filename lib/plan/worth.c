@@ -52,10 +52,9 @@ static gboolean
 is_misplaced(const imig__planner *planner, const imig__state *state, uint32_t vm)
 {
     const imig__space *space = planner->problem.space;
-    uint32_t host = state->host[vm], first = space->unit_vm[space->unit_begin[space->unit[vm]]];
+    uint32_t first = space->unit_vm[space->unit_begin[space->unit[vm]]];
 
-    return !imig__space_allows(space, vm, host) || state->host[first] != host
-           || imig__space_conflicts(space, state, vm, host, TRUE) > 0;
+    return state->host[first] != state->host[vm] || imig__space_misplaced(space, state, vm);
 }
 
 gboolean

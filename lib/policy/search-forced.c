@@ -37,9 +37,7 @@ must_move(const imig__search_run *run, uint32_t vm)
     if (imig__card_of(run, vm)->fixed)
         return FALSE;
     return (run->options->empties && run->options->empties[host])
-           || !imig__space_allows(space, vm, host)
-           || (space->rule_begin[vm] != space->rule_begin[vm + 1]
-               && imig__space_conflicts(space, run->state, vm, host, TRUE) > 0);
+           || imig__space_misplaced(space, run->state, vm);
 }
 
 static gboolean

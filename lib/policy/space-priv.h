@@ -67,6 +67,9 @@ gboolean imig__space_overloaded(const imig__space *space, const imig__state *sta
 uint32_t imig__space_conflicts(const imig__space *space, const imig__state *state, uint32_t vm,
                                uint32_t host, gboolean hard);
 
+/* Is a VM where its list of hosts or a hard rule does not allow it to be? */
+gboolean imig__space_misplaced(const imig__space *space, const imig__state *state, uint32_t vm);
+
 /*
  * May this VM go there, other members of its unit aside?  `leaves` (or IMIG_NO_INDEX) goes the
  * opposite way at the same time.

@@ -208,6 +208,13 @@ imig__space_conflicts(const imig__space *space, const imig__state *state, uint32
     return conflicts;
 }
 
+gboolean
+imig__space_misplaced(const imig__space *space, const imig__state *state, uint32_t vm)
+{
+    return !imig__space_allows(space, vm, state->host[vm])
+           || imig__space_conflicts(space, state, vm, state->host[vm], TRUE) > 0;
+}
+
 /* A destination may be lifted over the threshold only where it still ends below the source. */
 static gboolean
 cpu_fits(const imig__space *space, const imig__state *state, double added, uint32_t from,
