@@ -40,7 +40,7 @@ visit_bytes(const aim_world *w, const imig__state *state, void *data)
 static gboolean
 level(aim_world *w, imig__state *state, uint64_t seed)
 {
-    const imig__level_options options = { .empties = w->empties, .seed = seed, .effort = 1 };
+    const imig__level_options options = { .seed = seed, .effort = 1 };
 
     return imig__level(w->problem.space, state, &w->limits, &options);
 }

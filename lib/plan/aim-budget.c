@@ -33,10 +33,9 @@ compare(const void *a, const void *b)
 static gboolean
 is_within(const imig__planner *planner)
 {
-    imig__budget spent = imig__planner_spent(planner);
+    imig__budget spent = imig__planner_spent(planner, planner->problem.state);
 
-    return spent.moves <= planner->opt.max_moves
-           && (isnan(planner->opt.max_bytes) || spent.bytes <= planner->opt.max_bytes);
+    return imig__planner_can_pay(planner, &spent);
 }
 
 static double
@@ -52,7 +51,7 @@ excess(const imig__planner *planner, uint32_t host, double cpu, double memory)
     const imig__limits *limits = &planner->aim->limits;
 
     return over(sums->cpu + cpu, limits->cpu[host])
-           + over(sums->memory + sums->count * planner->problem.space->overhead[host] + memory,
+           + over(imig__space_memory(planner->problem.space, planner->problem.state, host) + memory,
                   limits->memory[host]);
 }
 
@@ -98,7 +97,7 @@ list_moves(imig__planner *planner, struct entry *entry)
 
     imig__planner_reset(planner);
     for (uint32_t v = 0; v < vms; v++) {
-        uint32_t first = space->unit_vm[space->unit_begin[space->unit[v]]];
+        uint32_t first = imig__space_unit_first(space, v);
         double cost = isnan(planner->opt.max_bytes) ? 1 : space->load->brings[v].memory;
 
         if (to[v] == planner->home[v] || (n > 0 && space->unit[entry[n - 1].vm] == space->unit[v]))

@@ -16,10 +16,8 @@ cpu_ratio(const imig__state *state, uint32_t host)
 static double
 memory_ratio(const imig__space *space, const imig__state *state, uint32_t host)
 {
-    const imig__sums *sums = &state->sums[host];
-
     return space->room[host] > 0
-               ? (sums->memory + sums->count * space->overhead[host]) / space->room[host] : 0;
+               ? imig__space_memory(space, state, host) / space->room[host] : 0;
 }
 
 gboolean
@@ -73,7 +71,7 @@ is_too_large(const imig__planner *planner, uint32_t vm)
     const imig__sums *in = &space->load->brings[vm];
 
     for (uint32_t h = 0; h < space->load->hosts; h++)
-        if (space->accepts[h] && imig__vm_may_be_on(planner->cluster, vm, h)
+        if (space->accepts[h] && imig__space_allows(space, vm, h)
             && in->cpu <= limits->cpu[h] && in->memory + space->overhead[h] <= limits->memory[h])
             return FALSE;
     return TRUE;
@@ -189,14 +187,12 @@ limits_reached(const imig__planner *planner, const imig__state *after)
     imig__limits reached = imig__limits_new(hosts);
 
     for (uint32_t h = 0; h < hosts; h++) {
-        const imig__sums *sums = &after->sums[h];
-
         if (planner->empties[h] || space->accepts[h]) {
             double cpu = planner->empties[h] ? 0 : planner->aim->limits.cpu[h];
             double memory = planner->empties[h] ? 0 : planner->aim->limits.memory[h];
 
-            reached.cpu[h] = MAX(cpu, sums->cpu);
-            reached.memory[h] = MAX(memory, sums->memory + sums->count * space->overhead[h]);
+            reached.cpu[h] = MAX(cpu, after->sums[h].cpu);
+            reached.memory[h] = MAX(memory, imig__space_memory(space, after, h));
         }
     }
     return reached;

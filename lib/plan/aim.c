@@ -82,7 +82,7 @@ level_by_rule(imig__planner *planner)
     uint8_t *sheds = g_memdup2(planner->sheds, hosts);
     double *room = g_memdup2(space->room, hosts * sizeof *room);
     double *share = g_memdup2(space->share, hosts * sizeof *share);
-    imig__budget spent = imig__planner_spent(planner);
+    imig__budget spent = imig__planner_spent(planner, planner->problem.state);
 
     for (uint32_t h = 0; h < hosts; h++) {
         if (!space->accepts[h])
@@ -140,7 +140,6 @@ static void
 level_informed(imig__planner *planner, gboolean demanded)
 {
     const imig__level_options options = {
-        .empties = planner->empties,
         .seed = planner->opt.seed,
         .cancel = planner->opt.cancel,
     };

@@ -42,8 +42,8 @@ unit_cost(const imig__planner *planner, uint32_t vm, uint32_t to)
     return cost;
 }
 
-static gboolean
-is_within(const imig__planner *planner, const imig__budget *spent)
+gboolean
+imig__planner_can_pay(const imig__planner *planner, const imig__budget *spent)
 {
     return spent->moves <= planner->opt.max_moves
            && (isnan(planner->opt.max_bytes) || spent->bytes <= planner->opt.max_bytes);
@@ -56,7 +56,7 @@ imig__planner_spend(const imig__planner *planner, uint32_t vm, uint32_t to, imig
 
     cost.moves += spent->moves;
     cost.bytes += spent->bytes;
-    if (!is_within(planner, &cost))
+    if (!imig__planner_can_pay(planner, &cost))
         return FALSE;
     *spent = cost;
     return TRUE;
@@ -102,7 +102,7 @@ unit_gain(imig__problem *problem, uint32_t vm, uint32_t to)
 
 /* What the search wants to move; returns how many entries there are. */
 static size_t
-list_moves(const imig__planner *planner, struct entry *entry, imig__budget *wanted)
+list_moves(const imig__planner *planner, struct entry *entry)
 {
     const imig__problem *problem = &planner->problem;
     size_t n = 0;
@@ -110,11 +110,7 @@ list_moves(const imig__planner *planner, struct entry *entry, imig__budget *want
     for (uint32_t v = 0; v < problem->load->vms; v++) {
         uint32_t to = problem->state->host[v];
 
-        if (to == planner->home[v])
-            continue;
-        wanted->moves++;
-        wanted->bytes += problem->load->brings[v].memory;
-        if (first_mover(planner, v) == v)
+        if (to != planner->home[v] && first_mover(planner, v) == v)
             entry[n++] = (struct entry) { v, to, 0 };
     }
     return n;
@@ -214,11 +210,11 @@ imig__planner_keep_budget(imig__planner *planner)
 {
     imig__problem *problem = &planner->problem;
     struct entry *entry = g_new(struct entry, problem->load->vms + 1);
-    imig__budget wanted = { 0, 0 }, spent = { 0, 0 };
-    size_t n = list_moves(planner, entry, &wanted);
+    imig__budget wanted = imig__planner_spent(planner, problem->state), spent = { 0, 0 };
+    size_t n = list_moves(planner, entry);
 
     memset(planner->unpaid, 0, problem->load->vms);
-    if (!is_within(planner, &wanted)) {
+    if (!imig__planner_can_pay(planner, &wanted)) {
         imig__planner_reset(planner);
         while (take_moves(planner, entry, n, &spent))
             continue;

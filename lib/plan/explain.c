@@ -20,11 +20,9 @@ host_id(const imig__planner *planner, uint32_t host)
 static double
 memory_ratio(const imig__space *space, const imig__state *state, uint32_t host)
 {
-    const imig__sums *sums = &state->sums[host];
-
     /* A host that keeps everything for itself is full. */
     return space->room[host] > 0
-               ? (sums->memory + sums->count * space->overhead[host]) / space->room[host] : 1;
+               ? imig__space_memory(space, state, host) / space->room[host] : 1;
 }
 
 static imig_plan_totals

@@ -43,7 +43,7 @@ outcome_of(const imig__planner *planner)
 {
     const imig_cluster *cluster = planner->cluster;
     const imig__space *space = planner->problem.space;
-    imig__state *state = imig__state_new(planner->problem.load);
+    imig__state *state = imig__state_copy(planner->before);
     struct outcome o = { 0, 0 };
 
     for (size_t i = 0; i < planner->schedule.step_count; i++) {
@@ -57,7 +57,7 @@ outcome_of(const imig__planner *planner)
         if (space->fixed[v] && !planner->kept[v])
             continue; /* nobody can change that */
         o.unmet += planner->empties[state->host[v]];
-        o.unmet += !imig__vm_may_be_on(cluster, v, state->host[v]);
+        o.unmet += !imig__space_allows(space, v, state->host[v]);
     }
     for (uint32_t h = 0; h < cluster->host_count; h++) {
         double over = state->sums[h].cpu
@@ -106,6 +106,7 @@ imig__planner_fall_back(imig__planner *planner, imig_error **error)
             .cluster = planner->cluster, .opt = planner->opt, .goal = planner->goal, .policy = p,
             .predict = planner->predict,
         };
+        struct outcome found;
 
         if (effort > EFFORT && !g_str_equal(imig_plan_policy_name(p), "smallest-first"))
             continue;
@@ -113,10 +114,11 @@ imig__planner_fall_back(imig__planner *planner, imig_error **error)
         if (r != IMIG_OK)
             break;
         r = imig__planner_decide(&other, TRUE, error);
-        if (r == IMIG_OK && is_better(outcome_of(&other), best)) {
+        found = r == IMIG_OK ? outcome_of(&other) : best;
+        if (is_better(found, best)) {
             imig__planner swap = *planner;
 
-            best = outcome_of(&other);
+            best = found;
             *planner = other;
             planner->policy = IMIG__POLICY_INFORMED;
             other = swap;

@@ -63,14 +63,9 @@ look_around(const imig__planner *planner, const imig__state *state)
     const imig_cluster *cluster = planner->cluster;
     const uint8_t *accepts = planner->problem.space->accepts;
     struct look e = { g_new0(uint32_t, cluster->pool_count + 1),
-                      g_new(uint32_t, state->load->hosts), { 0, 0 } };
+                      g_new(uint32_t, state->load->hosts),
+                      imig__planner_spent(planner, state) };
     uint32_t *fill;
-
-    for (uint32_t v = 0; v < state->load->vms; v++)
-        if (state->host[v] != planner->home[v]) {
-            e.spent.moves++;
-            e.spent.bytes += state->load->brings[v].memory;
-        }
 
     for (uint32_t h = 0; h < state->load->hosts; h++)
         e.begin[cluster->host_pool[h] + 1] += accepts[h];

@@ -71,8 +71,11 @@ typedef struct imig__budget {
 gboolean imig__planner_spend(const imig__planner *planner, uint32_t vm, uint32_t to,
                              imig__budget *spent);
 
-/* What the placement that is wished for takes of it. */
-imig__budget imig__planner_spent(const imig__planner *planner);
+/* What a placement takes of it. */
+imig__budget imig__planner_spent(const imig__planner *planner, const imig__state *state);
+
+/* Is that within the budget? */
+gboolean imig__planner_can_pay(const imig__planner *planner, const imig__budget *spent);
 
 /* place_by_rule() from the placement as it is, and with what is spent already. */
 void imig__planner_relieve_by_rule(imig__planner *planner, imig__budget *spent);

@@ -68,9 +68,8 @@ find_host(imig__planner *planner, uint32_t vm, uint32_t from)
 }
 
 imig__budget
-imig__planner_spent(const imig__planner *planner)
+imig__planner_spent(const imig__planner *planner, const imig__state *state)
 {
-    const imig__state *state = planner->problem.state;
     imig__budget spent = { 0, 0 };
 
     for (uint32_t v = 0; v < state->load->vms; v++)

@@ -52,9 +52,9 @@ static gboolean
 is_misplaced(const imig__planner *planner, const imig__state *state, uint32_t vm)
 {
     const imig__space *space = planner->problem.space;
-    uint32_t first = space->unit_vm[space->unit_begin[space->unit[vm]]];
 
-    return state->host[first] != state->host[vm] || imig__space_misplaced(space, state, vm);
+    return state->host[imig__space_unit_first(space, vm)] != state->host[vm]
+           || imig__space_misplaced(space, state, vm);
 }
 
 gboolean

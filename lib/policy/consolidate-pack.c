@@ -19,12 +19,6 @@ unit_size(const imig__space *space, uint32_t vm)
     return space->unit_begin[space->unit[vm] + 1] - space->unit_begin[space->unit[vm]];
 }
 
-static gboolean
-is_first(const imig__space *space, uint32_t vm)
-{
-    return space->unit_vm[space->unit_begin[space->unit[vm]]] == vm;
-}
-
 static void
 sum_unit(const imig__space *space, uint32_t vm, double *cpu, double *memory)
 {
@@ -46,7 +40,7 @@ rules_allow(const imig__packing *p, uint32_t vm, uint32_t host)
     if (!(space->tied[vm] & (IMIG__TIED_UNIT | IMIG__TIED_RULE | IMIG__TIED_HOSTS)))
         return TRUE;
     for (uint32_t i = space->unit_begin[u]; i < space->unit_begin[u + 1]; i++)
-        if (!imig__vm_may_be_on(space->cluster, space->unit_vm[i], host)
+        if (!imig__space_allows(space, space->unit_vm[i], host)
             || imig__space_conflicts(space, &p->places, space->unit_vm[i], host, TRUE) > 0
             || imig__space_conflicts(space, &p->places, space->unit_vm[i], host, FALSE)
                    > imig__space_conflicts(space, &p->places, space->unit_vm[i],
@@ -138,8 +132,7 @@ put(imig__packing *p, uint32_t vm, uint32_t to)
 /* -- one host -- */
 
 static gboolean
-has_spare(const imig__packing *p, const double *limit, const uint8_t *frees, uint32_t without,
-          double spare)
+has_spare(const imig__packing *p, const double *limit, uint32_t without, double spare)
 {
     double *largest, sum = 0;
     uint32_t n = 0;
@@ -151,7 +144,7 @@ has_spare(const imig__packing *p, const double *limit, const uint8_t *frees, uin
     for (uint32_t i = 0; i < p->n; i++) {
         uint32_t h = p->host[i], at;
 
-        if (frees[h] || h == without)
+        if (p->frees[h] || h == without)
             continue;
         for (at = n; at > 0 && largest[at - 1] < limit[h]; at--)
             largest[at] = largest[at - 1];
@@ -167,8 +160,8 @@ has_spare(const imig__packing *p, const double *limit, const uint8_t *frees, uin
 gboolean
 imig__pack_can_do_without(const imig__packing *p, uint32_t host)
 {
-    return has_spare(p, p->limits->cpu, p->frees, host, p->spare_cpu + SLACK * p->spare_cpu)
-           && has_spare(p, p->limits->memory, p->frees, host,
+    return has_spare(p, p->limits->cpu, host, p->spare_cpu + SLACK * p->spare_cpu)
+           && has_spare(p, p->limits->memory, host,
                         p->spare_memory + SLACK * p->spare_memory);
 }
 
@@ -243,7 +236,7 @@ imig__pack_begin(imig__packing *p, const imig__state *state)
         uint32_t h = p->host[i];
 
         p->cpu[h] = state->sums[h].cpu;
-        p->memory[h] = state->sums[h].memory + state->sums[h].count * space->overhead[h];
+        p->memory[h] = imig__space_memory(space, state, h);
         p->frees[h] = 0;
         p->first[h] = IMIG_NO_INDEX;
         p->takes_at[h] = p->takes_count;
@@ -252,7 +245,7 @@ imig__pack_begin(imig__packing *p, const imig__state *state)
         p->spare_memory += p->limits->memory[h] - p->memory[h];
     }
     for (uint32_t v = 0; v < space->load->vms; v++)
-        if (is_first(space, v) && space->accepts[state->host[v]]
+        if (imig__space_unit_first(space, v) == v && space->accepts[state->host[v]]
             && space->cluster->host_pool[state->host[v]] == p->pool)
             list_vm(p, v, state->host[v]);
 }

@@ -8,8 +8,6 @@
 
 /* The limits of goal level, what is over them, and how few bytes it takes at least. */
 
-#define SLACK 1e-9
-
 imig__limits
 imig__limits_new(uint32_t hosts)
 {
@@ -28,12 +26,6 @@ imig__limits_clear(imig__limits *limits)
     limits->cpu = limits->memory = NULL;
 }
 
-static double
-memory_on(const imig__space *space, const imig__state *state, uint32_t host)
-{
-    return state->sums[host].memory + state->sums[host].count * space->overhead[host];
-}
-
 void
 imig__level_limits(const imig__space *space, const imig__state *home, const uint8_t *empties,
                    double tolerance, imig__limits *limits, double *mean_cpu, double *mean_memory)
@@ -50,7 +42,7 @@ imig__level_limits(const imig__space *space, const imig__state *home, const uint
         cores[pool[h]] += load->cores[h];
         room[pool[h]] += MAX(space->room[h], 0);
         mean_cpu[pool[h]] += home->sums[h].cpu;
-        mean_memory[pool[h]] += memory_on(space, home, h);
+        mean_memory[pool[h]] += imig__space_memory(space, home, h);
     }
     for (uint32_t v = 0; v < load->vms; v++) {
         uint32_t h = home->host[v];
@@ -77,14 +69,7 @@ imig__level_limits(const imig__space *space, const imig__state *home, const uint
 gboolean
 imig__level_over_cpu(const imig__limits *limits, const imig__state *state, uint32_t host)
 {
-    return state->sums[host].cpu > limits->cpu[host] + SLACK * limits->cpu[host];
-}
-
-gboolean
-imig__level_over_memory(const imig__space *space, const imig__limits *limits,
-                        const imig__state *state, uint32_t host)
-{
-    return memory_on(space, state, host) > limits->memory[host] + SLACK * limits->memory[host];
+    return imig__level_is_over(state->sums[host].cpu, limits->cpu[host]);
 }
 
 gboolean
@@ -92,7 +77,7 @@ imig__level_over(const imig__space *space, const imig__limits *limits, const imi
                  uint32_t host)
 {
     return imig__level_over_cpu(limits, state, host)
-           || imig__level_over_memory(space, limits, state, host);
+           || imig__level_is_over(imig__space_memory(space, state, host), limits->memory[host]);
 }
 
 double
@@ -107,12 +92,6 @@ imig__level_bytes(const imig__state *state)
 }
 
 /* -- the bound -- */
-
-static gboolean
-is_first(const imig__space *space, uint32_t vm)
-{
-    return space->unit_vm[space->unit_begin[space->unit[vm]]] == vm;
-}
 
 /*
  * What leaves with a VM: the VMs of its unit, where they stand together; where they are split, each
@@ -132,7 +111,7 @@ make_item(const imig__space *space, const imig__state *home, const char *const *
         split |= home->host[space->unit_vm[i]] != host;
         stays |= fixed[space->unit_vm[i]] != NULL;
     }
-    if (split ? fixed[vm] != NULL : stays || !is_first(space, vm))
+    if (split ? fixed[vm] != NULL : stays || imig__space_unit_first(space, vm) != vm)
         return FALSE;
     *item = (imig__cover_item) { 0, 0, 0 };
     for (uint32_t i = begin; i < end; i++) {
@@ -172,7 +151,7 @@ imig__level_bound(const imig__space *space, const imig__state *home, const imig_
 
         if (!isinf(limits->cpu[h]) || !isinf(limits->memory[h]))
             bound += imig__cover_least(cover, items + begin[h], n,
-                                       memory_on(space, home, h) - limits->memory[h],
+                                       imig__space_memory(space, home, h) - limits->memory[h],
                                        home->sums[h].cpu - limits->cpu[h], chosen);
     }
     imig__cover_free(cover);

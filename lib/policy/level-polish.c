@@ -71,7 +71,7 @@ may_go(const struct polish *p, uint32_t vm, uint32_t host)
     const imig__space *space = p->space;
 
     return host != space->load->home[vm] && space->accepts[host] && p->limits->memory[host] >= 0
-           && imig__vm_may_be_on(space->cluster, vm, host)
+           && imig__space_allows(space, vm, host)
            && (!(space->tied[vm] & IMIG__TIED_RULE)
                || (imig__space_conflicts(space, p->state, vm, host, TRUE) == 0
                    && imig__space_conflicts(space, p->state, vm, host, FALSE)

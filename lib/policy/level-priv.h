@@ -17,9 +17,8 @@ typedef struct imig__limits {
 } imig__limits;
 
 typedef struct imig__level_options {
-    const uint8_t *empties; /* [hosts] to be emptied: what may leave them counts for the rest */
     uint64_t seed;
-    double effort;          /* share of the usual time; 0: all of it */
+    double effort; /* share of the usual time; 0: all of it */
     const imig_cancel *cancel;
 } imig__level_options;
 
@@ -34,10 +33,16 @@ void imig__level_limits(const imig__space *space, const imig__state *home, const
                         double tolerance, imig__limits *limits, double *mean_cpu,
                         double *mean_memory);
 
-/* Where it is in a state, does a host pass its limit of CPU, of memory? */
+#define IMIG__LEVEL_SLACK 1e-9 /* of a limit */
+
+static inline gboolean
+imig__level_is_over(double value, double limit)
+{
+    return value > limit + IMIG__LEVEL_SLACK * limit;
+}
+
+/* Where it is in a state, does a host pass its limit of CPU, or any? */
 gboolean imig__level_over_cpu(const imig__limits *limits, const imig__state *state, uint32_t host);
-gboolean imig__level_over_memory(const imig__space *space, const imig__limits *limits,
-                                 const imig__state *state, uint32_t host);
 gboolean imig__level_over(const imig__space *space, const imig__limits *limits,
                           const imig__state *state, uint32_t host);
 

@@ -60,14 +60,6 @@ typedef struct imig__level_run {
     double best_bytes;
 } imig__level_run;
 
-#define IMIG__LEVEL_SLACK 1e-9 /* of a limit */
-
-static inline gboolean
-imig__level_is_over(double value, double limit)
-{
-    return value > limit + IMIG__LEVEL_SLACK * limit;
-}
-
 static inline gboolean
 imig__level_host_over(const imig__level_host *host)
 {

@@ -20,7 +20,7 @@ imig__level_allows(imig__level_run *run, uint32_t item, uint32_t host)
     for (uint32_t u = space->unit_begin[unit]; u < space->unit_begin[unit + 1]; u++) {
         uint32_t vm = space->unit_vm[u], there;
 
-        if (!imig__vm_may_be_on(space->cluster, vm, host))
+        if (!imig__space_allows(space, vm, host))
             return FALSE;
         if (!(space->tied[vm] & IMIG__TIED_RULE))
             continue;

@@ -143,8 +143,7 @@ make_hosts(imig__level_run *run, const imig__state *state, const imig__limits *l
 
         run->hosts[h] = (imig__level_host) {
             .cpu = state->sums[h].cpu * scale,
-            .memory = (state->sums[h].memory + state->sums[h].count * space->overhead[h])
-                      / run->unit_bytes,
+            .memory = imig__space_memory(space, state, h) / run->unit_bytes,
             .cpu_limit = limits->cpu[h] * scale,
             .memory_limit = limits->memory[h] / run->unit_bytes,
             .overhead = space->overhead[h] / run->unit_bytes,

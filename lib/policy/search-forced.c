@@ -32,7 +32,7 @@ must_move(const imig__search_run *run, uint32_t vm)
     const imig__space *space = run->space;
     uint32_t host = run->state->host[vm], unit = space->unit[vm];
 
-    if (space->unit_vm[space->unit_begin[unit]] == vm && is_split(run, unit))
+    if (imig__space_unit_first(space, vm) == vm && is_split(run, unit))
         return TRUE;
     if (imig__card_of(run, vm)->fixed)
         return FALSE;

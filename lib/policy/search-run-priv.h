@@ -115,9 +115,6 @@ void imig__run_unit_move(imig__search_run *run, uint32_t vm, uint32_t host);
 /* What one more core of demand costs on a host. */
 double imig__run_price(const imig__search_run *run, uint32_t host);
 
-/* What a VM pays for leaving home, or gets back for returning. */
-double imig__run_price_delta(const imig__search_run *run, uint32_t vm, uint32_t from,
-                             uint32_t host);
 void imig__run_list_add(imig__search_run *run, uint32_t vm, uint32_t host);
 
 /* -- search-where.c -- */

@@ -53,7 +53,7 @@ static double
 penalty_delta(const imig__search_run *run, uint32_t vm, uint32_t host, double sign)
 {
     const imig__sums *s = &run->state->sums[host], *v = &run->load->brings[vm];
-    double memory = s->memory + s->count * run->space->overhead[host];
+    double memory = imig__space_memory(run->space, run->state, host);
 
     return host_penalty(run, host, memory + sign * (v->memory + run->space->overhead[host]),
                         s->cpu + sign * v->cpu)
@@ -81,8 +81,9 @@ imig__run_join(const imig__search_run *run, uint32_t vm, uint32_t host)
            + penalty_delta(run, vm, host, 1) + broken_by(run, vm, host);
 }
 
-double
-imig__run_price_delta(const imig__search_run *run, uint32_t vm, uint32_t from, uint32_t host)
+/* What a VM pays for leaving home, or gets back for returning. */
+static double
+price_delta(const imig__search_run *run, uint32_t vm, uint32_t from, uint32_t host)
 {
     const imig__card *card = imig__card_of(run, vm);
 
@@ -100,14 +101,13 @@ imig__run_swap_delta(const imig__search_run *run, uint32_t v, uint32_t w, const 
 {
     uint32_t a = run->state->host[v], b = run->state->host[w];
     const imig__sums *sa = &run->state->sums[a], *sb = &run->state->sums[b];
-    const double *overhead = run->space->overhead;
-    double memory_a = sa->memory + sa->count * overhead[a];
-    double memory_b = sb->memory + sb->count * overhead[b];
+    double memory_a = imig__space_memory(run->space, run->state, a);
+    double memory_b = imig__space_memory(run->space, run->state, b);
     double cpu = run->load->brings[v].cpu - run->load->brings[w].cpu;
     double memory = run->load->brings[v].memory - run->load->brings[w].memory;
 
     return imig__state_swap_delta(run->state, v, w, cross[0], cross[1], cross[2], cross[3])
-           + imig__run_price_delta(run, v, a, b) + imig__run_price_delta(run, w, b, a)
+           + price_delta(run, v, a, b) + price_delta(run, w, b, a)
            + host_penalty(run, a, memory_a - memory, sa->cpu - cpu)
            - host_penalty(run, a, memory_a, sa->cpu)
            + host_penalty(run, b, memory_b + memory, sb->cpu + cpu)

@@ -229,7 +229,7 @@ fill_cards(imig__search_run *run)
         card->kind = run->where.kind[v];
         card->fixed = imig__space_unit_fixed(space, v) != NULL;
         card->may_move = !card->fixed && (!sheds || sheds[card->home]);
-        card->leads = space->unit_vm[space->unit_begin[space->unit[v]]] == v;
+        card->leads = imig__space_unit_first(space, v) == v;
         card->tied = space->tied[v];
         card->plain = load->silent[card->label] && b->disk <= 0 && b->disk_use <= 0 && b->rx <= 0
                       && b->tx <= 0 && !(card->tied & IMIG__TIED_FLOWS);
@@ -347,7 +347,7 @@ kick(imig__search_run *run, uint64_t seed)
         uint32_t v = (uint32_t) (imig__random(seed, 2 * i) % run->load->vms);
         uint32_t h = (uint32_t) (imig__random(seed, 2 * i + 1) % run->load->hosts);
 
-        v = run->space->unit_vm[run->space->unit_begin[run->space->unit[v]]];
+        v = imig__space_unit_first(run->space, v);
         if (!imig__card_of(run, v)->may_move
             || !imig__space_unit_fits(run->space, run->state, v, h))
             continue;

@@ -67,6 +67,22 @@ gboolean imig__space_overloaded(const imig__space *space, const imig__state *sta
 uint32_t imig__space_conflicts(const imig__space *space, const imig__state *state, uint32_t vm,
                                uint32_t host, gboolean hard);
 
+/* What the VMs of a host take there, with the overhead for each, bytes. */
+static inline double
+imig__space_memory(const imig__space *space, const imig__state *state, uint32_t host)
+{
+    const imig__sums *sums = &state->sums[host];
+
+    return sums->memory + sums->count * space->overhead[host];
+}
+
+/* The VM that stands for the unit of this one. */
+static inline uint32_t
+imig__space_unit_first(const imig__space *space, uint32_t vm)
+{
+    return space->unit_vm[space->unit_begin[space->unit[vm]]];
+}
+
 /* Is a VM where its list of hosts or a hard rule does not allow it to be? */
 gboolean imig__space_misplaced(const imig__space *space, const imig__state *state, uint32_t vm);
 

@@ -152,18 +152,10 @@ imig__space_free(imig__space *space)
     g_free(space);
 }
 
-static double
-memory_on(const imig__space *space, const imig__state *state, uint32_t host)
-{
-    const imig__sums *sums = &state->sums[host];
-
-    return sums->memory + sums->count * space->overhead[host];
-}
-
 double
 imig__space_excess(const imig__space *space, const imig__state *state, uint32_t host)
 {
-    double excess = memory_on(space, state, host) - space->room[host];
+    double excess = imig__space_memory(space, state, host) - space->room[host];
 
     return excess > MEMORY_SLACK_BYTES ? excess : 0;
 }
@@ -266,7 +258,7 @@ imig__space_fits(const imig__space *space, const imig__state *state, uint32_t vm
         cpu -= space->load->brings[leaves].cpu;
     }
     if (memory > 0
-        && memory_on(space, state, host) + memory > space->room[host] + MEMORY_SLACK_BYTES)
+        && imig__space_memory(space, state, host) + memory > space->room[host] + MEMORY_SLACK_BYTES)
         return FALSE;
     return cpu_fits(space, state, cpu, state->host[vm], host)
            && imig__space_allows(space, vm, host) && rules_fit(space, state, vm, host);
@@ -276,7 +268,7 @@ imig__limit
 imig__space_limit(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t host)
 {
     const imig__sums *in = &space->load->brings[vm];
-    double memory = memory_on(space, state, host) + in->memory + space->overhead[host];
+    double memory = imig__space_memory(space, state, host) + in->memory + space->overhead[host];
 
     if (!space->accepts[host] || !imig__space_allows(space, vm, host))
         return IMIG__LIMIT_PLACE;
@@ -310,7 +302,8 @@ imig__space_unit_fits(const imig__space *space, const imig__state *state, uint32
             return FALSE;
     }
     return moves && space->accepts[host]
-           && memory_on(space, state, host) + memory <= space->room[host] + MEMORY_SLACK_BYTES
+           && imig__space_memory(space, state, host) + memory
+                  <= space->room[host] + MEMORY_SLACK_BYTES
            && (from == host || cpu_fits(space, state, cpu, from, host));
 }
 
