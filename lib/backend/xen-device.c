@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backend/xen-host-priv.h"
 
-#include <string.h>
-
 /* Kinds of disks, as the toolstack lists them. */
 static const char *const disk_kinds[] = { "vbd", "virtio_disk" };
 

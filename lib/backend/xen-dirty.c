@@ -50,13 +50,11 @@ static int
 turn_on(const xe_host *host, const xe_domain *domain, const xe_lock *lock, imig_error **error)
 {
     uint32_t domid = domain->info.domain;
-    int number = 0, code = xe_lock_note(&host->places, lock, XE_USE_ENABLING, domid, error);
+    int number, code = xe_lock_note(&host->places, lock, XE_USE_ENABLING, domid, error);
 
     if (code != IMIG_OK)
         return code;
-    if (xc_shadow_control(host->handle.xc, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL,
-                          0) < 0)
-        number = errno;
+    number = xe_switch_on(&host->handle, domid);
     if (number == 0) {
         code = xe_lock_note(&host->places, lock, XE_USE_LOGGING, domid, error);
         if (code != IMIG_OK)
@@ -159,6 +157,7 @@ check_undisturbed(const logger *l, uint32_t pages, imig_error **error)
 {
     const xe_host *host = l->host;
     char *who = NULL;
+    int number;
 
     if (xe_saved_elsewhere(&host->handle, &host->places, l->domid, l->lock.uuid, &who)) {
         xe_fail(error, IMIG_ERR_BUSY, "VM %s: a save or migration by others has begun: %s",
@@ -166,12 +165,12 @@ check_undisturbed(const logger *l, uint32_t pages, imig_error **error)
         g_free(who);
         return IMIG_ERR_BUSY;
     }
-    if (xc_shadow_control(host->handle.xc, l->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL,
-                          0) == 0)
+    number = xe_switch_on(&host->handle, l->domid);
+    if (number == 0)
         return xe_fail(error, IMIG_ERR_BUSY, "VM %s: its log-dirty mode was turned off while it "
                        "was measured, as by a save: the measurement is void", l->lock.uuid);
-    if (errno != EINVAL)
-        return xe_fail_errno(error, errno, "VM %s: asking for its log-dirty mode", l->lock.uuid);
+    if (number != EINVAL)
+        return xe_fail_errno(error, number, "VM %s: asking for its log-dirty mode", l->lock.uuid);
     if ((int32_t) (pages - l->last) < 0)
         return xe_fail(error, IMIG_ERR_BUSY, "VM %s: its dirty pages were taken by somebody else "
                        "while it was measured, as by a save: the measurement is void",

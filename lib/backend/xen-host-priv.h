@@ -122,7 +122,7 @@ void xe_bell_unref(xe_bell *bell);
 typedef struct xe_job {
     gint refs;
     /* Never changes. */
-    char *vm, *to;
+    char *vm;
     uint32_t domid;
     xe_places places;
     xe_target target;
@@ -174,6 +174,9 @@ void xe_dirty_end(xe_host *host);
    answer, or where its name cannot be read while a toolstack saves some domain or other. */
 gboolean xe_saved_elsewhere(const xe_handle *handle, const xe_places *places, uint32_t domid,
                             const char *uuid, char **ret_who);
+
+/* Turns the switch of a domain on; errno where that fails, EINVAL: it is on already. */
+int xe_switch_on(const xe_handle *handle, uint32_t domid);
 
 /* Turns the switch of a domain off, unless somebody else saves it: IMIG_ERR_BUSY, then it is left
    on and written down; so it is where a save was seen to begin meanwhile.  The lock is held, and

@@ -2,11 +2,9 @@
 #include "backend/xen-host-priv.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 #include <xenguest.h>
 

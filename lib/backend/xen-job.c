@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backend/xen-host-priv.h"
 
-#include <string.h>
-
-/* What jobs get to stop when their host is closed: more than xen-migrate.c and -settle.c wait. */
+/* What jobs get to stop when their host is closed: more than xen-migrate.c and -settle.c wait, but
+   where a VM stands still and nothing is sent. */
 static const double END_S = 180;
 
 xe_bell *
@@ -52,7 +51,6 @@ xe_job_unref(xe_job *job)
     g_free(job->limiter);
     xe_bell_unref(job->bell);
     g_free(job->vm);
-    g_free(job->to);
     g_free(job);
 }
 
@@ -139,7 +137,7 @@ job_new(const xe_host *host, const imig_migration *m, const xe_domain *domain)
     xe_job *job = g_new0(xe_job, 1);
 
     *job = (xe_job) {
-        .refs = 1, .vm = g_strdup(domain->uuid), .to = g_strdup(m->to),
+        .refs = 1, .vm = g_strdup(domain->uuid),
         .domid = domain->info.domain, .timeout_s = m->timeout_s, .epoch_s = host->epoch_s,
         .bell = xe_bell_ref(host->bell), .lock = XE_LOCK_INIT,
         .places = {

@@ -35,7 +35,7 @@ clear_enabling(const xe_handle *handle, const xe_places *places, uint32_t domid,
                                 "may or may not have turned it on: %s";
     int pid = lock->found.pid;
 
-    if (xc_shadow_control(handle->xc, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) == 0) {
+    if (xe_switch_on(handle, domid) == 0) {
         xe_lock_note(places, lock, XE_USE_LOGGING, domid, NULL); /* it is now */
         return turn_off(handle, places, domid, lock, error);
     }

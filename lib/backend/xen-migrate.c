@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -246,7 +245,7 @@ say_failure(xe_moving *m, const char *words)
                               : "cancelled";
         if (!m->timed_out && !words)
             info->state = IMIG_JOB_CANCELLED;
-        info->error_code = m->timed_out ? IMIG_ERR_TIMEOUT : IMIG_ERR_CANCELLED;
+        info->error_code = m->timed_out ? IMIG_ERR_TIMEOUT : words ? IMIG_ERR_CANCELLED : 0;
         g_snprintf(info->message, sizeof info->message, "%s%s", reason, more);
         return;
     }
@@ -266,8 +265,6 @@ conclude(xe_moving *m, gboolean moved, const char *words)
     } else {
         say_failure(m, words);
     }
-    if (info->state == IMIG_JOB_CANCELLED)
-        info->error_code = 0;
     if (moved && m->suspended_us != 0 && m->started_us > m->suspended_us) {
         info->downtime_s = (double) (m->started_us - m->suspended_us) / G_USEC_PER_SEC;
         info->present |= IMIG_JOB_HAS_DOWNTIME;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <xenguest.h>
 
 static const double LEAVE_S = 20;         /* the other end gets to destroy its copy */
 static const double HELPER_S = 10;        /* helpers of one that was killed have gone by then */

@@ -89,13 +89,20 @@ turn_on_again(const xe_handle *handle, const xe_places *places, const xe_lock *l
 {
     static const char words[] = "VM %s: a save of it began just as the logging of its dirty pages "
                                 "was turned off (%s): let that save be repeated";
+    int number = xe_switch_on(handle, domid);
 
-    if (xc_shadow_control(handle->xc, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0
-        && (errno == EINVAL || errno == ESRCH))
+    if (number == EINVAL || number == ESRCH)
         return xe_lock_note(places, lock, XE_USE_NONE, domid, error); /* it did so itself, since */
     xe_lock_note(places, lock, XE_USE_LEFT, domid, NULL);
     xe_log(IMIG_LOG_ERROR, words, lock->uuid, who);
     return xe_fail(error, IMIG_ERR_BUSY, words, lock->uuid, who);
+}
+
+int
+xe_switch_on(const xe_handle *handle, uint32_t domid)
+{
+    return xc_shadow_control(handle->xc, domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0
+               ? errno : 0;
 }
 
 int

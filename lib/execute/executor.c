@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "execute/runner-priv.h"
 
+#include "backend/connect-priv.h"
+
 #include <math.h>
 
 void
@@ -318,9 +320,8 @@ wait_for_news(const imig__runner *r, imig_error **error)
     double apart_s = MIN(r->options.poll_s, 1e-3 * r->running->len);
     int code = imig_connection_wait(r->connection, now_s + r->options.poll_s, error);
 
-    while (code == IMIG_OK && imig_connection_clock(r->connection) < now_s + apart_s)
-        code = imig_connection_wait(r->connection, now_s + apart_s, error);
-    return code;
+    return code == IMIG_OK
+               ? imig__connection_wait_until(r->connection, now_s + apart_s, NULL, error) : code;
 }
 
 /* What is left when nobody waits any more. */

@@ -159,7 +159,7 @@ judge_groups(imig__search_run *run)
     const imig__load *load = run->load;
     uint32_t *parent = g_new(uint32_t, load->hosts), *moved = g_new(uint32_t, load->vms);
     uint32_t *group = g_new(uint32_t, load->vms), *was = g_new(uint32_t, load->vms), n = 0;
-    imig__state **doubt = g_new0(imig__state *, run->options->doubts + 1);
+    imig__state **doubt = g_new0(imig__state *, (size_t) run->options->doubts + 1);
 
     for (uint32_t h = 0; h < load->hosts; h++)
         parent[h] = h;
