@@ -34,6 +34,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import commandline
 import machine
 import pki
 from host import Host, ip, netns_pids
@@ -501,28 +502,14 @@ def take_down(directory):
 
 # ---- command line ----
 
-def value(text):
-    """A word of the command line: JSON where it is JSON, else text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def arguments(words):
-    """Positional ones and key=value ones."""
-    named = dict(word.split("=", 1) for word in words if "=" in word)
-    return [value(w) for w in words if "=" not in w], {k: value(v) for k, v in named.items()}
-
-
 def up(options):
     begin = time.monotonic()
     with Lab(options.hosts, options.link) as lab:
         print(f"lab up after {time.monotonic() - begin:.1f} s: {lab.dir}/lab.json", flush=True)
         guests = []
-        for words in options.guests:
-            host, name, kind, *more = words.split(":")
-            guests.append(dict(arguments(more)[1], host=host, name=name, kind=kind))
+        for guest in options.guests:
+            host, name, kind, *more = guest.split(":")
+            guests.append(dict(commandline.arguments(more)[1], host=host, name=name, kind=kind))
         lab.start_all(guests)
         if guests:
             print(f"{len(guests)} guests work after {time.monotonic() - begin:.1f} s")
@@ -541,12 +528,7 @@ def main(argv):
         parser.add_argument("--guests", nargs="*", default=[], metavar="HOST:NAME:KIND[:key=value]")
         up(parser.parse_args(argv[1:]))
     elif argv[:1] == ["call"] and len(argv) > 1:
-        target = Lab.attach()
-        *host, method = argv[1].split(".")
-        positional, named = arguments(argv[2:])
-        answer = getattr(target.hosts[host[0]] if host else target, method)
-        print(json.dumps(answer(*positional, **named) if callable(answer) else answer, indent=1,
-                         default=str))
+        commandline.call(Lab.attach(), argv[1:])
     elif argv[:1] == ["manager"] and len(argv) > 1:
         command = Lab.attach().manager_argv(*argv[1:])
         os.execvp(command[0], command)

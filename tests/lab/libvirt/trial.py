@@ -6,6 +6,7 @@ import resource
 import subprocess
 import time
 
+from claims import Claims
 from lab import guest_uuid
 
 LINK = "200mbit"
@@ -51,38 +52,12 @@ def _children_cpu_s():
     return used.ru_utime + used.ru_stime
 
 
-class Trial:
+class Trial(Claims):
     """A lab that is up, the imig under test, the claims made so far and the figures seen."""
 
     def __init__(self, lab, imig, full):
+        super().__init__()
         self.lab, self.imig_path, self.full = lab, imig, full
-        self.passed = self.failed = self.skipped = 0
-        self.figures = {}
-        self.failures = []
-
-    # ---- claims, as TAP ----
-
-    def claim(self, truth, what, detail=""):
-        """Says it, and why it is not so where it is not; returns the truth."""
-        number = self.passed + self.failed + self.skipped + 1
-        print(f"{'ok' if truth else 'not ok'} {number} - {what}", flush=True)
-        if truth:
-            self.passed += 1
-            return True
-        self.failed += 1
-        self.failures.append(what)
-        for line in str(detail).splitlines():
-            print(f"# {line}", flush=True)
-        return False
-
-    def skip(self, what, reason):
-        self.skipped += 1
-        print(f"ok {self.passed + self.failed + self.skipped} - {what} # skip {reason}", flush=True)
-
-    @staticmethod
-    def say(text):
-        for line in str(text).splitlines():
-            print(f"# {line}", flush=True)
 
     # ---- imig ----
 

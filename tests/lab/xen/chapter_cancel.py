@@ -199,7 +199,7 @@ DELAYS_S = (3, 5, 7, 9, 11, 13)         # one of them meets the suspension, or n
 
 def run(trial):
     trial.only("known")
-    trial.have("known", "xen1", "cyclic", 300, 512, memory_mb=96, set_pages=4096)
+    trial.have("known", "xen1", "cyclic", 300, 512, memory_mb=96)
     for one in SHORT + (LONG if trial.full else ()):
         one(trial, trial.place("known"))
     for delay_s in DELAYS_S if trial.full else ():

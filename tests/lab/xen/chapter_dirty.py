@@ -6,11 +6,11 @@ how many after which time; that curve is subtracted, point by point, before the 
 own.  The rate is compared with what the guest itself has counted in the same time by its clock,
 which is the hypervisor's: an emulated host that is slow slows both.  Where the machine under the
 host lets the guest stand still, by the guest's own account, it did not do the work that the figures
-are to be compared with: it is measured again.
+are to be compared with: it is measured again, and where no moment is quiet the middle one of the
+three least disturbed counts.
 """
 
 import ctypes
-import math
 import time
 from ctypes import POINTER, byref, c_double, c_int32, c_void_p
 
@@ -77,30 +77,36 @@ def background(trial):
     return curve
 
 
-def known_writer(trial, library, curve, kind, rate, size):
-    trial.lab.order("known", kind, rate, size)
-    time.sleep(1.5)     # the report that says so came a moment before the first tick
-    stood, best = math.inf, None
-    for attempt in range(1, 1 + ATTEMPTS):
-        first = trial.lab.report("known")
-        seen = measure(trial, TURNS[kind] * size / rate)
-        last = trial.lab.report("known")
-        share = (last["stood"] - first["stood"]) / (last["seconds"] - first["seconds"])
-        if share < stood:
-            stood, best = share, (*seen, trial.lab.work_rate(first, last))
-        if stood < STOOD:
-            break
-    plain, points, writes, true_rate = best
+def one_measurement(trial, library, curve, kind, rate, size):
+    """Share of the time that the guest stood still; its true rate; found (rate, set); what imig
+    says of both and of the writes; the points."""
+    first = trial.lab.report("known")
+    plain, points, writes = measure(trial, TURNS[kind] * size / rate)
+    last = trial.lab.report("known")
     own, most = [], 0.0
     for t, pages in points:     # a union never shrinks, for all that was guessed of its parts
         most = max(most, pages - at(curve, t))
         own.append((t, most))
-    found = fit(library, own)
+    stood = (last["stood"] - first["stood"]) / (last["seconds"] - first["seconds"])
+    return stood, trial.lab.work_rate(first, last), fit(library, own), plain, writes, points
+
+
+def known_writer(trial, library, curve, kind, rate, size):
+    trial.lab.order("known", kind, rate, size)
+    time.sleep(1.5)     # the report that says so came a moment before the first tick
+    seen = []
+    while len(seen) < ATTEMPTS and not (seen and seen[-1][0] < STOOD):
+        seen.append(one_measurement(trial, library, curve, kind, rate, size))
+    if seen[-1][0] < STOOD:
+        chosen = seen[-1]
+    else:       # of the three least disturbed the one in the middle
+        chosen = sorted(sorted(seen, key=lambda m: m[0])[:3], key=lambda m: m[2][0] / m[1])[1]
+    stood, true_rate, found, plain, writes, points = chosen
     off = [found[0] / true_rate - 1, found[1] / size - 1]
     trial.figures.setdefault("dirty", []).append(
         {"kind": kind, "rate": round(true_rate), "set": size, "found": [f"{f:.0f}" for f in found],
          "off": [f"{o:+.1%}" for o in off], "plain": [p and round(p) for p in plain],
-         "writes": writes, "attempts": attempt, "stood": round(stood, 3)})
+         "writes": writes, "attempts": len(seen), "stood": round(stood, 3)})
     trial.claim(all(abs(o) < WITHIN for o in off),
                 f"{kind}, {rate} pages/s over {size} pages: rate and working set within 10 %",
                 f"truth {true_rate:.0f}, found {found}, stood still {stood:.3f}\n{points}")

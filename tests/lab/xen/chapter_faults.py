@@ -4,25 +4,24 @@ a measurement when its domain is saved meanwhile, or goes."""
 
 import time
 
+from lab import guest_uuid
 from machine import wait_until
 
 SAVED_S = 30    # with ten looks the last but one is after 68 % of it, and a save takes 3 to 6 s
 
 
-def begin(trial, vm, seconds):
-    """A measurement of the guest `known`, called vm, with the switch on by now."""
-    call = trial.begin("xen1", "dirty", "-c", "xenctl:", vm, "--for", f"{seconds}s", "--json")
-    wait_until(lambda: call.ended or trial.logging("xen1", "known") == "on",
-               "logging is on", 30, 1)
-    return call
+def begin_and_kill(trial):
+    call = trial.measuring("xen1", 90, "--json")
+    trial.lab.hosts["xen1"].run("kill -9 $(cat /tmp/imig.pid)")
+    return call.wait()
 
 
 def interrupted(trial):
     """A name is looked for while the host is watched, a UUID is not."""
     host = trial.lab.hosts["xen1"]
-    uuid = host.run(f"xenstore-read /local/domain/{host.domid('known')}/vm").split("/")[-1].strip()
+    uuid = guest_uuid("known")
     for signal, vm in (("INT", uuid), ("TERM", "known"), ("HUP", uuid)):
-        call = begin(trial, vm, 90)
+        call = trial.measuring("xen1", 90, "--json", vm=vm)
         host.run(f"kill -{signal} $(cat /tmp/imig.pid)")
         call.wait()
         trial.claim(call.status == 130 and call.out == "" and call.seconds < 90
@@ -34,7 +33,7 @@ def interrupted(trial):
 def saved(trial):
     """Somebody else's save takes the dirty pages, and turns the switch off in the end."""
     host = trial.lab.hosts["xen1"]
-    call = begin(trial, "known", SAVED_S)
+    call = trial.measuring("xen1", SAVED_S, "--json")
     time.sleep(0.72 * SAVED_S)
     began = time.monotonic()
     host.run("xl save -c known /dev/null")
@@ -52,11 +51,9 @@ def left_suspended(trial):
     """As imig and then xl leave a guest that are killed at the end of a migration: it stands still,
     under a record of a process that has ended."""
     host = trial.lab.hosts["xen1"]
-    call = begin(trial, "known", 90)
-    host.run("kill -9 $(cat /tmp/imig.pid)")
-    call.wait()
+    call = begin_and_kill(trial)
     domain = host.domid("known")
-    uuid = host.run(f"xenstore-read /local/domain/{domain}/vm").split("/")[-1].strip()
+    uuid = guest_uuid("known")
     host.run(f"sed -i s/use=logging/use=migrating/ /run/imig/{uuid}.lock && "
              f"echo 'migration sender: Target has acknowledged transfer.' >/run/imig/{uuid}.xl && "
              f"xenstore-write /local/domain/{domain}/control/shutdown suspend")
@@ -70,9 +67,7 @@ def left_suspended(trial):
 
 def killed(trial):
     host = trial.lab.hosts["xen1"]
-    call = begin(trial, "known", 90)
-    host.run("kill -9 $(cat /tmp/imig.pid)")
-    call.wait()
+    call = begin_and_kill(trial)
     trial.claim(call.status == 128 + 9 and trial.logging("xen1", "known") == "on",
                 "imig killed while it measures: the logging stays on", call)
     after = trial.inside("xen1", "dirty", "-c", "xenctl:", "known", "--for", "2s")
@@ -86,9 +81,7 @@ def killed(trial):
 def killed_and_observed(trial):
     """Who only looks on clears it, too."""
     host = trial.lab.hosts["xen1"]
-    call = begin(trial, "known", 90)
-    host.run("kill -9 $(cat /tmp/imig.pid)")
-    call.wait()
+    call = begin_and_kill(trial)
     after = trial.inside("xen1", "status", "-c", "xenctl:", "--for", "2s")
     trial.claim(after.status == 0 and "turned off" in after.err
                 and trial.logging("xen1", "known") == "off",

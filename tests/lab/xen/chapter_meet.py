@@ -41,9 +41,7 @@ def ours_then_measure(trial, host):
 
 
 def measure_then_ours(trial, host):
-    measured = trial.begin(host, "dirty", "-c", "xenctl:", "known", "--for", "8s")
-    wait_until(lambda: measured.ended or trial.logging(host, "known") == "on", "logging is on",
-               30, 1)
+    measured = trial.measuring(host, 8)
     moved = trial.outside("migrate", "known", other(host), "--for", "2s", "--json", "--retries",
                           "0")
     early = not measured.ended
@@ -66,9 +64,7 @@ def xl_then_measure(trial, host):
 
 def measure_then_xl(trial, host):
     """The measurement ends while xl is half through: the switch has to stay on."""
-    measured = trial.begin(host, "dirty", "-c", "xenctl:", "known", "--for", "8s")
-    wait_until(lambda: measured.ended or trial.logging(host, "known") == "on", "logging is on",
-               30, 1)
+    measured = trial.measuring(host, 8)
     process = begin_xl(trial, host)
     measured.wait()
     early = process.poll() is None
@@ -80,9 +76,7 @@ def measure_then_xl(trial, host):
 
 def left_on_then_cleared(trial, host):
     """The foreign migration is given up after a measurement has left the switch on."""
-    measured = trial.begin(host, "dirty", "-c", "xenctl:", "known", "--for", "6s")
-    wait_until(lambda: measured.ended or trial.logging(host, "known") == "on", "logging is on",
-               30, 1)
+    measured = trial.measuring(host, 6)
     process = begin_xl(trial, host)
     measured.wait()
     trial.lab.hosts[host].kill("ssh.*migrate-receive")
@@ -104,7 +98,7 @@ LONG = (left_on_then_cleared,)
 
 def run(trial):
     trial.only("known")
-    trial.have("known", "xen1", "random", 1000, 2048, memory_mb=96, set_pages=4096)
+    trial.have("known", "xen1", "random", 1000, 2048, memory_mb=96)
     for title, meet in MEETINGS.items():
         if meet in LONG and not trial.full:
             continue

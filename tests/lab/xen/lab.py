@@ -30,7 +30,8 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-import image
+import image            # says where the modules of both laboratories are
+import commandline
 from host import XenHost
 from image import LabUnavailable
 from machine import started_at, wait_until
@@ -179,7 +180,7 @@ class Lab:
 
     # ---- guests ----
 
-    def start(self, host, name, kind="idle", rate=0, pages=0, memory_mb=112, set_pages=8192,
+    def start(self, host, name, kind="idle", rate=0, pages=0, memory_mb=112, set_pages=4096,
               vcpus=1, cpus="1", disk_mb=0, nic=False):
         """Start a guest and wait until it works as ordered.  Returns its UUID.  Domain 0 has the
         host's processor 0 to itself, as long as guests are told to run on the other one only.
@@ -373,27 +374,13 @@ def take_down(directory):
 
 # ---- command line ----
 
-def value(text):
-    """A word of the command line: JSON where it is JSON, else text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def arguments(words):
-    """Positional ones and key=value ones."""
-    named = dict(word.split("=", 1) for word in words if "=" in word)
-    return [value(w) for w in words if "=" not in w], {k: value(v) for k, v in named.items()}
-
-
 def up(options):
     begin = time.monotonic()
     with Lab(options.hosts, options.imig_build) as lab:
         print(f"lab up after {time.monotonic() - begin:.1f} s: {lab.dir}", flush=True)
-        for words in options.guests:
-            host, name, *more = words.split(":")
-            lab.start(host, name, **arguments(more)[1])
+        for guest in options.guests:
+            host, name, *more = guest.split(":")
+            lab.start(host, name, **commandline.arguments(more)[1])
         if options.guests:
             print(f"{len(options.guests)} guests work after {time.monotonic() - begin:.1f} s")
         print(f"--transport '{lab.transport}' " + " ".join(f"-c {uri}" for uri in lab.uris()))
@@ -415,12 +402,7 @@ def main(argv):
     elif argv[:1] == ["put"] and len(argv) in (3, 4):
         Lab.attach().hosts[argv[1]].put(*argv[2:])
     elif argv[:1] == ["call"] and len(argv) > 1:
-        target = Lab.attach()
-        *host, method = argv[1].split(".")
-        positional, named = arguments(argv[2:])
-        answer = getattr(target.hosts[host[0]] if host else target, method)
-        print(json.dumps(answer(*positional, **named) if callable(answer) else answer, indent=1,
-                         default=str))
+        commandline.call(Lab.attach(), argv[1:])
     elif argv == ["down"]:
         clear_stale()
     else:

@@ -9,6 +9,9 @@ import shlex
 import subprocess
 import time
 
+from claims import Claims
+from machine import wait_until
+
 PAGE = 4096
 # What a migration attains here: domain 0's emulated processor is the limit, not the link.
 LINK_BYTES_PER_S = 10e6
@@ -50,34 +53,13 @@ class Call:
                 f"{self.out[-4000:]}{self.err[-3000:]}")
 
 
-class Trial:
+class Trial(Claims):
     """A lab that is up, the imig under test, the claims made so far and the figures seen."""
 
     def __init__(self, lab, build, full):
+        super().__init__()
         self.lab, self.build, self.full = lab, pathlib.Path(build).resolve(), full
         self.turns = 10 if full else 1      # of what may go well once by luck
-        self.passed = self.failed = self.skipped = 0
-        self.figures = {}
-        self.failures = []
-
-    # ---- claims, as TAP ----
-
-    def claim(self, truth, what, detail=""):
-        """Says it, and why it is not so where it is not; returns the truth."""
-        number = self.passed + self.failed + self.skipped + 1
-        print(f"{'ok' if truth else 'not ok'} {number} - {what}", flush=True)
-        if truth:
-            self.passed += 1
-            return True
-        self.failed += 1
-        self.failures.append(what)
-        self.say(detail)
-        return False
-
-    @staticmethod
-    def say(text):
-        for line in str(text).splitlines():
-            print(f"# {line}", flush=True)
 
     def whole(self, when):
         """All guests run, on one host each, with their memory as they wrote it."""
@@ -93,6 +75,13 @@ class Trial:
 
     def inside(self, host, *words, timeout_s=150):
         return self.begin(host, *words, timeout_s=timeout_s).wait()
+
+    def measuring(self, host, seconds, *more, vm="known"):
+        """A measurement of the guest `known`, called vm, with the switch on by now."""
+        call = self.begin(host, "dirty", "-c", "xenctl:", vm, "--for", f"{seconds}s", *more)
+        wait_until(lambda: call.ended or self.logging(host, "known") == "on", "logging is on",
+                   30, 1)
+        return call
 
     def begin_outside(self, command, *words, timeout_s=420):
         """imig on this machine, which reaches both hosts through the transport."""
