@@ -143,20 +143,14 @@ static int
 show(const char *path)
 {
     g_autoptr(imig_affinity) affinity = NULL;
-    g_autofree char *given = NULL;
     imig_error *error = NULL;
-    size_t length;
     char *text;
     int status = UI_DONE;
 
-    if (path) {
-        status = ui_read(path, &given, &length);
-        if (status == UI_DONE
-            && imig_affinity_from_csv(given, length, &affinity, &error) != IMIG_OK)
-            return ui_fail_error(path, error);
-    } else {
+    if (path)
+        status = ui_load_affinity(path, &affinity);
+    else
         affinity = imig_affinity_new_default();
-    }
     if (status != UI_DONE)
         return status;
     if (imig_affinity_to_csv(affinity, &text, &error) != IMIG_OK)

@@ -68,24 +68,6 @@ print_errors(const imig_calibration *learned)
     ui_table_print(table);
 }
 
-/* None of them was learned. */
-static gboolean
-all_as_assumed(const imig_calibration *learned)
-{
-    for (size_t i = 0; i < imig_calibration_count(learned); i++) {
-        imig_constants c = IMIG_CONSTANTS_INIT, was = IMIG_CONSTANTS_INIT;
-
-        imig_calibration_get(learned, i, &c, NULL);
-        imig_constants_assumed(c.hypervisor, &was, NULL);
-        if (c.link_share_ratio != was.link_share_ratio || c.setup_s != was.setup_s
-            || c.downtime_s != was.downtime_s || c.dirty_ratio != was.dirty_ratio
-            || c.receive_hold_ratio != was.receive_hold_ratio
-            || c.dirty_hold_ratio != was.dirty_hold_ratio)
-            return FALSE;
-    }
-    return TRUE;
-}
-
 static void
 print_constants(const imig_calibration *learned)
 {
@@ -94,6 +76,7 @@ print_constants(const imig_calibration *learned)
         ">dirty hold", NULL,
     };
     ui_table *table = ui_table_new(headings);
+    gboolean all_assumed = TRUE;
 
     for (size_t i = 0; i < imig_calibration_count(learned); i++) {
         imig_constants c = IMIG_CONSTANTS_INIT, was = IMIG_CONSTANTS_INIT;
@@ -111,13 +94,15 @@ print_constants(const imig_calibration *learned)
             { c.dirty_hold_ratio, was.dirty_hold_ratio },
         };
 
-        for (size_t k = 0; k < G_N_ELEMENTS(values); k++)
-            ui_table_add(table, values[k].now == values[k].before
-                                    ? ui_text("(%.3f)", values[k].now)
-                                    : ui_text("%.3f", values[k].now));
+        for (size_t k = 0; k < G_N_ELEMENTS(values); k++) {
+            gboolean is_assumed = values[k].now == values[k].before;
+
+            ui_table_add(table, ui_text(is_assumed ? "(%.3f)" : "%.3f", values[k].now));
+            all_assumed = all_assumed && is_assumed;
+        }
     }
     ui_table_print(table);
-    printf("%s\n", all_as_assumed(learned)
+    printf("%s\n", all_assumed
                        ? "All stay as assumed: whatever was learned made some predictions worse, "
                          "or none better."
                        : "(in parentheses: as assumed, since learning it did not help)");
@@ -146,17 +131,15 @@ write_text(const calibrate *c, imig_store *store, const imig_calibration *learne
 static int
 learn(const calibrate *c)
 {
-    gboolean keeps = c->common.store_path || !c->csv;
+    gboolean keeps = !c->csv || (c->common.store_path && !c->dry_run);
     g_autoptr(imig_calibration) learned = NULL;
     g_autoptr(imig_records) records = NULL;
     g_autoptr(imig_store) store = NULL;
     imig_error *error = NULL;
     /* Rows of a table may be what a store that is not there yet begins with. */
-    uint64_t flags = c->dry_run || !c->csv ? IMIG_STORE_READ_ONLY : 0;
+    uint64_t flags = c->csv ? 0 : IMIG_STORE_READ_ONLY;
     int status = UI_DONE;
 
-    if (c->dry_run && c->csv)
-        keeps = FALSE;
     if (keeps)
         status = ui_store_open(&c->common, flags, &store);
     if (status == UI_DONE)
@@ -164,8 +147,8 @@ learn(const calibrate *c)
     if (status != UI_DONE)
         return status;
     if (imig_calibrate(records, &learned, &error) != IMIG_OK)
-        return ui_fail_error(c->csv ? c->csv : NULL, error);
-    if (keeps && !c->csv && !c->dry_run) {
+        return ui_fail_error(c->csv, error);
+    if (!c->csv && !c->dry_run) {
         /* It was looked at only so far. */
         g_clear_pointer(&store, imig_store_close);
         status = ui_store_open(&c->common, 0, &store);

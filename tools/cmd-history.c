@@ -51,10 +51,7 @@ read_filter(const history *h, imig_store_filter *f)
     }
     if (h->outcome) {
         f->set |= IMIG_FILTER_HAS_OUTCOME;
-        while (imig_outcome_name(f->outcome)
-               && !g_str_equal(imig_outcome_name(f->outcome), h->outcome))
-            f->outcome++;
-        if (!imig_outcome_name(f->outcome))
+        if (!csv_outcome_from_name(h->outcome, &f->outcome))
             return ui_fail(UI_USAGE, "--outcome \"%s\" is not unfinished, done, failed or "
                            "cancelled", h->outcome);
     }
@@ -85,9 +82,8 @@ time_text(double time_s)
 static const char *
 off_text(const imig_record *r, double predicted, double measured, uint64_t bit)
 {
-    if (!(r->present & bit) || !(r->present & IMIG_RECORD_HAS_PREDICTED) || !(measured > 0))
-        return "-";
-    return ui_text("%+.1f %%", (predicted / measured - 1) * 100);
+    return r->present & bit && r->present & IMIG_RECORD_HAS_PREDICTED
+               ? ui_off(predicted, measured) : "-";
 }
 
 static double

@@ -88,24 +88,19 @@ find_columns(const csv_table *t, const struct column **kind)
     return UI_DONE;
 }
 
-static gboolean
-is_hypervisor(const char *name)
+static const char *
+outcome_name(uint32_t index)
 {
-    for (uint32_t i = 0; imig_hypervisor_name(i); i++)
-        if (g_str_equal(name, imig_hypervisor_name(i)))
-            return TRUE;
-    return FALSE;
+    return imig_outcome_name((int32_t) index);
 }
 
-static gboolean
-outcome_from_name(const char *name, int32_t *outcome)
+gboolean
+csv_outcome_from_name(const char *name, int32_t *outcome)
 {
-    for (int32_t i = 0; imig_outcome_name(i); i++)
-        if (g_str_equal(name, imig_outcome_name(i))) {
-            *outcome = i;
-            return TRUE;
-        }
-    return FALSE;
+    int index = ui_find_name(outcome_name, name);
+
+    *outcome = MAX(index, 0);
+    return index >= 0;
 }
 
 static gboolean
@@ -127,14 +122,14 @@ read_cell(const struct column *column, const char *cell, imig_record *r)
         return TRUE;
     case HYPERVISOR:
         r->hypervisor = cell;
-        return is_hypervisor(cell);
+        return ui_find_name(imig_hypervisor_name, cell) >= 0;
     case WRITES:
         return csv_writes_from_name(cell, &r->writes);
     case CLASS:
         r->workload_class = imig_workload_from_name(cell);
         return r->workload_class != IMIG_WORKLOAD_UNKNOWN;
     case OUTCOME:
-        return outcome_from_name(cell, &r->outcome);
+        return csv_outcome_from_name(cell, &r->outcome);
     case TEXT:
         G_STRUCT_MEMBER(const char *, r, column->offset) = cell;
         return TRUE;

@@ -48,6 +48,7 @@ int csv_to_records(const csv_table *table, imig_records **records);
 char *csv_from_records(const imig_records *records);
 
 gboolean csv_read_number(const char *cell, double *value);
+gboolean csv_outcome_from_name(const char *name, int32_t *outcome); /* FALSE: no such */
 gboolean csv_writes_from_name(const char *name, int32_t *writes);
 
 #endif

@@ -9,7 +9,7 @@ enum { TIME, DOWNTIME, BYTES, KINDS };
 /* Errors of those that have something in common. */
 typedef struct group {
     const char *what, *name;
-    GArray *off[KINDS]; /* of double, with their sign */
+    GArray *off[KINDS]; /* of double, without their sign, sorted in the end */
 } group;
 
 static void
@@ -53,7 +53,7 @@ add(group *g, const imig_record *r)
     };
 
     for (int k = 0; k < KINDS; k++) {
-        double off = kinds[k].predicted / kinds[k].measured - 1;
+        double off = fabs(kinds[k].predicted / kinds[k].measured - 1);
 
         if (r->present & kinds[k].bit && kinds[k].measured > 0)
             g_array_append_val(g->off[k], off);
@@ -97,27 +97,13 @@ group_records(const imig_records *records)
             add(find_group(groups, known, "host", r.to), &r);
     }
     g_ptr_array_sort(groups, compare_groups);
+    for (guint i = 0; i < groups->len; i++) {
+        const group *g = groups->pdata[i];
+
+        for (int k = 0; k < KINDS; k++)
+            g_array_sort(g->off[k], ui_compare_doubles);
+    }
     return groups;
-}
-
-static int
-compare_sizes(const void *a, const void *b)
-{
-    double x = fabs(*(const double *) a), y = fabs(*(const double *) b);
-
-    return (x > y) - (x < y);
-}
-
-/* Without its sign; NaN where there is none. */
-static double
-quantile(GArray *off, double share)
-{
-    guint rank = (guint) ceil(share * off->len);
-
-    if (off->len == 0)
-        return NAN;
-    g_array_sort(off, compare_sizes);
-    return fabs(g_array_index(off, double, rank > 0 ? rank - 1 : 0));
 }
 
 static const char *
@@ -148,8 +134,8 @@ history_print_errors(const imig_records *records)
         ui_table_add(table, g_str_equal(g->what, "all") ? "" : g->name);
         ui_table_add(table, ui_text("%u", g->off[TIME]->len));
         for (int k = 0; k < KINDS; k++) {
-            ui_table_add(table, percent(quantile(g->off[k], 0.5)));
-            ui_table_add(table, percent(quantile(g->off[k], 0.9)));
+            ui_table_add(table, percent(ui_quantile(g->off[k], 0.5)));
+            ui_table_add(table, percent(ui_quantile(g->off[k], 0.9)));
         }
     }
     ui_table_print(table);
@@ -199,7 +185,7 @@ quantiles_as_json(GArray *off)
 {
     return off->len == 0 ? json_null()
                          : json_pack("{s:i, s:f, s:f}", "migrations", (int) off->len, "p50",
-                                     quantile(off, 0.5), "p90", quantile(off, 0.9));
+                                     ui_quantile(off, 0.5), "p90", ui_quantile(off, 0.9));
 }
 
 json_t *

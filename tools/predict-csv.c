@@ -91,23 +91,6 @@ measured_in(const csv_table *t, guint column)
     return NULL;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *) a, y = *(const double *) b;
-
-    return (x > y) - (x < y);
-}
-
-/* The smallest error that so many of the rows do not exceed (nearest rank). */
-static double
-quantile(const GArray *sorted, double share)
-{
-    guint rank = (guint) ceil(share * sorted->len);
-
-    return g_array_index(sorted, double, rank > 0 ? rank - 1 : 0);
-}
-
 /* Sorted, without their sign. */
 static GArray *
 errors_of(const csv_table *t, const predictions *p, guint column, const struct measured *what)
@@ -120,7 +103,7 @@ errors_of(const csv_table *t, const predictions *p, guint column, const struct m
         if (!isnan(off))
             g_array_append_val(errors, off);
     }
-    g_array_sort(errors, compare_doubles);
+    g_array_sort(errors, ui_compare_doubles);
     return errors;
 }
 
@@ -190,8 +173,8 @@ write_json(const csv_table *t, const predictions *p)
 
         if (off && off->len > 0)
             json_object_set_new(errors, what->name, json_pack(
-                "{s:i, s:f, s:f}", "rows", (int) off->len, "p50", quantile(off, 0.5), "p90",
-                quantile(off, 0.9)));
+                "{s:i, s:f, s:f}", "rows", (int) off->len, "p50", ui_quantile(off, 0.5), "p90",
+                ui_quantile(off, 0.9)));
     }
     document = json_pack("{s:o, s:o}", "rows", rows, "errors", errors);
     return ui_write_json("-", document);
@@ -213,8 +196,8 @@ write_table(const csv_table *t, const predictions *p)
 
         if (off && off->len > 0)
             fprintf(stderr, "%s: %u row%s measured, error p50 %.1f %%, p90 %.1f %%\n", what->name,
-                    off->len, off->len == 1 ? "" : "s", 100 * quantile(off, 0.5),
-                    100 * quantile(off, 0.9));
+                    off->len, off->len == 1 ? "" : "s", 100 * ui_quantile(off, 0.5),
+                    100 * ui_quantile(off, 0.9));
     }
     return status;
 }

@@ -17,9 +17,8 @@ list_names(const char *(*name)(uint32_t), const char *before)
     return g_string_free(text, FALSE);
 }
 
-/* Index of a name, or -1. */
-static int
-find_name(const char *(*name)(uint32_t), const char *wanted)
+int
+ui_find_name(const char *(*name)(uint32_t), const char *wanted)
 {
     for (uint32_t i = 0; name(i); i++)
         if (g_str_equal(name(i), wanted))
@@ -159,8 +158,8 @@ read_numbers(const ui_planner *p, imig_plan_options *o)
     o->migrate_flags = m->flags;
 }
 
-static int
-load_affinity(const char *path, imig_affinity **affinity)
+int
+ui_load_affinity(const char *path, imig_affinity **affinity)
 {
     g_autofree char *text = NULL;
     imig_error *error = NULL;
@@ -176,11 +175,11 @@ load_affinity(const char *path, imig_affinity **affinity)
 static int
 check_options(const ui_planner *p, const char *policy)
 {
-    if (p->goal && find_name(imig_plan_goal_name, p->goal) < 0)
+    if (p->goal && ui_find_name(imig_plan_goal_name, p->goal) < 0)
         return ui_fail(UI_USAGE, "no goal \"%s\"; there are %s", p->goal, p->goal_help);
-    if (policy && find_name(imig_plan_policy_name, policy) < 0)
+    if (policy && ui_find_name(imig_plan_policy_name, policy) < 0)
         return ui_fail(UI_USAGE, "no policy \"%s\"; there are %s", policy, p->policy_help);
-    if (p->order_policy && find_name(imig_order_policy_name, p->order_policy) < 0)
+    if (p->order_policy && ui_find_name(imig_order_policy_name, p->order_policy) < 0)
         return ui_fail(UI_USAGE, "no --order-policy \"%s\"; %s", p->order_policy,
                        p->order_policy_help);
     if (p->threshold > 10)
@@ -211,11 +210,11 @@ ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *c
     options.order_policy = p->order_policy;
     options.calibration = common->calibration;
     options.seed = (uint64_t) MAX(common->seed, 0);
-    if (p->order_by && (options.order_by = find_name(order_by_name, p->order_by)) < 0)
+    if (p->order_by && (options.order_by = ui_find_name(order_by_name, p->order_by)) < 0)
         return ui_fail(UI_USAGE, "--order-by \"%s\" is not time, completion or downtime",
                        p->order_by);
     if (common->affinity) {
-        int status = load_affinity(common->affinity, &affinity);
+        int status = ui_load_affinity(common->affinity, &affinity);
 
         if (status != UI_DONE)
             return status;

@@ -147,22 +147,13 @@ static const char *const state_names[] = {
     [IMIG_STEP_IN_DOUBT] = "in doubt",
 };
 
-/* How far the prediction was off, as a share of what was measured. */
-static const char *
-error_text(double predicted, double measured)
-{
-    if (!(measured > 0) || !isfinite(predicted))
-        return "-";
-    return ui_text("%+.1f %%", (predicted / measured - 1) * 100);
-}
-
 static void
 add_compared(ui_table *table, const char *(*format)(double), double predicted, double measured,
              gboolean is_measured)
 {
     ui_table_add(table, format(predicted));
     ui_table_add(table, is_measured ? format(measured) : "-");
-    ui_table_add(table, is_measured ? error_text(predicted, measured) : "-");
+    ui_table_add(table, is_measured ? ui_off(predicted, measured) : "-");
 }
 
 /* The message without the state that the row shows already. */

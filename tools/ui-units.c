@@ -138,3 +138,27 @@ ui_cores(double value)
 {
     return isfinite(value) ? ui_text("%.2f", value) : "-";
 }
+
+const char *
+ui_off(double predicted, double measured)
+{
+    if (!(measured > 0) || !isfinite(predicted))
+        return "-";
+    return ui_text("%+.1f %%", (predicted / measured - 1) * 100);
+}
+
+int
+ui_compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *) a, y = *(const double *) b;
+
+    return (x > y) - (x < y);
+}
+
+double
+ui_quantile(const GArray *sorted, double share)
+{
+    guint rank = (guint) ceil(share * sorted->len);
+
+    return sorted->len > 0 ? g_array_index(sorted, double, rank > 0 ? rank - 1 : 0) : NAN;
+}

@@ -157,6 +157,14 @@ const char *ui_bytes(double value);
 const char *ui_rate(double value);
 const char *ui_time(double value);
 const char *ui_percent(double ratio);
+
+/* How far a prediction was off, as a share of what was measured. */
+const char *ui_off(double predicted, double measured);
+
+/* The smallest number that so many of them do not exceed (nearest rank); NaN: there is none.
+   sorted: of doubles, by ui_compare_doubles(). */
+double ui_quantile(const GArray *sorted, double share);
+int ui_compare_doubles(const void *a, const void *b);
 const char *ui_cores(double value);
 
 /* Any short text, lent in the same way. */
@@ -337,6 +345,12 @@ const imig_cancel *ui_deadline_cancel(const ui_deadline *deadline);
 gboolean ui_deadline_free(ui_deadline *deadline);
 
 /* ---- ui-plan.c: the planner's options, and plans ---- */
+
+/* Index of a name, or -1; name: NULL behind the last one. */
+int ui_find_name(const char *(*name)(uint32_t), const char *wanted);
+
+/* A table of slowdowns from a file, "-" standard input. */
+int ui_load_affinity(const char *path, imig_affinity **affinity);
 
 typedef struct ui_planner {
     ui_option table[40]; /* those of `migration` are among them */
