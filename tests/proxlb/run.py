@@ -13,7 +13,6 @@ fails, too.  Prints TAP.
 """
 
 import argparse
-import functools
 import json
 import os
 import pathlib
@@ -167,18 +166,12 @@ def plan(imig, folder, scenario, options):
 def run(imig, folder, scenario, known):
     """(faults, differences); memory that goal balance leaves where it is, goal level spreads."""
     faults, differences = plan(imig, folder, scenario, scenarios.options(scenario))
-    if MEMORY in (known.get(what) for what in differences) and knows_level(imig):
+    if MEMORY in (known.get(what) for what in differences):
         more, differences = plan(imig, folder, scenario, ["--goal", "level"])
         # In so small a cluster no host may get as near to the mean as is asked for: that is said.
         differences = [what for what in differences if not what.startswith("exit status 3 (")]
         faults += more
     return faults, differences
-
-
-@functools.cache
-def knows_level(imig):
-    return "level" in subprocess.run([imig, "plan", "--help"], stdin=subprocess.DEVNULL,
-                                     capture_output=True, text=True, check=True).stdout
 
 
 def compare(known, differences):
@@ -209,8 +202,7 @@ def main():
         for number, (name, scenario) in enumerate(chosen.items(), 1):
             known = DIFFERENT.get(name, {})
             faults, differences = run(options.imig, pathlib.Path(folder), scenario, known)
-            if knows_level(options.imig):
-                known = {what: why for what, why in known.items() if why != MEMORY}
+            known = {what: why for what, why in known.items() if why != MEMORY}
             more, said = compare(known, differences)
             faults += more
             failed += bool(faults)
