@@ -211,24 +211,30 @@ try_exchanges(struct pool *pool, uint32_t extra)
     return done;
 }
 
+/* The packing of the pool with what has been freed so far. */
 static void
-try_more(struct pool *pool)
+begin_freed(struct pool *pool)
 {
     imig__packing *p = &pool->packing;
 
+    imig__pack_begin(p, pool->state);
+    for (uint32_t i = 0; i < p->n; i++)
+        if (pool->frees[p->host[i]])
+            imig__pack_free(p, p->host[i]);
+}
+
+static void
+try_more(struct pool *pool)
+{
+    begin_freed(pool);
     for (uint32_t i = 0, tries = 0; i < pool->candidates && tries < EXTRA_TRIES; i++) {
         uint32_t h = pool->candidate[i].host;
 
-        if (pool->frees[h])
-            continue;
-        imig__pack_begin(p, pool->state);
-        for (uint32_t j = 0; j < p->n; j++)
-            if (pool->frees[p->host[j]])
-                imig__pack_free(p, p->host[j]);
-        if (!imig__pack_can_do_without(p, h))
+        if (pool->frees[h] || !imig__pack_can_do_without(&pool->packing, h))
             continue;
         tries++;
-        try_exchanges(pool, h);
+        if (try_exchanges(pool, h))
+            begin_freed(pool);
     }
 }
 
