@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A libvirt laboratory on which imig predicts and carries out, and what each experiment needs of
+it."""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parents[2]
+sys.path.insert(0, str(HERE.parent / "libvirt"))
+
+# pylint: disable=wrong-import-position
+from lab import Lab, LabUnavailable, guest_uuid     # noqa: E402
+import table                                        # noqa: E402
+
+LINK, LINK_BYTES_PER_S = "200mbit", 25e6
+WATCH_S = 8             # how long imig looks before it predicts
+PATIENCE_S = 300
+SHOWN = ("kind", "memory_mb", "size_mb", "rate_mb", "pattern")
+AMOUNTS = {"duration_s": ("predicted_s", "measured_s"),
+           "downtime_s": ("predicted_downtime_s", "measured_downtime_s"),
+           "transferred_bytes": ("predicted_bytes", "measured_bytes")}
+
+
+def options(what):
+    """The command line that all experiments have."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--imig", required=True, type=pathlib.Path, help="the program")
+    parser.add_argument("--into", default=TOP / "doc/experiments", type=pathlib.Path,
+                        help="where tables are, or go")
+    parser.add_argument("--blocks", type=int, default=5, help="repetitions of each cell")
+    parser.add_argument("--seed", type=int, default=1, help="of their sequence")
+    chosen = parser.parse_args()
+    chosen.into.mkdir(parents=True, exist_ok=True)
+    return chosen
+
+
+def main(experiment, what):
+    """Run experiment(stage, options); 77 where there is no laboratory."""
+    chosen = options(what)
+    try:
+        with Lab(hosts=2, link=LINK, weight=1000) as lab:
+            experiment(Stage(lab, chosen.imig.resolve()), chosen)
+    except LabUnavailable as unavailable:
+        print(f"no laboratory: {unavailable}", file=sys.stderr)
+        sys.exit(77)
+
+
+class Work(threading.Thread):
+    """How far each guest's work is, over time, by its own reports (two a second)."""
+
+    def __init__(self, lab):
+        super().__init__(daemon=True)
+        self.lab, self.seen, self.ended = lab, {}, threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.join()
+
+    def run(self):
+        while not self.ended.wait(0.2):
+            now = time.monotonic()
+            for name, says in self.lab.work().items():
+                points = self.seen.setdefault(name, [])
+                heard = now - says["silent_s"]
+                if not points or heard > points[-1][0] + 0.05:
+                    points.append((heard, says["work"]))
+
+    def rate(self, name, begin, end):
+        """Work a second between two moments, interpolated; None: it was not heard of."""
+        points = self.seen.get(name, [])
+        if len(points) < 2 or end <= begin:
+            return None
+        return (self._at(points, end) - self._at(points, begin)) / (end - begin)
+
+    @staticmethod
+    def _at(points, when):
+        for (t0, w0), (t1, w1) in zip(points, points[1:]):
+            if when <= t1:
+                return w0 + (w1 - w0) * max(0.0, min(1.0, (when - t0) / (t1 - t0)))
+        return points[-1][1]
+
+
+class Stage:
+    def __init__(self, lab, imig):
+        self.lab, self.imig = lab, imig
+
+    # ---- guests ----
+
+    def have(self, host, **guests):
+        """These guests, and no others, work there: name=dict(kind=..., ...)."""
+        for name in list(self.lab.guests):
+            self.lab.stop(name)
+        self.lab.start_all([{**guest, "host": host, "name": name}
+                            for name, guest in guests.items()])
+
+    def place(self, name):
+        return next(host for host, state in self.lab.where(name) if state == "running")
+
+    # ---- imig ----
+
+    def call(self, command, *words):
+        """Its exit status, what it printed, and when it ended."""
+        capacities = self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S, disk_ops_per_s=200.0)
+        argv = [self.imig, command, "--host-capacity", capacities]
+        if command != "plan":
+            argv.append("--no-store")
+        for uri in self.lab.uris():
+            argv += ["-c", uri]
+        done = subprocess.run([*map(str, argv), *map(str, words)], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        if not done.stdout.startswith("{"):
+            raise RuntimeError(f"imig {command}: exit {done.returncode}: {done.stderr[-800:]}")
+        return json.loads(done.stdout), time.monotonic()
+
+    def migrate(self, name, to, *more):
+        """One migration: the step as imig tells it, with the overhead: the share of its work that
+        the guest did not get done meanwhile."""
+        with Work(self.lab) as work:
+            began = time.monotonic()
+            run, ended = self.call("migrate", name, to, "--for", f"{WATCH_S}s", "--json", *more)
+            time.sleep(1)
+        step = run["steps"][0]
+        took = step["duration_s"]["measured"]
+        if took:
+            before = work.rate(name, began, ended - took - 0.5)
+            during = work.rate(name, ended - took, ended)
+            step["overhead"] = 1 - during / before if before and during is not None else None
+        return step
+
+    def plan_file(self, steps):
+        """A plan written by hand: (guest, from, to) in that sequence."""
+        path = self.lab.dir / "plan.json"
+        path.write_text(json.dumps({
+            "format": "imig-plan/1", "goal": "balance", "policy": "as-given",
+            "steps": [{"vm": guest_uuid(vm), "from": source, "to": to, "group": i}
+                      for i, (vm, source, to) in enumerate(steps)]}))
+        return path
+
+    def run_plan(self, path):
+        """The steps, one at a time, in the plan's sequence."""
+        return self.call("run", path, "--yes", "--json", "--for", "2s")[0]
+
+    # ---- rows ----
+
+    def row(self, experiment, block, cell, step, position=1, **more):
+        """A row of table.MIGRATIONS."""
+        guests = {guest["uuid"]: guest for guest in self.lab.guests.values()}
+        guest = guests[step["vm"]]
+        row = {"experiment": experiment, "block": block, "cell": cell, "position": position,
+               "hypervisor": "qemu", "vm": guest["name"], "state": step["state"],
+               "rounds": step["rounds"], "start_s": step["start_s"],
+               "overhead": step.get("overhead"), "faults": "; ".join(self.faults()),
+               **{key: guest[key] for key in SHOWN}, **more}
+        for amount, (predicted, measured) in AMOUNTS.items():
+            row[predicted], row[measured] = step[amount]["predicted"], step[amount]["measured"]
+        return row
+
+    def faults(self):
+        """What is wrong with guests; who stood still a moment ago is given time to be heard."""
+        until = time.monotonic() + 10
+        while (wrong := self.lab.faults()) and time.monotonic() < until:
+            time.sleep(0.5)
+        return wrong
+
+
+@contextlib.contextmanager
+def told(experiment, block, cell):
+    """Says on standard error what is being done, and how long it took."""
+    began = time.monotonic()
+    print(f"{experiment} {block} {cell} ...", end=" ", file=sys.stderr, flush=True)
+    yield
+    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def migrations(chosen):
+    return table.Table(chosen.into / "migrations.csv", table.MIGRATIONS)
+
+
+def rates(chosen):
+    return table.Table(chosen.into / "rates.csv", table.RATES)
