@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import threading
@@ -166,12 +167,16 @@ class Stage:
             row[predicted], row[measured] = step[amount]["predicted"], step[amount]["measured"]
         return row
 
-    def faults(self):
-        """What is wrong with guests; who stood still a moment ago is given time to be heard."""
+    def faults(self, suspended=()):
+        """What is wrong with guests; who stood still a moment ago is given time to be heard, who
+        is suspended may be silent."""
+        def wrong():
+            return [fault for fault in self.lab.faults()
+                    if re.split("[: ]", fault)[0] not in suspended]
         until = time.monotonic() + 10
-        while (wrong := self.lab.faults()) and time.monotonic() < until:
+        while (faults := wrong()) and time.monotonic() < until:
             time.sleep(0.5)
-        return wrong
+        return faults
 
 
 @contextlib.contextmanager
