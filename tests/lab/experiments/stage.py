@@ -42,11 +42,11 @@ def options(what):
     return chosen
 
 
-def main(experiment, what):
+def main(experiment, what, hosts=2, link=LINK):
     """Run experiment(stage, options); 77 where there is no laboratory."""
     chosen = options(what)
     try:
-        with Lab(hosts=2, link=LINK, weight=1000) as lab:
+        with Lab(hosts=hosts, link=link, weight=1000) as lab:
             experiment(Stage(lab, chosen.imig.resolve()), chosen)
     except LabUnavailable as unavailable:
         print(f"no laboratory: {unavailable}", file=sys.stderr)
@@ -114,7 +114,7 @@ class Stage:
         """Its exit status, what it printed, and when it ended."""
         capacities = self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S, disk_ops_per_s=200.0)
         argv = [self.imig, command, "--host-capacity", capacities]
-        if command != "plan":
+        if command not in ("observe", "plan"):
             argv.append("--no-store")
         for uri in self.lab.uris():
             argv += ["-c", uri]
