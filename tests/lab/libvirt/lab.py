@@ -425,14 +425,15 @@ class Lab:
 
     # ---- migrations, without imig ----
 
-    def _domain(self, name):
+    def domain(self, name):
+        """Libvirt's own object, on the host where the guest is."""
         host = next(h for h, state in self.where(name) if state in ("running", "paused"))
         return self.hosts[host].connect().lookupByName(name)
 
     def migrate(self, name, to, tls=False, downtime_ms=300):
         """Peer to peer; returns libvirt's statistics of the completed job."""
         target = self.hosts[to]
-        domain = self._domain(name)
+        domain = self.domain(name)
         domain.migrateSetMaxDowntime(downtime_ms)
         flags = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER
         if domain.isPersistent():
@@ -440,11 +441,11 @@ class Lab:
         if tls:
             flags |= libvirt.VIR_MIGRATE_TLS
         domain.migrateToURI3(target.tls_uri if tls else target.tcp_uri, {}, flags)
-        return self._domain(name).jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+        return self.domain(name).jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
 
     def abort(self, name):
         """Cancel the migration that a guest is in."""
-        self._domain(name).abortJob()
+        self.domain(name).abortJob()
 
 
 # ---- labs on this machine ----
