@@ -9,7 +9,7 @@ from stage import told
 FIGURE_1 = {f"memory {memory}, dirty {dirty}":
             {"kind": "memory-dirty", "memory_mb": memory, "size_mb": dirty, "rate_mb": 20,
              "pattern": "random", "fill_mb": memory // 4}
-            for memory in (128, 192, 256) for dirty in (4, 16, 32)}
+            for memory in (128, 256) for dirty in (4, 16, 32)}
 TABLE_1 = {"idle": {}, "cpu": {}, "disk-io": {"rate_mb": 3}, "net-receive": {"rate_mb": 5},
            "web-server": {"rate_mb": 5}, "memory-dirty": {"rate_mb": 8, "size_mb": 16}}
 CAPS = {"cpu, 8 MB/s": ("cpu", {}, 8), "memory-dirty, 12 MB/s": ("memory-dirty", {"rate_mb": 4}, 12)}

@@ -20,7 +20,7 @@ from lab import Lab, LabUnavailable, guest_uuid     # noqa: E402
 import table                                        # noqa: E402
 
 LINK, LINK_BYTES_PER_S = "200mbit", 25e6
-WATCH_S = 8             # how long imig looks before it predicts
+WATCH_S = 13            # how long imig looks before it predicts: all looks at dirty pages
 PATIENCE_S = 300
 SHOWN = ("kind", "memory_mb", "size_mb", "rate_mb", "pattern")
 AMOUNTS = {"duration_s": ("predicted_s", "measured_s"),
@@ -36,6 +36,8 @@ def options(what):
                         help="where tables are, or go")
     parser.add_argument("--blocks", type=int, default=5, help="repetitions of each cell")
     parser.add_argument("--seed", type=int, default=1, help="of their sequence")
+    parser.add_argument("--constants", type=pathlib.Path, help="what imig predicts with")
+    parser.add_argument("--store", type=pathlib.Path, help="where imig keeps what it measured")
     chosen = parser.parse_args()
     chosen.into.mkdir(parents=True, exist_ok=True)
     return chosen
@@ -46,7 +48,7 @@ def main(experiment, what):
     chosen = options(what)
     try:
         with Lab(hosts=2, link=LINK, weight=1000) as lab:
-            experiment(Stage(lab, chosen.imig.resolve()), chosen)
+            experiment(Stage(lab, chosen), chosen)
     except LabUnavailable as unavailable:
         print(f"no laboratory: {unavailable}", file=sys.stderr)
         sys.exit(77)
@@ -92,8 +94,10 @@ class Work(threading.Thread):
 
 
 class Stage:
-    def __init__(self, lab, imig):
-        self.lab, self.imig = lab, imig
+    def __init__(self, lab, chosen):
+        self.lab, self.imig = lab, chosen.imig.resolve()
+        self.store = ["--store", chosen.store] if chosen.store else ["--no-store"]
+        self.constants = ["--constants", chosen.constants] if chosen.constants else []
 
     # ---- guests ----
 
@@ -114,8 +118,7 @@ class Stage:
         capacities = self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S, disk_ops_per_s=200.0)
         # Both hosts see the guests' disks, which imig cannot know.
         argv = [self.imig, command, "--host-capacity", capacities, "--unsafe"]
-        if command != "plan":
-            argv.append("--no-store")
+        argv += [*self.store, *self.constants]
         for uri in self.lab.uris():
             argv += ["-c", uri]
         done = subprocess.run([*map(str, argv), *map(str, words)], stdin=subprocess.DEVNULL,
