@@ -108,6 +108,18 @@ class Stage:
         self.lab.start_all([{**guest, "host": host, "name": name}
                             for name, guest in guests.items()])
 
+    def have_together(self, **guests):
+        """These guests, and no others, work on one host, which is returned; the other host is the
+        second.  They are started anew only where they are not together and well."""
+        hosts = list(self.lab.hosts)
+        for host in hosts:
+            if (self.lab.guests.keys() == guests.keys()
+                    and all(self.lab.where(name) == [(host, "running")] for name in guests)
+                    and not self.faults()):
+                return host, *(other for other in hosts if other != host)
+        self.have(hosts[0], **guests)
+        return tuple(hosts)
+
     def place(self, name):
         return next(host for host, state in self.lab.where(name) if state == "running")
 
@@ -142,17 +154,17 @@ class Stage:
             step["overhead"] = 1 - during / before if before and during is not None else None
         return step
 
-    def plan_file(self, steps):
-        """A plan written by hand: (guest, from, to) in that sequence."""
-        path = self.lab.dir / "plan.json"
-        path.write_text(json.dumps({
-            "format": "imig-plan/1", "goal": "balance", "policy": "as-given",
-            "steps": [{"vm": guest_uuid(vm), "from": source, "to": to, "group": i}
-                      for i, (vm, source, to) in enumerate(steps)]}))
-        return path
+    @staticmethod
+    def plan_of(steps):
+        """A plan written by hand, of which nothing is predicted: (guest, from, to) in sequence."""
+        return {"format": "imig-plan/1", "goal": "balance", "policy": "as-given",
+                "steps": [{"vm": guest_uuid(vm), "from": source, "to": to, "group": i}
+                          for i, (vm, source, to) in enumerate(steps)]}
 
-    def run_plan(self, path):
+    def run_plan(self, plan):
         """The steps, one at a time, in the plan's sequence."""
+        path = self.lab.dir / "plan.json"
+        path.write_text(json.dumps(plan))
         return self.call("run", path, "--yes", "--json", "--for", "2s")[0]
 
     # ---- rows ----
@@ -169,6 +181,11 @@ class Stage:
         for amount, (predicted, measured) in AMOUNTS.items():
             row[predicted], row[measured] = step[amount]["predicted"], step[amount]["measured"]
         return row
+
+    def rows(self, experiment, block, cell, run):
+        """Rows of a run, a step each, with its place in the sequence."""
+        return [self.row(experiment, block, cell, step, position)
+                for position, step in enumerate(run["steps"], 1)]
 
     def faults(self):
         """What is wrong with guests; who stood still a moment ago is given time to be heard."""
