@@ -5,7 +5,8 @@ several orders, section 3.4's among them.  Who leaves and where to is the same i
 that the order alone is compared."""
 
 import stage
-from stage import told
+import table
+from runs import migrations, told
 
 GUESTS = {
     "cpu": {"memory_mb": 160},
@@ -40,8 +41,8 @@ def drain(where, order, block):
 def run(where, chosen):
     for host in where.lab.hosts.values():
         host.set_cores(CORES)
-    into = stage.migrations(chosen)
-    for block, order in stage.table.in_blocks(ORDERS, chosen.blocks, chosen.seed,
+    into = migrations(chosen)
+    for block, order in table.in_blocks(ORDERS, chosen.blocks, chosen.seed,
                                               into.done("orders")):
         with told("orders", block, order):
             into.append(*where.rows("orders", block, order, drain(where, order, block)))

@@ -5,7 +5,8 @@ in the sequence varies: section 3.3 with a guest that dirties memory (Fig. 4), r
 serves pages (Fig. 6).  The paper has eight guests."""
 
 import stage
-from stage import told
+import table
+from runs import migrations, told
 
 MEMORY = {"memory_mb": 128, "fill_mb": 32}
 IDLE = {f"idle-{i}": {"kind": "idle", **MEMORY} for i in (1, 2, 3)}
@@ -27,12 +28,12 @@ def leave(where, workload, place):
 
 
 def run(where, chosen):
-    into = stage.migrations(chosen)
-    for block, figure in stage.table.in_blocks(WORKLOADS, chosen.blocks, chosen.seed):
+    into = migrations(chosen)
+    for block, figure in table.in_blocks(WORKLOADS, chosen.blocks, chosen.seed):
         workload, done = WORKLOADS[figure], into.done(figure)
         places = {f"{workload['kind']} at {place}": place for place in (1, 2, 3, 4)}
         left = places.keys() - {cell for there, cell in done if there == block}
-        for _, cell in stage.table.in_blocks(left, 1, f"{chosen.seed}-{block}-{figure}"):
+        for _, cell in table.in_blocks(left, 1, f"{chosen.seed}-{block}-{figure}"):
             with told(figure, block, cell):
                 into.append(*where.rows(figure, block, cell,
                                         leave(where, workload, places[cell])))

@@ -4,7 +4,8 @@
 caps on bandwidth.  All of it also tells how good predictions are."""
 
 import stage
-from stage import told
+import table
+from runs import migrations, told
 
 FIGURE_1 = {f"memory {memory}, dirty {dirty}":
             {"kind": "memory-dirty", "memory_mb": memory, "size_mb": dirty, "rate_mb": 20,
@@ -24,9 +25,9 @@ CELLS = {
 
 
 def run(where, chosen):
-    into = stage.migrations(chosen)
+    into = migrations(chosen)
     done = {key for name in ("figure-1", "table-1", "caps") for key in into.done(name)}
-    for block, cell in stage.table.in_blocks(CELLS, chosen.blocks, chosen.seed, done):
+    for block, cell in table.in_blocks(CELLS, chosen.blocks, chosen.seed, done):
         experiment, guest, cap = CELLS[cell]
         with told(experiment, block, cell):
             where.have("host1", subject=guest)

@@ -2,8 +2,6 @@
 """A libvirt laboratory on which imig predicts and carries out, and what each experiment needs of
 it."""
 
-import argparse
-import contextlib
 import json
 import pathlib
 import subprocess
@@ -11,41 +9,21 @@ import sys
 import threading
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-TOP = HERE.parents[2]
-sys.path.insert(0, str(HERE.parent / "libvirt"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "libvirt"))
 
 # pylint: disable=wrong-import-position
 from lab import Lab, LabUnavailable, guest_uuid     # noqa: E402
-import table                                        # noqa: E402
+import runs                                         # noqa: E402
 
 LINK, LINK_BYTES_PER_S = "200mbit", 25e6
 WATCH_S = 13            # how long imig looks before it predicts: all looks at dirty pages
 PATIENCE_S = 300
 SHOWN = ("kind", "memory_mb", "size_mb", "rate_mb", "pattern")
-AMOUNTS = {"duration_s": ("predicted_s", "measured_s"),
-           "downtime_s": ("predicted_downtime_s", "measured_downtime_s"),
-           "transferred_bytes": ("predicted_bytes", "measured_bytes")}
-
-
-def options(what):
-    """The command line that all experiments have."""
-    parser = argparse.ArgumentParser(description=what)
-    parser.add_argument("--imig", required=True, type=pathlib.Path, help="the program")
-    parser.add_argument("--into", default=TOP / "doc/experiments", type=pathlib.Path,
-                        help="where tables are, or go")
-    parser.add_argument("--blocks", type=int, default=5, help="repetitions of each cell")
-    parser.add_argument("--seed", type=int, default=1, help="of their sequence")
-    parser.add_argument("--constants", type=pathlib.Path, help="what imig predicts with")
-    parser.add_argument("--store", type=pathlib.Path, help="where imig keeps what it measured")
-    chosen = parser.parse_args()
-    chosen.into.mkdir(parents=True, exist_ok=True)
-    return chosen
 
 
 def main(experiment, what):
     """Run experiment(stage, options); 77 where there is no laboratory."""
-    chosen = options(what)
+    chosen = runs.options(what)
     try:
         with Lab(hosts=2, link=LINK, weight=1000) as lab:
             experiment(Stage(lab, chosen), chosen)
@@ -96,8 +74,7 @@ class Work(threading.Thread):
 class Stage:
     def __init__(self, lab, chosen):
         self.lab, self.imig = lab, chosen.imig.resolve()
-        self.store = ["--store", chosen.store] if chosen.store else ["--no-store"]
-        self.constants = ["--constants", chosen.constants] if chosen.constants else []
+        self.words = chosen.words
 
     # ---- guests ----
 
@@ -130,7 +107,7 @@ class Stage:
         capacities = self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S, disk_ops_per_s=200.0)
         # Both hosts see the guests' disks, which imig cannot know.
         argv = [self.imig, command, "--host-capacity", capacities, "--unsafe"]
-        argv += [*self.store, *self.constants]
+        argv += self.words
         for uri in self.lab.uris():
             argv += ["-c", uri]
         done = subprocess.run([*map(str, argv), *map(str, words)], stdin=subprocess.DEVNULL,
@@ -173,14 +150,10 @@ class Stage:
         """A row of table.MIGRATIONS."""
         guests = {guest["uuid"]: guest for guest in self.lab.guests.values()}
         guest = guests[step["vm"]]
-        row = {"experiment": experiment, "block": block, "cell": cell, "position": position,
-               "hypervisor": "qemu", "vm": guest["name"], "state": step["state"],
-               "rounds": step["rounds"], "start_s": step["start_s"],
-               "overhead": step.get("overhead"), "faults": "; ".join(self.faults()),
-               **{key: guest[key] for key in SHOWN}, **more}
-        for amount, (predicted, measured) in AMOUNTS.items():
-            row[predicted], row[measured] = step[amount]["predicted"], step[amount]["measured"]
-        return row
+        return {"experiment": experiment, "block": block, "cell": cell, "position": position,
+                "hypervisor": "qemu", "vm": guest["name"], "overhead": step.get("overhead"),
+                "faults": "; ".join(self.faults()), **runs.of_step(step),
+                **{key: guest[key] for key in SHOWN}, **more}
 
     def rows(self, experiment, block, cell, run):
         """Rows of a run, a step each, with its place in the sequence."""
@@ -193,20 +166,3 @@ class Stage:
         while (wrong := self.lab.faults()) and time.monotonic() < until:
             time.sleep(0.5)
         return wrong
-
-
-@contextlib.contextmanager
-def told(experiment, block, cell):
-    """Says on standard error what is being done, and how long it took."""
-    began = time.monotonic()
-    print(f"{experiment} {block} {cell} ...", end=" ", file=sys.stderr, flush=True)
-    yield
-    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-
-
-def migrations(chosen):
-    return table.Table(chosen.into / "migrations.csv", table.MIGRATIONS)
-
-
-def rates(chosen):
-    return table.Table(chosen.into / "rates.csv", table.RATES)
