@@ -17,6 +17,7 @@ GUESTS = {
     "web-server": {"memory_mb": 112, "rate_mb": 6},
 }
 CORES = 0.5             # of each host; the guests want more
+WATCH_S = 26            # dirty pages are looked at for 3.5 s of each guest, one after the other
 ORDERS = ("informed", "paper", "random", "largest-first", "reverse")
 
 
@@ -28,7 +29,7 @@ def drain(where, order, block):
         for kind, guest in GUESTS.items()})
     policy = "informed" if order == "reverse" else order
     plan, _ = where.call("plan", "--drain", source, "--order-policy", policy, "--seed", block,
-                         "--for", f"{stage.WATCH_S}s", "--json")
+                         "--for", f"{WATCH_S}s", "--json")
     if len(plan["steps"]) != len(GUESTS):
         raise RuntimeError(f"{order}: not all leave {source} for {to}: {plan['kept']}")
     if order == "reverse":
