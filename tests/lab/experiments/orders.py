@@ -18,35 +18,46 @@ GUESTS = {
 }
 CORES = 0.5             # of each host; the guests want more
 WATCH_S = 26            # dirty pages are looked at for 3.5 s of each guest, one after the other
-ORDERS = ("informed", "paper", "random", "largest-first", "reverse")
+POLICIES = ("informed", "paper", "random", "largest-first")
+ORDERS = (*POLICIES, "reverse")     # the informed order from its end
 
 
-def drain(where, order, block):
-    """All leave in this order, as imig finds guests just before; reverse: the informed order from
-    its end, of which nothing is predicted.  A run begins on the host where the one before ended."""
-    source, to = where.have_together(**{
+def together(where):
+    """(the host where all are, the other one)"""
+    return where.have_together(**{
         kind: {"kind": kind, "fill_mb": guest["memory_mb"] // 4, **guest}
         for kind, guest in GUESTS.items()})
-    policy = "informed" if order == "reverse" else order
-    plan, _ = where.call("plan", "--drain", source, "--order-policy", policy, "--seed", block,
-                         "--for", f"{WATCH_S}s", "--json")
-    if len(plan["steps"]) != len(GUESTS):
-        raise RuntimeError(f"{order}: not all leave {source} for {to}: {plan['kept']}")
-    if order == "reverse":
-        plan["policy"] = "as-given"
-        plan["steps"] = [{key: step[key] for key in ("vm", "from", "to", "group")}
-                         for step in reversed(plan["steps"])]
-    return where.run_plan(plan)
+
+
+def decide(where, block):
+    """{order: guests in that sequence}, all from one look at them."""
+    source, to = together(where)
+    names = {guest["uuid"]: name for name, guest in where.lab.guests.items()}
+    seen, orders = where.observe(WATCH_S), {}
+    for policy in POLICIES:
+        plan = where.told("plan", seen, "--drain", source, "--order-policy", policy, "--seed",
+                          block, "--unsafe", "--json", *where.words)
+        orders[policy] = [names[step["vm"]] for step in plan["steps"]]
+        if len(orders[policy]) != len(GUESTS):
+            raise RuntimeError(f"{policy}: not all leave {source} for {to}: {plan['kept']}")
+    return {**orders, "reverse": orders["informed"][::-1]}
+
+
+def leave(where, sequence):
+    """A run begins on the host where the one before ended."""
+    source, to = together(where)
+    return where.run_plan(where.plan_of([(name, source, to) for name in sequence]))
 
 
 def run(where, chosen):
     for host in where.lab.hosts.values():
         host.set_cores(CORES)
-    into = migrations(chosen)
-    for block, order in table.in_blocks(ORDERS, chosen.blocks, chosen.seed,
-                                              into.done("orders")):
+    into, decided = migrations(chosen), {}
+    for block, order in table.in_blocks(ORDERS, chosen.blocks, chosen.seed, into.done("orders")):
         with told("orders", block, order):
-            into.append(*where.rows("orders", block, order, drain(where, order, block)))
+            if block not in decided:
+                decided[block] = decide(where, block)
+            into.append(*where.rows("orders", block, order, leave(where, decided[block][order])))
 
 
 if __name__ == "__main__":

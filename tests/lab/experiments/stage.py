@@ -102,26 +102,40 @@ class Stage:
 
     # ---- imig ----
 
-    def call(self, command, *words):
-        """Its exit status, what it printed, and when it ended."""
-        capacities = self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S, disk_ops_per_s=200.0)
-        # Both hosts see the guests' disks, which imig cannot know.
-        argv = [self.imig, command, "--host-capacity", capacities, "--unsafe"]
-        argv += self.words
-        for uri in self.lab.uris():
-            argv += ["-c", uri]
-        done = subprocess.run([*map(str, argv), *map(str, words)], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    def told(self, command, *words):
+        """What it prints, as JSON."""
+        done = subprocess.run([str(self.imig), command, *map(str, words)], capture_output=True,
+                              stdin=subprocess.DEVNULL, text=True, timeout=PATIENCE_S, check=False)
         if not done.stdout.startswith("{"):
             raise RuntimeError(f"imig {command}: exit {done.returncode}: {done.stderr[-800:]}")
-        return json.loads(done.stdout), time.monotonic()
+        return json.loads(done.stdout)
+
+    def hosts(self):
+        """Words that name them and say what they can do."""
+        words = ["--host-capacity", self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S,
+                                                           disk_ops_per_s=200.0)]
+        for uri in self.lab.uris():
+            words += ["-c", uri]
+        return words
+
+    def carry_out(self, command, *words):
+        """Both hosts see the guests' disks, which imig cannot know.  What it did, and when it
+        ended."""
+        done = self.told(command, *self.hosts(), "--unsafe", "--json", *self.words, *words)
+        return done, time.monotonic()
+
+    def observe(self, seconds):
+        """The file with what imig sees in that time."""
+        path = self.lab.dir / "cluster.json"
+        path.write_text(json.dumps(self.told("observe", *self.hosts(), "--for", f"{seconds}s")))
+        return path
 
     def migrate(self, name, to, *more):
         """One migration: the step as imig tells it, with the overhead: the share of its work that
         the guest did not get done meanwhile."""
         with Work(self.lab) as work:
             began = time.monotonic()
-            run, ended = self.call("migrate", name, to, "--for", f"{WATCH_S}s", "--json", *more)
+            run, ended = self.carry_out("migrate", name, to, "--for", f"{WATCH_S}s", *more)
             time.sleep(1)
         step = run["steps"][0]
         took = step["duration_s"]["measured"]
@@ -142,7 +156,7 @@ class Stage:
         """The steps, one at a time, in the plan's sequence."""
         path = self.lab.dir / "plan.json"
         path.write_text(json.dumps(plan))
-        return self.call("run", path, "--yes", "--json", "--for", "2s")[0]
+        return self.carry_out("run", path, "--yes", "--for", "2s")[0]
 
     # ---- rows ----
 
