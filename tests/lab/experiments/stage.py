@@ -4,6 +4,7 @@ it."""
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import threading
@@ -21,11 +22,11 @@ PATIENCE_S = 300
 SHOWN = ("kind", "memory_mb", "size_mb", "rate_mb", "pattern")
 
 
-def main(experiment, what):
+def main(experiment, what, hosts=2, link=LINK):
     """Run experiment(stage, options); 77 where there is no laboratory."""
     chosen = runs.options(what)
     try:
-        with Lab(hosts=2, link=LINK, weight=1000) as lab:
+        with Lab(hosts=hosts, link=link, weight=1000) as lab:
             experiment(Stage(lab, chosen), chosen)
     except LabUnavailable as unavailable:
         print(f"no laboratory: {unavailable}", file=sys.stderr)
@@ -174,9 +175,13 @@ class Stage:
         return [self.row(experiment, block, cell, step, position)
                 for position, step in enumerate(run["steps"], 1)]
 
-    def faults(self):
-        """What is wrong with guests; who stood still a moment ago is given time to be heard."""
+    def faults(self, suspended=()):
+        """What is wrong with guests; who stood still a moment ago is given time to be heard, who
+        is suspended may be silent."""
+        def wrong():
+            return [fault for fault in self.lab.faults()
+                    if re.split("[: ]", fault)[0] not in suspended]
         until = time.monotonic() + 10
-        while (wrong := self.lab.faults()) and time.monotonic() < until:
+        while (faults := wrong()) and time.monotonic() < until:
             time.sleep(0.5)
-        return wrong
+        return faults

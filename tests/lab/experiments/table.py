@@ -13,8 +13,9 @@ MIGRATIONS = ("experiment", "block", "cell", "position", "hypervisor", "vm", "ki
               "predicted_s", "measured_s", "predicted_downtime_s", "measured_downtime_s",
               "predicted_bytes", "measured_bytes", "overhead", "faults")
 
-# What one guest got done, a second, in some company.  overhead and work are by its own count.
-RATES = ("experiment", "block", "cell", "vm", "kind", "beside", "work_per_s")
+# What one guest got done, a second, in some company.  overhead and work are by its own count;
+# cpu_cores: processor time that its QEMU used for it, a second, where that was measured.
+RATES = ("experiment", "block", "cell", "vm", "kind", "beside", "work_per_s", "cpu_cores")
 
 
 class Table:

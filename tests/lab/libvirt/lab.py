@@ -359,6 +359,10 @@ class Lab:
                            ip=guest["ip"], mb_s=guest["rate_mb"] if rate_mb is None else rate_mb,
                            page_kb=guest["page_kb"] if guest["kind"] == "web-server" else 0)
 
+    def unload(self, name):
+        """Nobody sends to it or fetches from it until load(); what it reported is forgotten."""
+        self._tell_loadgen(do="stop", to=name)
+
     def start_hopeless(self, host, name, link="50mbit", **parameters):
         """A guest whose pre-copy never converges: it writes faster than the host's link sends."""
         self.hosts[host].set_link(link)
@@ -376,7 +380,7 @@ class Lab:
             if persistent:
                 domain.undefine()
             connection.close()
-        self._tell_loadgen(do="stop", to=name)
+        self.unload(name)
         detach_disks(self.dir, name)
         with self._locked_record() as record:
             del record["guests"][name]
