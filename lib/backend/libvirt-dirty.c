@@ -7,10 +7,11 @@
 /*
  * QEMU compares samples of pages at the beginning and at the end of a period of whole seconds.  So
  * the curve of the dirtied set is looked at with periods of growing length, one after the other,
- * and each length is one point of it: what was dirtied in so many seconds.  A sample is small, and
- * every look takes a new one: looks of the same length are averaged.
+ * and each length is one point of it: what was dirtied in so many seconds.  The longest is about
+ * what a first round takes, for what is dirtied meanwhile is what the second one sends.  A sample
+ * is small, and every look takes a new one: looks of the same length are averaged.
  */
-static const int periods_s[] = { 1, 1, 2, 2, 3 };
+static const int periods_s[] = { 1, 2, 4, 4 };
 
 static const gulong LOOK_US = 100000;
 enum { PATIENCE_S = 5 }; /* with a look that somebody else began */
@@ -83,7 +84,8 @@ read_rate(virDomainPtr domain, int period_s, double *bytes, lv_failure *failure)
     virTypedParamsGetLLong(records[0]->params, records[0]->nparams,
                            "dirtyrate.megabytes_per_second", &rate);
     virDomainStatsRecordListFree(records);
-    *bytes = (double) rate * period * MIB;
+    /* Whole MiB/s, rounded down. */
+    *bytes = rate > 0 ? ((double) rate + 0.5) * period * MIB : 0;
     return status == VIR_DOMAIN_DIRTYRATE_MEASURED && period == period_s;
 }
 

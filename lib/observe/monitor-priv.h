@@ -40,7 +40,7 @@ struct imig_monitor {
 /* Where the caller does not say how long dirty pages are logged: a shorter look shows no plateau, a
    longer one is time that other VMs of the host lack. */
 #define IMIG__DIRTY_LEAST_S 1.0
-#define IMIG__DIRTY_MOST_S  10.0
+#define IMIG__DIRTY_MOST_S  12.0
 /* At least so long where a hypervisor estimates over whole seconds: three of them, and some time
    for the answer. */
 #define IMIG__DIRTY_SLOW_S  3.5

@@ -11,12 +11,12 @@ the paper's planner is, and what the hosts are good for."""
 import itertools
 import json
 import statistics
-import subprocess
 import time
 
 import pairs
 import stage
-from stage import told
+import table
+from runs import rates as rates_of, told
 
 LINK, LINK_BYTES_PER_S = "2gbit", 250e6     # none of the kinds uses it
 DISK_OPS_PER_S = 1e5                        # files in memory: their core is what runs out
@@ -42,24 +42,22 @@ def tables(rates):
     return {"learned": rates.table(), "neutral": "".join(",".join(x) + "\n" for x in lines)}
 
 
-def plan(where, table):
+def plan(where, slowdowns):
     """[(guest, host)] in imig's sequence."""
-    names = {guest["uuid"]: guest for guest in where.lab.guests.values()}
-    cluster, _ = where.call("observe", "--for", f"{stage.WATCH_S}s", "-o", "-")
+    guests = {guest["uuid"]: guest for guest in where.lab.guests.values()}
+    seen, told_of = where.observe(stage.WATCH_S), where.lab.dir / "affinity.csv"
+    cluster = json.loads(seen.read_text())
     for host in cluster["hosts"]:
         host.update(disk_ops_per_s=DISK_OPS_PER_S, net_bytes_per_s=LINK_BYTES_PER_S)
     for vm in cluster["vms"]:
-        vm["class"] = names[vm["id"]]["kind"]
-    (where.lab.dir / "cluster.json").write_text(json.dumps(cluster))
-    (where.lab.dir / "affinity.csv").write_text(table)
-    made = subprocess.run(
-        [where.imig, "plan", where.lab.dir / "cluster.json", "--drain", "host3", "--affinity",
-         where.lab.dir / "affinity.csv", "--on-stall", "continue", "--json"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    document = json.loads(made.stdout)
-    if {step["vm"] for step in document["steps"]} != names.keys():
-        raise RuntimeError(f"not all are placed: {document['kept']} {made.stderr}")
-    return [(names[step["vm"]]["name"], step["to"]) for step in document["steps"]]
+        vm["class"] = guests[vm["id"]]["kind"]
+    seen.write_text(json.dumps(cluster))
+    told_of.write_text(slowdowns)
+    made = where.told("plan", seen, "--drain", "host3", "--affinity", told_of, "--unsafe",
+                      "--on-stall", "continue", "--no-store", "--json")
+    if {step["vm"] for step in made["steps"]} != guests.keys():
+        raise RuntimeError(f"not all are placed: {made['kept']}")
+    return [(guests[step["vm"]]["name"], step["to"]) for step in made["steps"]]
 
 
 def suspend(where, names):
@@ -95,13 +93,13 @@ def measure(where, block, cell):
                    "work_per_s": work.rate(name, began, ended)}
 
 
-def trial(where, block, cell, table):
+def trial(where, block, cell, slowdowns):
     """All work on the host that they are to leave while imig looks.  They are moved suspended: it
     is the place that is measured, and they end up suspended there."""
     guests = list(where.lab.guests)
     resume(where, guests)
     time.sleep(SETTLE_S)
-    steps = plan(where, table)
+    steps = plan(where, slowdowns)
     suspend(where, guests)
     for name, host in steps:
         where.lab.migrate(name, host)
@@ -112,10 +110,10 @@ def trial(where, block, cell, table):
 
 
 def run(where, chosen):
-    into = stage.rates(chosen)
+    into = rates_of(chosen)
     rates = pairs.Rates(into.rows("pairs"))
     known = tables(rates)
-    left = list(stage.table.in_blocks(known, chosen.blocks, chosen.seed, into.done("affinity")))
+    left = list(table.in_blocks(known, chosen.blocks, chosen.seed, into.done("affinity")))
     if left:
         where.have("host3", **{f"{kind}-{i}": {"kind": kind, "memory_mb": 128, **pairs.KINDS[kind]}
                                for kind in choose(rates) for i in (1, 2)})

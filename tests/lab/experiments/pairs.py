@@ -14,7 +14,8 @@ import statistics
 import time
 
 import stage
-from stage import told
+import table
+from runs import rates as rates_of, told
 
 SETTLE_S, MEASURE_S = 1.5, 6
 LATE_S = 0.6            # the last report of a measurement comes after its end
@@ -122,8 +123,8 @@ class Rates:
 
 
 def run(where, chosen):
-    into = stage.rates(chosen)
-    cells = list(stage.table.in_blocks(CELLS, chosen.blocks, chosen.seed, into.done("pairs")))
+    into = rates_of(chosen)
+    cells = list(table.in_blocks(CELLS, chosen.blocks, chosen.seed, into.done("pairs")))
     if cells:
         guests = Guests(where)
         where.lab.hosts["host1"].set_cores(1)

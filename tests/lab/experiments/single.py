@@ -4,15 +4,17 @@
 caps on bandwidth.  All of it also tells how good predictions are."""
 
 import stage
-from stage import told
+import table
+from runs import migrations, told
 
 FIGURE_1 = {f"memory {memory}, dirty {dirty}":
             {"kind": "memory-dirty", "memory_mb": memory, "size_mb": dirty, "rate_mb": 20,
              "pattern": "random", "fill_mb": memory // 4}
-            for memory in (128, 192, 256) for dirty in (4, 16, 32)}
+            for memory in (128, 256) for dirty in (4, 16, 32)}
 TABLE_1 = {"idle": {}, "cpu": {}, "disk-io": {"rate_mb": 3}, "net-receive": {"rate_mb": 5},
            "web-server": {"rate_mb": 5}, "memory-dirty": {"rate_mb": 8, "size_mb": 16}}
-CAPS = {"cpu, 8 MB/s": ("cpu", {}, 8), "memory-dirty, 12 MB/s": ("memory-dirty", {"rate_mb": 4}, 12)}
+CAPS = {"cpu, 8 MB/s": ("cpu", {}, 8),
+        "memory-dirty, 12 MB/s": ("memory-dirty", {"rate_mb": 4}, 12)}
 CELLS = {
     **{cell: ("figure-1", guest, None) for cell, guest in FIGURE_1.items()},
     **{kind: ("table-1", {"kind": kind, "memory_mb": 128, "fill_mb": 32, **guest}, None)
@@ -23,9 +25,9 @@ CELLS = {
 
 
 def run(where, chosen):
-    into = stage.migrations(chosen)
+    into = migrations(chosen)
     done = {key for name in ("figure-1", "table-1", "caps") for key in into.done(name)}
-    for block, cell in stage.table.in_blocks(CELLS, chosen.blocks, chosen.seed, done):
+    for block, cell in table.in_blocks(CELLS, chosen.blocks, chosen.seed, done):
         experiment, guest, cap = CELLS[cell]
         with told(experiment, block, cell):
             where.have("host1", subject=guest)

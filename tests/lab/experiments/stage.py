@@ -2,8 +2,6 @@
 """A libvirt laboratory on which imig predicts and carries out, and what each experiment needs of
 it."""
 
-import argparse
-import contextlib
 import json
 import pathlib
 import re
@@ -12,42 +10,24 @@ import sys
 import threading
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-TOP = HERE.parents[2]
-sys.path.insert(0, str(HERE.parent / "libvirt"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "libvirt"))
 
 # pylint: disable=wrong-import-position
 from lab import Lab, LabUnavailable, guest_uuid     # noqa: E402
-import table                                        # noqa: E402
+import runs                                         # noqa: E402
 
 LINK, LINK_BYTES_PER_S = "200mbit", 25e6
-WATCH_S = 8             # how long imig looks before it predicts
+WATCH_S = 13            # how long imig looks before it predicts: all looks at dirty pages
 PATIENCE_S = 300
 SHOWN = ("kind", "memory_mb", "size_mb", "rate_mb", "pattern")
-AMOUNTS = {"duration_s": ("predicted_s", "measured_s"),
-           "downtime_s": ("predicted_downtime_s", "measured_downtime_s"),
-           "transferred_bytes": ("predicted_bytes", "measured_bytes")}
-
-
-def options(what):
-    """The command line that all experiments have."""
-    parser = argparse.ArgumentParser(description=what)
-    parser.add_argument("--imig", required=True, type=pathlib.Path, help="the program")
-    parser.add_argument("--into", default=TOP / "doc/experiments", type=pathlib.Path,
-                        help="where tables are, or go")
-    parser.add_argument("--blocks", type=int, default=5, help="repetitions of each cell")
-    parser.add_argument("--seed", type=int, default=1, help="of their sequence")
-    chosen = parser.parse_args()
-    chosen.into.mkdir(parents=True, exist_ok=True)
-    return chosen
 
 
 def main(experiment, what, hosts=2, link=LINK):
     """Run experiment(stage, options); 77 where there is no laboratory."""
-    chosen = options(what)
+    chosen = runs.options(what)
     try:
         with Lab(hosts=hosts, link=link, weight=1000) as lab:
-            experiment(Stage(lab, chosen.imig.resolve()), chosen)
+            experiment(Stage(lab, chosen), chosen)
     except LabUnavailable as unavailable:
         print(f"no laboratory: {unavailable}", file=sys.stderr)
         sys.exit(77)
@@ -93,8 +73,9 @@ class Work(threading.Thread):
 
 
 class Stage:
-    def __init__(self, lab, imig):
-        self.lab, self.imig = lab, imig
+    def __init__(self, lab, chosen):
+        self.lab, self.imig = lab, chosen.imig.resolve()
+        self.words = chosen.words
 
     # ---- guests ----
 
@@ -105,31 +86,57 @@ class Stage:
         self.lab.start_all([{**guest, "host": host, "name": name}
                             for name, guest in guests.items()])
 
+    def have_together(self, **guests):
+        """These guests, and no others, work on one host, which is returned; the other host is the
+        second.  They are started anew only where they are not together and well."""
+        hosts = list(self.lab.hosts)
+        for host in hosts:
+            if (self.lab.guests.keys() == guests.keys()
+                    and all(self.lab.where(name) == [(host, "running")] for name in guests)
+                    and not self.faults()):
+                return host, *(other for other in hosts if other != host)
+        self.have(hosts[0], **guests)
+        return tuple(hosts)
+
     def place(self, name):
         return next(host for host, state in self.lab.where(name) if state == "running")
 
     # ---- imig ----
 
-    def call(self, command, *words):
-        """Its exit status, what it printed, and when it ended."""
-        capacities = self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S, disk_ops_per_s=200.0)
-        argv = [self.imig, command, "--host-capacity", capacities]
-        if command not in ("observe", "plan"):
-            argv.append("--no-store")
-        for uri in self.lab.uris():
-            argv += ["-c", uri]
-        done = subprocess.run([*map(str, argv), *map(str, words)], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    def told(self, command, *words):
+        """What it prints, as JSON."""
+        done = subprocess.run([str(self.imig), command, *map(str, words)], capture_output=True,
+                              stdin=subprocess.DEVNULL, text=True, timeout=PATIENCE_S, check=False)
         if not done.stdout.startswith("{"):
             raise RuntimeError(f"imig {command}: exit {done.returncode}: {done.stderr[-800:]}")
-        return json.loads(done.stdout), time.monotonic()
+        return json.loads(done.stdout)
+
+    def hosts(self):
+        """Words that name them and say what they can do."""
+        words = ["--host-capacity", self.lab.capacity_file(net_bytes_per_s=LINK_BYTES_PER_S,
+                                                           disk_ops_per_s=200.0)]
+        for uri in self.lab.uris():
+            words += ["-c", uri]
+        return words
+
+    def carry_out(self, command, *words):
+        """Both hosts see the guests' disks, which imig cannot know.  What it did, and when it
+        ended."""
+        done = self.told(command, *self.hosts(), "--unsafe", "--json", *self.words, *words)
+        return done, time.monotonic()
+
+    def observe(self, seconds):
+        """The file with what imig sees in that time."""
+        path = self.lab.dir / "cluster.json"
+        path.write_text(json.dumps(self.told("observe", *self.hosts(), "--for", f"{seconds}s")))
+        return path
 
     def migrate(self, name, to, *more):
         """One migration: the step as imig tells it, with the overhead: the share of its work that
         the guest did not get done meanwhile."""
         with Work(self.lab) as work:
             began = time.monotonic()
-            run, ended = self.call("migrate", name, to, "--for", f"{WATCH_S}s", "--json", *more)
+            run, ended = self.carry_out("migrate", name, to, "--for", f"{WATCH_S}s", *more)
             time.sleep(1)
         step = run["steps"][0]
         took = step["duration_s"]["measured"]
@@ -139,18 +146,18 @@ class Stage:
             step["overhead"] = 1 - during / before if before and during is not None else None
         return step
 
-    def plan_file(self, steps):
-        """A plan written by hand: (guest, from, to) in that sequence."""
-        path = self.lab.dir / "plan.json"
-        path.write_text(json.dumps({
-            "format": "imig-plan/1", "goal": "balance", "policy": "as-given",
-            "steps": [{"vm": guest_uuid(vm), "from": source, "to": to, "group": i}
-                      for i, (vm, source, to) in enumerate(steps)]}))
-        return path
+    @staticmethod
+    def plan_of(steps):
+        """A plan written by hand, of which nothing is predicted: (guest, from, to) in sequence."""
+        return {"format": "imig-plan/1", "goal": "balance", "policy": "as-given",
+                "steps": [{"vm": guest_uuid(vm), "from": source, "to": to, "group": i}
+                          for i, (vm, source, to) in enumerate(steps)]}
 
-    def run_plan(self, path):
+    def run_plan(self, plan):
         """The steps, one at a time, in the plan's sequence."""
-        return self.call("run", path, "--yes", "--json", "--for", "2s")[0]
+        path = self.lab.dir / "plan.json"
+        path.write_text(json.dumps(plan))
+        return self.carry_out("run", path, "--yes", "--for", "2s")[0]
 
     # ---- rows ----
 
@@ -158,14 +165,15 @@ class Stage:
         """A row of table.MIGRATIONS."""
         guests = {guest["uuid"]: guest for guest in self.lab.guests.values()}
         guest = guests[step["vm"]]
-        row = {"experiment": experiment, "block": block, "cell": cell, "position": position,
-               "hypervisor": "qemu", "vm": guest["name"], "state": step["state"],
-               "rounds": step["rounds"], "start_s": step["start_s"],
-               "overhead": step.get("overhead"), "faults": "; ".join(self.faults()),
-               **{key: guest[key] for key in SHOWN}, **more}
-        for amount, (predicted, measured) in AMOUNTS.items():
-            row[predicted], row[measured] = step[amount]["predicted"], step[amount]["measured"]
-        return row
+        return {"experiment": experiment, "block": block, "cell": cell, "position": position,
+                "hypervisor": "qemu", "vm": guest["name"], "overhead": step.get("overhead"),
+                "faults": "; ".join(self.faults()), **runs.of_step(step),
+                **{key: guest[key] for key in SHOWN}, **more}
+
+    def rows(self, experiment, block, cell, run):
+        """Rows of a run, a step each, with its place in the sequence."""
+        return [self.row(experiment, block, cell, step, position)
+                for position, step in enumerate(run["steps"], 1)]
 
     def faults(self, suspended=()):
         """What is wrong with guests; who stood still a moment ago is given time to be heard, who
@@ -177,20 +185,3 @@ class Stage:
         while (faults := wrong()) and time.monotonic() < until:
             time.sleep(0.5)
         return faults
-
-
-@contextlib.contextmanager
-def told(experiment, block, cell):
-    """Says on standard error what is being done, and how long it took."""
-    began = time.monotonic()
-    print(f"{experiment} {block} {cell} ...", end=" ", file=sys.stderr, flush=True)
-    yield
-    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-
-
-def migrations(chosen):
-    return table.Table(chosen.into / "migrations.csv", table.MIGRATIONS)
-
-
-def rates(chosen):
-    return table.Table(chosen.into / "rates.csv", table.RATES)

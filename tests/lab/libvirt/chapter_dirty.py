@@ -3,7 +3,7 @@
 
 # QEMU takes one sample for each 2 MiB: of the set of such a guest there are 32, of a second's
 # writes 12.  That is a quarter off as a rule; a factor of two is a fault.  The set of a random
-# writer is not seen whole in three seconds: what is found is where the curve bends to.
+# writer is not seen whole in four seconds: what is found is where the curve bends to.
 SIZE_MB, RATE_MB, WITHIN, SET_WITHIN = 64, 24, 2, 3
 
 

@@ -288,14 +288,14 @@ class Lab:
         for name, guest in self.guests.items():
             places = self.where(name)
             if len(places) != 1 or places[0][1] != "running":
-                wrong.append(f"{name} is at {places}")
+                wrong.append(f"{name} is at {places}; {self.last_words(name)}")
                 continue
             first = self.report(name)
             try:        # two more reports: a look at all pages lies between them
                 wait_until(lambda: (self.report(name) or {}).get("seconds", 0)
                            > (first or {}).get("seconds", 0) + 2, name, patience_s, 0.5)
             except TimeoutError:
-                wrong.append(f"{name} is silent")
+                wrong.append(f"{name} is silent; {self.last_words(name)}")
                 continue
             last = self.report(name)
             if last["errors"]:
@@ -306,6 +306,15 @@ class Lab:
                 wrong.append(f"{name} went back")
             guest["work"] = last["work"]
         return wrong
+
+    def last_words(self, name):
+        """What every host has of a guest that was lost: its console, what the toolstack did with
+        it, what the hypervisor says."""
+        log = shlex.quote(name)
+        told = "xl list; xl vm-list; tail -n 12 /var/log/xen/console/guest-" + log + ".log " \
+            "/var/log/xen/xl-" + log + "*.log; xl dmesg | tail -n 12"
+        return "\n".join(f"{host.name}: {host.run(told + ' 2>&1', check=False)}"
+                         for host in self.hosts.values())
 
     def migrate(self, name, source, target, transport=None):
         """By hand, without imig: what an administrator does.  Returns what xl said."""
