@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Installs what is missing on Debian 12: install-deps.sh build | test | bench | lab | xenlab
+# Installs what is missing on Debian 12, for: build | test | bench | lab | xenlab | experiments
 set -eu
 
 build='meson ninja-build pkg-config gcc libc6-dev libglib2.0-dev libjansson-dev
@@ -10,7 +10,9 @@ lab="$build libvirt-daemon-system libvirt-clients qemu-system-x86 python3 python
      linux-image-cloud-amd64 kmod iproute2 mount util-linux gnutls-bin"
 # tests/lab/xen: hosts, guests; the hypervisor and the kernels are downloaded, never installed
 xenlab="$build qemu-system-x86 python3 busybox-static kmod lz4 libcmocka-dev"
-test="$lab $xenlab clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
+# tests/lab/experiments: what they run in, and the pictures
+experiments="$lab $xenlab gnuplot-nox"
+test="$experiments clang libclang-rt-14-dev g++ binutils libcmocka-dev valgrind doxygen scdoc
       abigail-tools"
 # tests/bench: the exact optimum, instruction counts, Ganeti's balancer
 bench="$build python3 python3-scipy valgrind ganeti-htools"
@@ -21,7 +23,8 @@ test) wanted=$test ;;
 bench) wanted=$bench ;;
 lab) wanted=$lab ;;
 xenlab) wanted=$xenlab ;;
-*) echo "usage: $0 build | test | bench | lab | xenlab" >&2; exit 2 ;;
+experiments) wanted=$experiments ;;
+*) echo "usage: $0 build | test | bench | lab | xenlab | experiments" >&2; exit 2 ;;
 esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
