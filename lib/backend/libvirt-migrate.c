@@ -83,9 +83,9 @@ move(const lv_job *job, virDomainPtr domain, virConnectPtr destination, lv_failu
         return FALSE;
     if (!copies)
         flags &= ~(unsigned int) VIR_MIGRATE_NON_SHARED_DISK;
-    if (job->bandwidth_bytes_per_s > 0) /* whole MiB/s, at least one */
+    if (job->bandwidth_bytes_per_s > 0) /* whole MiB/s, no more than that, but at least one */
         virTypedParamsAddULLong(&params, &n, &room, VIR_MIGRATE_PARAM_BANDWIDTH,
-                                (unsigned long long) ceil(job->bandwidth_bytes_per_s / MIB));
+                                (unsigned long long) fmax(job->bandwidth_bytes_per_s / MIB, 1));
     if (flags & VIR_MIGRATE_PEER2PEER) {
         moved = virDomainMigrateToURI3(domain, job->migrate_uri, params, (unsigned int) n,
                                        flags) == 0;

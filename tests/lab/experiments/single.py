@@ -13,8 +13,8 @@ FIGURE_1 = {f"memory {memory}, dirty {dirty}":
             for memory in (128, 256) for dirty in (4, 16, 32)}
 TABLE_1 = {"idle": {}, "cpu": {}, "disk-io": {"rate_mb": 3}, "net-receive": {"rate_mb": 5},
            "web-server": {"rate_mb": 5}, "memory-dirty": {"rate_mb": 8, "size_mb": 16}}
-CAPS = {"cpu, 8 MB/s": ("cpu", {}, 8),
-        "memory-dirty, 12 MB/s": ("memory-dirty", {"rate_mb": 4}, 12)}
+CAPS = {"cpu, 8 MiB/s": ("cpu", {}, 8),
+        "memory-dirty, 12 MiB/s": ("memory-dirty", {"rate_mb": 4}, 12)}
 CELLS = {
     **{cell: ("figure-1", guest, None) for cell, guest in FIGURE_1.items()},
     **{kind: ("table-1", {"kind": kind, "memory_mb": 128, "fill_mb": 32, **guest}, None)
@@ -31,7 +31,7 @@ def run(where, chosen):
         experiment, guest, cap = CELLS[cell]
         with told(experiment, block, cell):
             where.have("host1", subject=guest)
-            more = ("--bandwidth", f"{cap}MB/s") if cap else ()
+            more = ("--bandwidth", f"{cap}MiB/s") if cap else ()
             step = where.migrate("subject", "host2", *more)
             into.append(where.row(experiment, block, cell, step, cap_mb_s=cap))
 
