@@ -306,6 +306,8 @@ def over_all(cases):
             faults.append(f"informed {sums['informed']:.3f} s, {best} {sums[best]:.3f} s")
         for name in ("paper", "as-given", "reversed"):
             ended = [case.sums for case in cases if case.sums.get(name, math.inf) < math.inf]
+            if not ended:
+                continue
             more = sum(c[name] for c in ended) / sum(c["informed"] for c in ended) - 1
             rank = sorted(sums, key=sums.get).index(name) + 1
             print(f"# sequence {name}: {more:+.2%} against informed where it converges, in "
