@@ -7,6 +7,7 @@ such a migration, or with fewer of them than its like, is listed and not compare
 """
 
 import collections
+import json
 import typing
 from statistics import mean, median
 
@@ -60,17 +61,24 @@ def place_of(cell):
     return int(cell.rsplit(" at ", 1)[1])
 
 
+def learned_of(path):
+    """Hypervisors that imig had constants of."""
+    if not path.exists():
+        return ()
+    return sorted({c["hypervisor"] for c in json.loads(path.read_text())["constants"]})
+
+
 class Results:
-    def __init__(self, migrations, rates=(), learned=False):
+    def __init__(self, migrations, rates=(), learned=()):
         self.migrations, self.rates = list(migrations), list(rates)
-        self.learned = learned      # imig predicted with constants of its own, not the defaults
+        self.learned = learned      # hypervisors with constants of their own, not the defaults
 
     @classmethod
     def read(cls, where):
         return cls(read_table(where / "migrations.csv", table.MIGRATIONS,
                               ("experiment", "block", "cell", "position")),
                    read_table(where / "rates.csv", table.RATES),
-                   (where / "constants.json").exists())
+                   learned_of(where / "constants.json"))
 
     def of(self, experiment, **wanted):
         """The migrations of an experiment that are done."""

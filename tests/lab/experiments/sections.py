@@ -47,8 +47,12 @@ def overview(found):
 
 
 def constants(results):
-    return ("predicts with the constants in [constants.json](constants.json), which were there "
-            "before these migrations" if results.learned else "predicts with its default constants")
+    if not results.learned:
+        return "predicts with its default constants"
+    return (f"predicts on {' and '.join(results.learned)} with the constants in "
+            "[constants.json](constants.json), learned from the migrations in "
+            "[calibration.csv](calibration.csv), which are none of those here; elsewhere with its "
+            "defaults")
 
 
 def counts(results):

@@ -8,7 +8,7 @@ import table
 from runs import migrations, told
 
 FIGURE_1 = {f"memory {memory}, dirty {dirty}":
-            {"kind": "memory-dirty", "memory_mb": memory, "size_mb": dirty, "rate_mb": 20,
+            {"kind": "memory-dirty", "memory_mb": memory, "size_mb": dirty, "rate_mb": 10,
              "pattern": "random", "fill_mb": memory // 4}
             for memory in (128, 256) for dirty in (4, 16, 32)}
 TABLE_1 = {"idle": {}, "cpu": {}, "disk-io": {"rate_mb": 3}, "net-receive": {"rate_mb": 5},
@@ -32,7 +32,7 @@ def run(where, chosen):
         with told(experiment, block, cell):
             where.have("host1", subject=guest)
             more = ("--bandwidth", f"{cap}MiB/s") if cap else ()
-            step = where.migrate("subject", "host2", *more)
+            step = where.migrate("subject", "host2", "--force", *more)
             into.append(where.row(experiment, block, cell, step, cap_mb_s=cap))
 
 
