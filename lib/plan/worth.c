@@ -88,7 +88,7 @@ worth_of_errors(const imig__planner *planner)
     double *variance = g_new0(double, load->hosts), worth = 0;
 
     for (uint32_t v = 0; v < load->vms; v++) {
-        double error = isnan(load->noise[v]) ? NOISE_ASSUMED * load->brings[v].cpu
+        double error = isnan(load->noise[v]) ? NOISE_ASSUMED * load->cpu[v]
                                              : load->noise[v];
 
         variance[load->home[v]] += error * error;

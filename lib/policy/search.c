@@ -49,20 +49,37 @@ imig__search_error(const imig__space *space, const imig__state *state, uint32_t 
     return hypot((price[0] - price[1]) * error, sqrt(variance));
 }
 
+static void
+prefetch_mover(const imig__search_run *run, uint32_t vm)
+{
+    const imig__sums *sums = run->state->sums;
+
+    imig__prefetch(imig__card_of(run, vm), sizeof *run->cards);
+    imig__prefetch(&run->load->brings[vm], sizeof *run->load->brings);
+    imig__prefetch(&sums[run->load->home[vm]], sizeof *sums);
+    imig__prefetch(&sums[run->state->host[vm]], sizeof *sums);
+}
+
 /* Sends home VMs whose move does not gain what it must, of all hosts or those that were touched. */
 static double
 prune(imig__search_run *run, gboolean everywhere)
 {
     const imig__load *load = run->load;
+    uint32_t *moved = run->list, n = 0;
     double gained = 0;
 
+    for (uint32_t v = 0; v < load->vms; v++)
+        if (run->state->host[v] != load->home[v])
+            moved[n++] = v;
     for (int pass = 0; pass < 3; pass++) {
         uint32_t sent = 0;
 
-        for (uint32_t v = 0; v < load->vms; v++) {
-            uint32_t home = load->home[v], host = run->state->host[v];
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t v = moved[i], home = load->home[v], host = run->state->host[v];
             double loss, error;
 
+            if (i + IMIG__AHEAD < n)
+                prefetch_mover(run, moved[i + IMIG__AHEAD]);
             if (host == home || !(everywhere || run->touched[home] || run->touched[host])
                 || !imig__space_unit_alone(run->space, v)
                 || !imig__space_fits(run->space, run->state, v, home, IMIG_NO_INDEX))
@@ -204,6 +221,14 @@ order_cards(imig__search_run *run)
         next[h + 1] += next[h];
     for (uint32_t v = 0; v < vms; v++)
         run->card[v] = next[run->state->host[v]]++;
+    /* Those of a host are a list, in the order of their numbers. */
+    for (uint32_t h = 0, c = 0; h < hosts; h++) {
+        run->first[h] = c < next[h] ? c : IMIG_NO_INDEX;
+        for (uint32_t first = c; c < next[h]; c++) {
+            run->cards[c].prev = c > first ? c - 1 : IMIG_NO_INDEX;
+            run->cards[c].next = c + 1 < next[h] ? c + 1 : IMIG_NO_INDEX;
+        }
+    }
     g_free(next);
 }
 
@@ -214,12 +239,13 @@ fill_cards(imig__search_run *run)
     const imig__space *space = run->space;
     const uint8_t *sheds = run->options->sheds;
 
-    run->cards = g_new0(imig__card, load->vms);
     run->plain = TRUE;
-    for (uint32_t v = load->vms; v-- > 0;) {
+    for (uint32_t v = 0; v < load->vms; v++) {
         imig__card *card = &run->cards[run->card[v]];
         const imig__sums *b = &load->brings[v];
 
+        if (v + 2 * IMIG__AHEAD < load->vms)
+            imig__prefetch(&run->cards[run->card[v + 2 * IMIG__AHEAD]], sizeof *card);
         card->vm = v;
         card->cpu = b->cpu;
         card->memory = b->memory;
@@ -235,7 +261,6 @@ fill_cards(imig__search_run *run)
                       && b->tx <= 0 && !(card->tied & IMIG__TIED_FLOWS);
         run->weighted |= load->weight[v] != 1;
         run->plain &= card->plain;
-        imig__run_list_add(run, v, run->state->host[v]);
     }
 }
 
@@ -262,12 +287,12 @@ run_init(imig__search_run *run)
     for (uint32_t h = 0; h < hosts; h++) {
         const imig__sums *sums = &run->state->sums[h];
 
-        run->first[h] = IMIG_NO_INDEX;
         run->most_other[h] = NAN;
         run->left[h] = run->space->room[h] - sums->memory - sums->count * run->space->overhead[h];
         run->cluster_memory += run->space->room[h];
     }
     imig__where_init(&run->where, run->space);
+    run->cards = g_new(imig__card, vms);
     order_cards(run);
     fill_cards(run);
 }
