@@ -10,7 +10,7 @@
 
 enum {
     ROUNDS = 12,         /* passes over all hosts at most; it ends when one brings nothing */
-    KICKS = 1000,        /* disturbances at most, on small clusters, */
+    KICKS = 400,         /* disturbances at most, on small clusters, */
     PATIENCE = 200,      /* of which so many in a row may bring nothing, */
     KICK_LEAST = 2, KICK_MOST = 7, /* and each of which moves so many VMs */
     KICK_EFFORT = 500000 /* VMs x destinations in all disturbances together */
