@@ -13,7 +13,7 @@ enum {
     KICKS = 400,         /* disturbances at most, on small clusters, */
     PATIENCE = 200,      /* of which so many in a row may bring nothing, */
     KICK_LEAST = 2, KICK_MOST = 7, /* and each of which moves so many VMs */
-    KICK_EFFORT = 500000 /* VMs x destinations in all disturbances together */
+    KICK_EFFORT = 100000 /* VMs x destinations in all disturbances together */
 };
 
 /*
