@@ -572,8 +572,9 @@ class Run(Case):
 
     def test_a_plan_that_no_longer_holds(self):
         plan = json.loads(self.plan().read_text())
-        plan["steps"][0]["from"] = "node5" if plan["steps"][0]["to"] != "node5" else "node4"
         step = plan["steps"][0]
+        step["from"] = next(host for host in ("node3", "node4", "node5")
+                            if host not in (step["from"], step["to"]))
         self.refused("run", self.write("stale.json", plan), "-c", self.sim, "--yes", status=1,
                      names=f"no longer holds: step 1 takes {step['vm']} from {step['from']}")
 
@@ -1124,12 +1125,14 @@ class Store(Case):
         count = lambda *args: len(self.history(*args)["migrations"])  # noqa: E731
         self.assertEqual(count("--vm", "milc-a"), 1)
         self.assertEqual(count("--vm", "nobody"), 0)
-        self.assertEqual(count("--class", "disk-io"), 2)
+        every = self.history()["migrations"]
+        of_class = sum(one["class"] == "disk-io" for one in every)
+        self.assertTrue(0 < of_class < len(every))
+        self.assertEqual(count("--class", "disk-io"), of_class)
         self.assertEqual(count("--host", "node1") + count("--host", "nobody"),
-                         sum("node1" in (one["from"], one["to"])
-                             for one in self.history()["migrations"]))
+                         sum("node1" in (one["from"], one["to"]) for one in every))
         self.assertEqual(count("--outcome", "failed"), 0)
-        self.assertEqual(count("--since", "1h"), 13)
+        self.assertEqual(count("--since", "1h"), len(every))
         self.assertEqual(count("--until", "1h"), 0)
         self.assertEqual(count("--since", "2020-01-31", "--until", "2020-02-01T12:00:00"), 0)
         self.assertEqual(count("--latest", "3"), 3)
