@@ -28,6 +28,18 @@ typedef struct aim_shape {
     gboolean tied;     /* rules, lists of hosts, VMs that are pinned */
 } aim_shape;
 
+/* Of VMs that are not at home. */
+static inline double
+aim_bytes(const imig__state *state)
+{
+    double bytes = 0;
+
+    for (uint32_t v = 0; v < state->load->vms; v++)
+        if (state->host[v] != state->load->home[v])
+            bytes += state->load->brings[v].memory;
+    return bytes;
+}
+
 static inline void
 aim_add_hosts(imig_cluster *cluster, const aim_shape *shape)
 {

@@ -13,10 +13,13 @@ make_schedule(const imig_cluster *cluster, const imig__move *moves, size_t n,
               const imig__schedule_options *options, imig__schedule *schedule)
 {
     int32_t *workload = g_new(int32_t, cluster->vm_count);
+    imig__traffic *home;
 
     for (size_t i = 0; i < cluster->vm_count; i++)
         workload[i] = IMIG_WORKLOAD_CPU;
-    imig__schedule_make(cluster, workload, moves, n, NULL, options, schedule);
+    home = imig__traffic_new(cluster, workload, NULL);
+    imig__schedule_make(cluster, home, moves, n, options, schedule);
+    imig__traffic_free(home);
     g_free(workload);
 }
 

@@ -41,7 +41,7 @@ visit_hosts(const aim_world *w, const imig__state *state, void *data)
 {
     struct best *best = data;
     uint32_t n = in_use(state);
-    double bytes = imig__level_bytes(state);
+    double bytes = aim_bytes(state);
 
     if (n > best->hosts || !is_fine(w, state))
         return;
@@ -104,7 +104,7 @@ small_clusters_need_the_fewest_hosts(void **unused)
                      hosts);
         cases += best.hosts != UINT32_MAX;
         fewest += hosts == best.hosts;
-        cheapest += hosts == best.hosts && imig__level_bytes(state) <= best.bytes * (1 + 1e-9);
+        cheapest += hosts == best.hosts && aim_bytes(state) <= best.bytes * (1 + 1e-9);
         proved += bound == best.hosts;
         freed += is_fine(&w, state) ? shape.hosts - hosts : 0;
         imig__state_free(state);

@@ -31,7 +31,7 @@ bound_of(const aim_world *w)
 static void
 visit_bytes(const aim_world *w, const imig__state *state, void *data)
 {
-    double *least = data, bytes = imig__level_bytes(state);
+    double *least = data, bytes = aim_bytes(state);
 
     if (bytes < *least && is_within(w, state))
         *least = bytes;
@@ -80,7 +80,7 @@ small_clusters_are_levelled_at_least_bytes(void **unused)
             fail_msg("seed %d: within limits that no placement keeps", (int) seed);
         if (!isinf(least)) {
             reached += (uint32_t) within;
-            best += within && imig__level_bytes(state) <= least * (1 + 1e-9);
+            best += within && aim_bytes(state) <= least * (1 + 1e-9);
             tight += bound >= least * 0.98;
             if (!within)
                 fail_msg("seed %d: not reached, but it can be with %.6g bytes", (int) seed, least);
@@ -133,7 +133,7 @@ what_cannot_be_reached_is_as_near_as_it_gets(void **unused)
         if (!level(&w, state, seed)) {
             cases++;
             after = all_over(&w, state);
-            bytes = imig__level_bytes(state);
+            bytes = aim_bytes(state);
             assert_true(after < 0.5 * before);
             assert_true(bytes > 0);
         }
@@ -193,7 +193,7 @@ nothing_moves_where_nothing_is_over(void **unused)
     set_limits(&w, 100);
     state = imig__state_new(w.problem.load);
     assert_true(level(&w, state, 1));
-    assert_true(imig__level_bytes(state) == 0);
+    assert_true(aim_bytes(state) == 0);
     assert_true(bound_of(&w) == 0);
     imig__state_free(state);
     aim_world_clear(&w);
@@ -213,7 +213,7 @@ a_large_pool_is_levelled_in_parts(void **unused)
     set_limits(&w, 0.2);
     state = imig__state_new(w.problem.load);
     assert_true(level(&w, state, 1));
-    bytes = imig__level_bytes(state);
+    bytes = aim_bytes(state);
     bound = bound_of(&w);
     print_message("%.4f x the bound\n", bytes / bound);
     assert_true(bound > 0 && bytes >= bound && bytes <= 1.02 * bound);
@@ -257,10 +257,10 @@ polishing_costs_no_bytes(void **unused)
         set_limits(&w, 0.3);
         state = imig__state_new(w.problem.load);
         if (level(&w, state, seed)) {
-            bytes = imig__level_bytes(state);
+            bytes = aim_bytes(state);
             loss = imig__state_loss(state);
             imig__level_polish(w.problem.space, state, &w.limits, 0, seed);
-            assert_true(imig__level_bytes(state) == bytes);
+            assert_true(aim_bytes(state) == bytes);
             assert_true(imig__state_loss(state) <= loss + 1e-9);
             assert_true(is_within(&w, state));
             assert_true(aim_is_allowed(&w, state));

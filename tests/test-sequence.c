@@ -247,6 +247,7 @@ improved_sequences_are_next_to_the_best_there_is(void **state)
         uint32_t vm[MOVES], to[MOVES], order[MOVES] = { 0, 1, 2, 3, 4, 5 }, again[MOVES];
         int32_t workload[VMS];
         imig_cluster *cluster = any_moves((uint64_t) round, vm, to, workload);
+        imig__traffic *home;
         double before = price_sequence(cluster, workload, vm, to, order, price);
         double best = before, after;
         gboolean seen[MOVES] = { FALSE };
@@ -258,8 +259,10 @@ improved_sequences_are_next_to_the_best_there_is(void **state)
         }
         for (uint32_t i = 0; i < MOVES; i++)
             order[i] = again[i] = i;
-        imig__sequence_improve(cluster, workload, NULL, vm, to, MOVES, price, 1000000, order);
-        imig__sequence_improve(cluster, workload, NULL, vm, to, MOVES, price, 1000000, again);
+        home = imig__traffic_new(cluster, workload, NULL);
+        imig__sequence_improve(cluster, home, vm, to, MOVES, price, 1000000, order);
+        imig__sequence_improve(cluster, home, vm, to, MOVES, price, 1000000, again);
+        imig__traffic_free(home);
         assert_memory_equal(order, again, sizeof order);
         for (int i = 0; i < MOVES; i++) {
             assert_true(order[i] < MOVES && !seen[order[i]]);

@@ -281,7 +281,7 @@ relax(const imig__load *load, const double *move_loss, const uint8_t *movable,
     r.in_order = g_new0(uint8_t, load->hosts);
     r.cpu = g_new0(double, load->hosts);
     for (uint32_t v = 0; v < load->vms; v++) {
-        double cores = load->brings[v].cpu;
+        double cores = load->cpu[v];
 
         if (cores <= 0)
             continue;
@@ -294,7 +294,7 @@ relax(const imig__load *load, const double *move_loss, const uint8_t *movable,
     r.items = g_new(struct item, r.begin[load->hosts] + 1);
     next = g_memdup2(r.begin, load->hosts * sizeof *next);
     for (uint32_t v = 0; v < load->vms; v++) {
-        double cores = load->brings[v].cpu;
+        double cores = load->cpu[v];
 
         if (cores > 0 && movable[v])
             r.items[next[load->home[v]]++] = (struct item) { move_loss[v] / cores, cores };

@@ -21,9 +21,6 @@ typedef struct imig__constant {
 
 extern const imig__constant imig__constants[IMIG__CONSTANT_COUNT];
 
-/* Is each in its range? */
-int imig__constants_check(const imig_constants *constants, imig_error **error);
-
 /* Those given, checked and in today's shape; the assumed ones for NULL. */
 int imig__constants_of(const char *hypervisor, const imig_constants *given,
                        imig_constants *constants, imig_error **error);

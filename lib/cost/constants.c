@@ -53,8 +53,9 @@ imig_constants_assumed(const char *hypervisor, imig_constants *constants, imig_e
                          : rc;
 }
 
-int
-imig__constants_check(const imig_constants *c, imig_error **error)
+/* Is each in its range? */
+static int
+check(const imig_constants *c, imig_error **error)
 {
     for (size_t i = 0; i < IMIG__CONSTANT_COUNT; i++) {
         const imig__constant *field = &imig__constants[i];
@@ -80,7 +81,7 @@ imig__constants_of(const char *hypervisor, const imig_constants *given, imig_con
     if (!given)
         return IMIG_OK;
     rc = imig__copy_struct(constants, sizeof *constants, given, CONSTANTS_FIRST_SIZE, error);
-    return rc == IMIG_OK ? imig__constants_check(constants, error) : rc;
+    return rc == IMIG_OK ? check(constants, error) : rc;
 }
 
 int

@@ -256,11 +256,11 @@ list_touching(struct improver *m, size_t hosts, const uint32_t *order)
 }
 
 void
-imig__sequence_improve(const imig_cluster *cluster, const int32_t *workload,
-                       const imig_predict_options *options, const uint32_t *vm, const uint32_t *to,
-                       size_t n, const double *downtime_price, size_t effort, uint32_t *order)
+imig__sequence_improve(const imig_cluster *cluster, const imig__traffic *home, const uint32_t *vm,
+                       const uint32_t *to, size_t n, const double *downtime_price, size_t effort,
+                       uint32_t *order)
 {
-    imig__traffic *traffic = imig__traffic_new(cluster, workload, options);
+    imig__traffic *traffic = imig__traffic_copy(home);
     struct improver m = { .traffic = traffic, .n = n, .steps = g_new0(struct step, n) };
     uint32_t *better = g_memdup2(order, n * sizeof *order);
     double before;

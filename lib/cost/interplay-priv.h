@@ -20,6 +20,9 @@ imig__traffic *imig__traffic_new(const imig_cluster *cluster, const int32_t *wor
                                  const imig_predict_options *options);
 void imig__traffic_free(imig__traffic *traffic);
 
+/* A copy whose VMs can be moved by themselves; the first one must outlive it. */
+imig__traffic *imig__traffic_copy(const imig__traffic *traffic);
+
 /* The VM is on another host from now on. */
 void imig__traffic_move(imig__traffic *traffic, uint32_t vm, uint32_t host);
 
@@ -58,13 +61,13 @@ void imig__traffic_hold(const imig__traffic *traffic, uint32_t vm, uint32_t to,
  * to begin: it takes effects for shares that add up, but links are divided, and a VM that dirties
  * answers to less bandwidth out of proportion.
  *
- * vm, to: [n] as for imig_predict_sequence(), no VM twice.  downtime_price: [n], NULL: 0.
+ * home: everybody where the cluster has him.  vm, to: [n] as for imig_predict_sequence(), no VM
+ * twice.  downtime_price: [n], NULL: 0.
  * order: [n] positions of vm in sequence, a permutation; never made worse.
  */
-void imig__sequence_improve(const imig_cluster *cluster, const int32_t *workload,
-                            const imig_predict_options *options, const uint32_t *vm,
-                            const uint32_t *to, size_t n, const double *downtime_price,
-                            size_t effort, uint32_t *order);
+void imig__sequence_improve(const imig_cluster *cluster, const imig__traffic *home,
+                            const uint32_t *vm, const uint32_t *to, size_t n,
+                            const double *downtime_price, size_t effort, uint32_t *order);
 
 /*
  * No migration of this VM costs less, wherever it goes and whoever has left or arrived before: idle

@@ -14,12 +14,16 @@ static const double assumed_net_bytes_per_s = 1.25e8;
 static const double least_share = 0.1;       /* of a shared link that a migration always gets */
 static const double cpu_bound_from = 0.5;    /* utilisation at which that begins to show */
 
-/* One VM.  What it exchanges with a VM on its own host does not use the NIC. */
+/* What is asked of a VM again and again, wherever it is. */
 struct guest {
-    uint32_t host;
-    double tx, rx;             /* in all */
-    double local_tx, local_rx; /* of it, to and from VMs on its host */
-    double demand;             /* cores; 0 where it was not measured */
+    double tx, rx; /* bytes/s in all */
+    double dirty;  /* bytes/s */
+    double demand; /* cores; 0 where it was not measured */
+};
+
+/* What it exchanges with VMs on its own host does not use the NIC. */
+struct local {
+    double tx, rx;
 };
 
 struct neighbour {
@@ -33,8 +37,12 @@ struct imig__traffic {
     double cap_bytes_per_s, downtime_limit_s; /* cap: of the stream; INFINITY: none */
     gboolean copies_disks;         /* those that are not shared */
     imig__side *sides;             /* [host_count] */
+    uint32_t *host;                /* [vm_count] where each VM is */
+    struct local *local;           /* [vm_count]; NULL where there are no flows */
+    gboolean is_copy;              /* the rest belongs to the one it was copied from */
     imig_constants *assumed;       /* [imig_hypervisor_name()] */
     imig__pairs *pairs;            /* NULL: nothing was learned of any */
+    const imig__hypervisor **hypervisor; /* [host_count] */
     struct guest *guests;          /* [vm_count] */
     struct neighbour *neighbours;  /* [first[vm] .. first[vm + 1]) of a VM */
     size_t *first;                 /* [vm_count + 1] */
@@ -61,14 +69,13 @@ imig__traffic_side(const imig__traffic *t, uint32_t host)
 imig__usage
 imig__traffic_usage(const imig__traffic *t, uint32_t vm)
 {
-    const imig_vm_info *info = &t->cluster->vms[vm];
     const struct guest *g = &t->guests[vm];
-    double dirty = value_of(info, IMIG_METRIC_DIRTY_BYTES_PER_S, info->dirty_bytes_per_s);
+    struct local local = t->local ? t->local[vm] : (struct local) { 0, 0 };
 
     return (imig__usage) {
-        .tx = MAX(g->tx - g->local_tx, 0),
-        .rx = MAX(g->rx - g->local_rx, 0),
-        .dirty = MIN(dirty / t->sides[g->host].net, 1),
+        .tx = MAX(g->tx - local.tx, 0),
+        .rx = MAX(g->rx - local.rx, 0),
+        .dirty = MIN(g->dirty / t->sides[t->host[vm]].net, 1),
         .demand = g->demand,
     };
 }
@@ -79,7 +86,7 @@ add_guest(imig__traffic *t, uint32_t vm, double sign)
 {
     imig__usage usage = imig__traffic_usage(t, vm);
 
-    imig__side_add(&t->sides[t->guests[vm].host], &usage, sign);
+    imig__side_add(&t->sides[t->host[vm]], &usage, sign);
 }
 
 static void
@@ -113,16 +120,17 @@ fill_guest(imig__traffic *t, uint32_t vm)
     struct guest *g = &t->guests[vm];
     double demand = imig__vm_demand(info), tx = 0, rx = 0;
 
-    g->host = info->host;
+    t->host[vm] = info->host;
+    g->dirty = value_of(info, IMIG_METRIC_DIRTY_BYTES_PER_S, info->dirty_bytes_per_s);
     g->demand = isnan(demand) ? 0 : demand;
     for (size_t i = t->first[vm]; i < t->first[vm + 1]; i++) {
         const struct neighbour *n = &t->neighbours[i];
 
         tx += n->tx;
         rx += n->rx;
-        if (t->cluster->vms[n->vm].host == g->host) {
-            g->local_tx += n->tx;
-            g->local_rx += n->rx;
+        if (t->cluster->vms[n->vm].host == info->host) {
+            t->local[vm].tx += n->tx;
+            t->local[vm].rx += n->rx;
         }
     }
     /* A flow says as much as a counter that was not read. */
@@ -147,7 +155,10 @@ imig__traffic_new(const imig_cluster *cluster, const int32_t *workload,
     t->assumed = imig__constants_all_assumed();
     t->pairs = imig__pairs_new(options ? options->calibration : NULL, cluster);
     t->sides = g_new0(imig__side, cluster->host_count);
-    t->guests = g_new0(struct guest, cluster->vm_count);
+    t->host = g_new(uint32_t, cluster->vm_count);
+    t->local = cluster->flow_count > 0 ? g_new0(struct local, cluster->vm_count) : NULL;
+    t->hypervisor = g_new(const imig__hypervisor *, cluster->host_count);
+    t->guests = g_new(struct guest, cluster->vm_count);
     list_neighbours(t);
     for (size_t i = 0; i < cluster->host_count; i++) {
         const imig_host_info *host = &cluster->hosts[i];
@@ -158,6 +169,9 @@ imig__traffic_new(const imig_cluster *cluster, const int32_t *workload,
             t->sides[i].link = host->migration_bytes_per_s;
         t->sides[i].cores = host->cpu_cores;
         t->sides[i].host = (uint32_t) i;
+        t->hypervisor[i] = imig__hypervisor_find(host->hypervisor);
+        if (!t->hypervisor[i])
+            t->hypervisor[i] = imig__hypervisor_find(NULL);
         t->sides[i].constants = imig__calibration_lookup(options ? options->calibration : NULL,
                                                          t->assumed, host->hypervisor);
     }
@@ -173,39 +187,57 @@ imig__traffic_free(imig__traffic *t)
 {
     if (!t)
         return;
-    imig__pairs_free(t->pairs);
-    g_free(t->assumed);
     g_free(t->sides);
-    g_free(t->guests);
-    g_free(t->neighbours);
-    g_free(t->first);
+    g_free(t->host);
+    g_free(t->local);
+    if (!t->is_copy) {
+        imig__pairs_free(t->pairs);
+        g_free(t->assumed);
+        g_free(t->hypervisor);
+        g_free(t->guests);
+        g_free(t->neighbours);
+        g_free(t->first);
+    }
     g_free(t);
+}
+
+imig__traffic *
+imig__traffic_copy(const imig__traffic *t)
+{
+    imig__traffic *copy = g_memdup2(t, sizeof *t);
+    const imig_cluster *c = t->cluster;
+
+    copy->is_copy = TRUE;
+    copy->sides = g_memdup2(t->sides, c->host_count * sizeof *t->sides);
+    copy->host = g_memdup2(t->host, c->vm_count * sizeof *t->host);
+    copy->local = t->local ? g_memdup2(t->local, c->vm_count * sizeof *t->local) : NULL;
+    return copy;
 }
 
 void
 imig__traffic_move(imig__traffic *t, uint32_t vm, uint32_t host)
 {
-    struct guest *g = &t->guests[vm];
+    uint32_t from = t->host[vm];
 
     g_assert(vm < t->cluster->vm_count && host < t->cluster->host_count);
-    if (g->host == host)
+    if (from == host)
         return;
     add_guest(t, vm, -1);
     for (size_t i = t->first[vm]; i < t->first[vm + 1]; i++) {
         const struct neighbour *n = &t->neighbours[i];
-        struct guest *other = &t->guests[n->vm];
-        double sign = other->host == host ? 1 : other->host == g->host ? -1 : 0;
+        struct local *mine = &t->local[vm], *theirs = &t->local[n->vm];
+        double sign = t->host[n->vm] == host ? 1 : t->host[n->vm] == from ? -1 : 0;
 
         if (sign == 0)
             continue;
         add_guest(t, n->vm, -1);
-        g->local_tx += sign * n->tx;
-        g->local_rx += sign * n->rx;
-        other->local_rx += sign * n->tx;
-        other->local_tx += sign * n->rx;
+        mine->tx += sign * n->tx;
+        mine->rx += sign * n->rx;
+        theirs->rx += sign * n->tx;
+        theirs->tx += sign * n->rx;
         add_guest(t, n->vm, 1);
     }
-    g->host = host;
+    t->host[vm] = host;
     add_guest(t, vm, 1);
 }
 
@@ -280,12 +312,12 @@ precopy_of(const imig__traffic *t, uint32_t vm, double live, double stop)
 {
     const imig_vm_info *info = &t->cluster->vms[vm];
     imig__precopy p = {
-        .hypervisor = imig__hypervisor_find(t->cluster->hosts[t->guests[vm].host].hypervisor),
+        .hypervisor = t->hypervisor[t->host[vm]],
         .memory_bytes = info->memory_bytes,
         .nonzero_bytes = info->memory_bytes,
         .populated_bytes = info->memory_bytes,
         .working_set_bytes = info->memory_bytes,
-        .dirty_bytes_per_s = value_of(info, IMIG_METRIC_DIRTY_BYTES_PER_S, info->dirty_bytes_per_s),
+        .dirty_bytes_per_s = t->guests[vm].dirty,
         .downtime_limit_s = t->downtime_limit_s,
         .live_bytes_per_s = live,
         .stop_bytes_per_s = stop,
@@ -293,8 +325,6 @@ precopy_of(const imig__traffic *t, uint32_t vm, double live, double stop)
         .workload_class = t->workload[vm],
     };
 
-    if (!p.hypervisor)
-        p.hypervisor = imig__hypervisor_find(NULL);
     if (has(info, IMIG_METRIC_MEMORY_NONZERO_BYTES))
         p.nonzero_bytes = MIN(info->memory_nonzero_bytes, info->memory_bytes);
     if (has(info, IMIG_METRIC_MEMORY_POPULATED_BYTES))
@@ -303,7 +333,7 @@ precopy_of(const imig__traffic *t, uint32_t vm, double live, double stop)
         p.working_set_bytes = MIN(info->working_set_bytes, info->memory_bytes);
     if (t->copies_disks)
         imig__vm_has_local_disk(info, &p.disk_bytes);
-    imig__precopy_learn(&p, t->sides[t->guests[vm].host].constants);
+    imig__precopy_learn(&p, t->sides[t->host[vm]].constants);
     return p;
 }
 
@@ -338,8 +368,8 @@ imig__traffic_predict_beside(const imig__traffic *t, uint32_t vm, uint32_t to,
     g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
     g_assert(out_sharing >= 1 && in_sharing >= 1);
     own = imig__traffic_usage(t, vm);
-    sent = sending / (t->sides[t->guests[vm].host].constants->link_share_ratio * link);
-    find_rates(t, &own, &t->sides[t->guests[vm].host], into, out_sharing, in_sharing, sent, rate,
+    sent = sending / (t->sides[t->host[vm]].constants->link_share_ratio * link);
+    find_rates(t, &own, &t->sides[t->host[vm]], into, out_sharing, in_sharing, sent, rate,
                &stop);
     imig__traffic_predict_at(t, vm, *rate, stop, cost);
 }
@@ -348,7 +378,7 @@ void
 imig__traffic_predict_idle(const imig__traffic *t, uint32_t vm, imig_cost *cost)
 {
     const struct guest *g = &t->guests[vm];
-    const imig__side *from = &t->sides[g->host];
+    const imig__side *from = &t->sides[t->host[vm]];
     imig_cost least = IMIG_COST_INIT;
     double own = g->tx, share;
     imig__precopy p;
@@ -357,7 +387,7 @@ imig__traffic_predict_idle(const imig__traffic *t, uint32_t vm, imig_cost *cost)
     /* What it sends to VMs of the cluster may be local by then; the rest it sends anyway. */
     for (size_t i = t->first[vm]; i < t->first[vm + 1]; i++)
         own -= t->neighbours[i].tx;
-    share = imig__pairs_best_share(t->pairs, g->host, from->constants->link_share_ratio);
+    share = imig__pairs_best_share(t->pairs, from->host, from->constants->link_share_ratio);
     p = precopy_of(t, vm, stream_rate(t, share, link_left(from, own)),
                    stream_rate(t, share, link_left(from, 0)));
     imig__precopy_predict(&p, cost, NULL);
@@ -375,7 +405,7 @@ imig__traffic_hold(const imig__traffic *t, uint32_t vm, uint32_t to, double *hol
     const imig_vm_info *info = &t->cluster->vms[vm];
     const imig__workload_row *row = t->workload[vm] == IMIG_WORKLOAD_UNKNOWN
         ? NULL : &imig__workload_rows[t->workload[vm]];
-    const imig__side *from = &t->sides[g->host], *into = &t->sides[to];
+    const imig__side *from = &t->sides[t->host[vm]], *into = &t->sides[to];
     const imig__usage own = imig__traffic_usage(t, vm);
     gboolean has_flows = t->first[vm] < t->first[vm + 1];
 

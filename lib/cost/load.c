@@ -31,9 +31,10 @@ load_vm(imig__load *load, uint32_t v, const imig_vm_info *vm, int32_t class)
     gboolean depends = imig__workload_rows[class].nonsharable != NULL;
     double demand = imig__vm_demand(vm);
 
-    b->cpu = isnan(demand) ? 0 : demand;
-    b->cpu_w = b->cpu * vm->weight;
-    b->memory = vm->memory_bytes;
+    load->cpu[v] = isnan(demand) ? 0 : demand;
+    *b = (imig__sums) {
+        .cpu = load->cpu[v], .cpu_w = load->cpu[v] * vm->weight, .memory = vm->memory_bytes,
+    };
     b->rx = metric(vm, IMIG_METRIC_NET_RX_BYTES_PER_S, vm->net_rx_bytes_per_s);
     b->tx = metric(vm, IMIG_METRIC_NET_TX_BYTES_PER_S, vm->net_tx_bytes_per_s);
     b->net_w = (b->rx + b->tx) * vm->weight;
@@ -127,7 +128,8 @@ imig__load_new(const imig_cluster *cluster, const int32_t *workload, const uint3
                                                                : DISK_OPS_ASSUMED;
     }
     imig__queue_init(load);
-    load->brings = g_new0(imig__sums, vms);
+    load->brings = g_new(imig__sums, vms);
+    load->cpu = g_new(double, vms);
     load->home = g_new(uint32_t, vms);
     load->weight = g_new(double, vms);
     load->noise = g_new(double, vms);
@@ -151,6 +153,7 @@ imig__load_free(imig__load *load)
     g_free(load->curve);
     g_free(load->curves);
     g_free(load->brings);
+    g_free(load->cpu);
     g_free(load->label);
     g_free(load->home);
     g_free(load->weight);

@@ -53,6 +53,7 @@ typedef struct imig__load {
 
     /* VMs; demand 0 where it was not measured */
     imig__sums *brings;
+    double *cpu;                           /* brings[].cpu, packed: it is asked for most */
     uint32_t *label;
     uint32_t *home;                        /* host in the snapshot */
     double *weight;

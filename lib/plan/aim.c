@@ -100,12 +100,6 @@ level_by_rule(imig__planner *planner)
     g_free(share);
 }
 
-static gboolean
-has_budget(const imig__planner *planner)
-{
-    return planner->opt.max_moves != UINT32_MAX || !isnan(planner->opt.max_bytes);
-}
-
 /* What rules and limits ask for, whatever it costs: how much of it is paid for is seen later. */
 static void
 repair(imig__planner *planner)
@@ -144,7 +138,7 @@ level_informed(imig__planner *planner, gboolean demanded)
         .cancel = planner->opt.cancel,
     };
 
-    if (demanded && has_budget(planner))
+    if (demanded && imig__planner_has_budget(planner))
         keep_repair(planner, &options);
     imig__level(planner->problem.space, planner->problem.state, &planner->aim->limits, &options);
 }

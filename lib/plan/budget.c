@@ -43,6 +43,12 @@ unit_cost(const imig__planner *planner, uint32_t vm, uint32_t to)
 }
 
 gboolean
+imig__planner_has_budget(const imig__planner *planner)
+{
+    return planner->opt.max_moves != UINT32_MAX || !isnan(planner->opt.max_bytes);
+}
+
+gboolean
 imig__planner_can_pay(const imig__planner *planner, const imig__budget *spent)
 {
     return spent->moves <= planner->opt.max_moves

@@ -125,29 +125,42 @@ worth_of(imig__state *end, uint32_t vm, uint32_t home)
     return w;
 }
 
+/* Of the VMs that move, few of all. */
+struct worths {
+    uint32_t *of; /* [vms] in worth[]; 0: nothing, for it does not move */
+    struct worth *worth;
+};
+
 /*
  * For every VM that moves; the VMs of a unit one after the other, so that their gains add up to
  * what the unit is worth.
  */
-static struct worth *
+static struct worths
 worth_of_moves(const imig__planner *planner, const imig__state *end)
 {
     const imig__space *space = planner->problem.space;
-    struct worth *worth = g_new0(struct worth, end->load->vms);
+    struct worths worths = {
+        g_new0(uint32_t, end->load->vms), g_new0(struct worth, planner->schedule.step_count + 1),
+    };
     imig__state *now = imig__state_copy(end);
+    uint32_t n = 0;
 
     for (uint32_t u = 0; u < space->units; u++) {
         uint32_t begin = space->unit_begin[u], last = space->unit_begin[u + 1];
 
-        for (uint32_t i = begin; i < last; i++)
-            if (end->host[space->unit_vm[i]] != planner->home[space->unit_vm[i]])
-                worth[space->unit_vm[i]] =
-                    worth_of(now, space->unit_vm[i], planner->home[space->unit_vm[i]]);
+        for (uint32_t i = begin; i < last; i++) {
+            uint32_t v = space->unit_vm[i];
+
+            if (end->host[v] == planner->home[v])
+                continue;
+            worths.of[v] = ++n;
+            worths.worth[n] = worth_of(now, v, planner->home[v]);
+        }
         for (uint32_t i = begin; i < last; i++)
             imig__state_move(now, space->unit_vm[i], end->host[space->unit_vm[i]]);
     }
     imig__state_free(now);
-    return worth;
+    return worths;
 }
 
 /* A move that is not worth its price by itself was made for the sake of others. */
@@ -217,7 +230,7 @@ step_text(const imig__planner *planner, imig__state *state, const imig__schedule
 }
 
 static void
-add_steps(imig__planner *planner, imig_plan *plan, const struct worth *worth,
+add_steps(imig__planner *planner, imig_plan *plan, const struct worths *worths,
           double *migration_loss)
 {
     const imig__schedule *schedule = &planner->schedule;
@@ -228,7 +241,8 @@ add_steps(imig__planner *planner, imig_plan *plan, const struct worth *worth,
         const imig__scheduled *s = &schedule->steps[i];
         imig_plan_step step = IMIG_PLAN_STEP_INIT;
         gpointer unit = GUINT_TO_POINTER(imig__aim_group(planner, s->vm)), known;
-        enum cause cause = step_cause(planner, state, s, &worth[s->vm]);
+        const struct worth *worth = &worths->worth[worths->of[s->vm]];
+        enum cause cause = step_cause(planner, state, s, worth);
         char *text;
 
         if (!g_hash_table_lookup_extended(groups, unit, NULL, &known)) {
@@ -238,7 +252,7 @@ add_steps(imig__planner *planner, imig_plan *plan, const struct worth *worth,
         step.vm = planner->cluster->vms[s->vm].id;
         step.from = host_id(planner, s->from);
         step.to = host_id(planner, s->to);
-        step.gain = s->parking ? 0 : worth[s->vm].gain;
+        step.gain = s->parking ? 0 : worth->gain;
         step.reason_code = causes[cause].code;
         step.reason_text = text = step_text(planner, state, s, cause, step.gain);
         step.start_s = s->start_s;
@@ -324,16 +338,17 @@ imig__planner_explain(imig__planner *planner)
     imig__state *state = imig__state_copy(planner->before);
     imig_plan_totals before = totals_of(planner, state), after;
     imig_plan_summary summary = IMIG_PLAN_SUMMARY_INIT;
-    struct worth *worth;
+    struct worths worths;
     double reached;
 
     imig__plan_set_cluster(plan, planner->cluster);
     add_options(planner, plan);
     for (size_t i = 0; i < planner->schedule.step_count; i++)
         imig__state_move(state, planner->schedule.steps[i].vm, planner->schedule.steps[i].to);
-    worth = worth_of_moves(planner, state);
-    add_steps(planner, plan, worth, &summary.migration_loss);
-    g_free(worth);
+    worths = worth_of_moves(planner, state);
+    add_steps(planner, plan, &worths, &summary.migration_loss);
+    g_free(worths.of);
+    g_free(worths.worth);
     after = totals_of(planner, state);
     summary.complete = imig__planner_add_kept(planner, plan, state);
     imig__aim_sum_up(planner, state, &summary, plan);

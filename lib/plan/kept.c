@@ -248,6 +248,8 @@ unit_is_split(const imig__space *space, const imig__state *state, uint32_t vm)
 {
     uint32_t u = space->unit[vm];
 
+    if (imig__space_unit_alone(space, vm))
+        return FALSE;
     for (uint32_t i = space->unit_begin[u]; i < space->unit_begin[u + 1]; i++)
         if (state->host[space->unit_vm[i]] != state->host[vm])
             return TRUE;

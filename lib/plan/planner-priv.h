@@ -67,6 +67,8 @@ typedef struct imig__budget {
     double bytes;
 } imig__budget;
 
+gboolean imig__planner_has_budget(const imig__planner *planner);
+
 /* Adds what moving a unit takes; FALSE, and nothing is added, where that is too much. */
 gboolean imig__planner_spend(const imig__planner *planner, uint32_t vm, uint32_t to,
                              imig__budget *spent);

@@ -144,19 +144,6 @@ imig__planner_move_loss(const imig__planner *planner, uint32_t vm, const imig_co
            / planner->opt.horizon_s;
 }
 
-/* A disk that only its host sees keeps a VM there, unless it is copied or taken for shared. */
-static void
-fix_local_disks(imig__planner *planner)
-{
-    const char **fixed = planner->problem.space->fixed;
-
-    if (imig__flags_move_disks(planner->opt.migrate_flags))
-        return;
-    for (uint32_t v = 0; v < planner->problem.load->vms; v++)
-        if (!fixed[v] && imig__vm_has_local_disk(&planner->cluster->vms[v], NULL))
-            fixed[v] = "local-disk";
-}
-
 /* A migration that does not converge by itself is no way, unless it is to be made to. */
 static gboolean
 may_go(const imig__planner *planner, const imig_cost *cost)
@@ -167,10 +154,19 @@ may_go(const imig__planner *planner, const imig_cost *cost)
            || planner->opt.migrate_flags & (IMIG_MIGRATE_AUTO_CONVERGE | IMIG_MIGRATE_POST_COPY);
 }
 
+/* A disk that only its host sees keeps a VM there, unless it is copied or taken for shared. */
+static gboolean
+has_fixed_disk(const imig__planner *planner, uint32_t vm)
+{
+    return !imig__flags_move_disks(planner->opt.migrate_flags)
+           && imig__vm_has_local_disk(&planner->cluster->vms[vm], NULL);
+}
+
 static void
 price_moves(imig__planner *planner)
 {
     uint32_t vms = planner->problem.load->vms;
+    const char **fixed = planner->problem.space->fixed;
 
     planner->traffic = imig__traffic_new(planner->cluster, planner->problem.workload,
                                          &planner->predict);
@@ -185,8 +181,10 @@ price_moves(imig__planner *planner)
             planner->opt.gain_ratio
             * (planner->move_loss[v]
                + (WORK_S + WORK_S_PER_BYTE * cost.transferred_bytes) / planner->opt.horizon_s);
-        if (!may_go(planner, &cost) && !planner->problem.space->fixed[v])
-            planner->problem.space->fixed[v] = "will-not-converge";
+        if (!fixed[v] && has_fixed_disk(planner, v))
+            fixed[v] = "local-disk";
+        if (!fixed[v] && !may_go(planner, &cost))
+            fixed[v] = "will-not-converge";
     }
 }
 
@@ -249,8 +247,8 @@ improve_order(const imig__planner *planner, const imig__move *moves, size_t n, u
         else if (planner->cluster->vms[vm[i]].prefer == IMIG_PREFER_DOWNTIME)
             price[i] = ORDER_PREFER_DOWNTIME_PRICE;
     }
-    imig__sequence_improve(planner->cluster, planner->problem.workload, &planner->predict, vm, to,
-                           n, price, ORDER_EFFORT, order);
+    imig__sequence_improve(planner->cluster, planner->traffic, vm, to, n, price, ORDER_EFFORT,
+                           order);
     g_free(vm);
     g_free(price);
 }
@@ -347,14 +345,14 @@ schedule_the_rest(imig__planner *planner, imig__move *moves, size_t n,
         r = order_moves(planner, moves, n, error);
         if (r != IMIG_OK)
             return r;
-        imig__schedule_make(planner->cluster, planner->problem.workload, moves, n,
-                            &planner->predict, options, &planner->schedule);
+        imig__schedule_make(planner->cluster, planner->traffic, moves, n, options,
+                            &planner->schedule);
     } while (give_up(planner, moves) > 0);
     /* Half of an exchange may be worse than nothing. */
     if (planner->policy == IMIG__POLICY_INFORMED && !imig__planner_is_worthwhile(planner)) {
         imig__schedule_clear(&planner->schedule);
-        imig__schedule_make(planner->cluster, planner->problem.workload, moves, 0,
-                            &planner->predict, options, &planner->schedule);
+        imig__schedule_make(planner->cluster, planner->traffic, moves, 0, options,
+                            &planner->schedule);
     }
     return IMIG_OK;
 }
@@ -378,8 +376,8 @@ imig__planner_decide(imig__planner *planner, gboolean may_park, imig_error **err
         r = order_moves(planner, moves, n, error);
         if (r != IMIG_OK)
             break;
-        imig__schedule_make(planner->cluster, planner->problem.workload, moves, n,
-                            &planner->predict, &options, &planner->schedule);
+        imig__schedule_make(planner->cluster, planner->traffic, moves, n, &options,
+                            &planner->schedule);
         if (give_up(planner, moves) == 0)
             break;
         if (attempt + 1 >= ATTEMPTS) {
@@ -418,7 +416,6 @@ imig__planner_prepare(imig__planner *planner, imig_error **error)
     planner->home = g_memdup2(planner->problem.load->home, cluster->vm_count * sizeof(uint32_t));
     planner->kept = g_new0(const char *, cluster->vm_count);
     planner->unpaid = g_new0(uint8_t, cluster->vm_count);
-    fix_local_disks(planner);
     price_moves(planner);
     find_sources(planner);
     imig__aim_make(planner);

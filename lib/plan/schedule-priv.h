@@ -43,14 +43,14 @@ typedef struct imig__schedule {
 } imig__schedule;
 
 /*
- * moves: [n] in the wished sequence; hosts that are shared are served in this order where memory
- * allows.  A move that is stuck does not happen; nor do the other moves of its group.  The
- * threshold-free limits (memory, pools, allowed hosts, hard apart; hard together at the end) are
- * the cluster's own.  Never fails: what cannot be done is in `stuck`.
+ * home: everybody where the cluster has him.  moves: [n] in the wished sequence; hosts that are
+ * shared are served in this order where memory allows.  A move that is stuck does not happen; nor
+ * do the other moves of its group.  The threshold-free limits (memory, pools, allowed hosts, hard
+ * apart; hard together at the end) are the cluster's own.  Never fails: what cannot be done is in
+ * `stuck`.
  */
-void imig__schedule_make(const imig_cluster *cluster, const int32_t *workload,
+void imig__schedule_make(const imig_cluster *cluster, const imig__traffic *home,
                          const imig__move *moves, size_t n,
-                         const imig_predict_options *predict,
                          const imig__schedule_options *options, imig__schedule *schedule);
 void imig__schedule_clear(imig__schedule *schedule);
 

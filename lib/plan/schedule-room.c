@@ -71,14 +71,14 @@ list_rules(imig__room *room)
     while (slots < (size_t) room->rule_begin[c->vm_count] * 6)
         slots *= 2;
     room->place_mask = slots - 1;
-    room->places = g_new(imig__place, slots);
+    room->places = g_new0(imig__place, slots);
 }
 
 void
 imig__room_init(imig__room *room, const imig_cluster *cluster)
 {
     room->cluster = cluster;
-    room->used = g_new(double, cluster->host_count);
+    room->used = g_new0(double, cluster->host_count);
     room->room = g_new(double, cluster->host_count);
     room->overhead = g_new(double, cluster->host_count);
     room->memory = g_new(double, cluster->vm_count);
@@ -86,26 +86,24 @@ imig__room_init(imig__room *room, const imig_cluster *cluster)
         room->room[h] = imig__host_usable_memory(&cluster->hosts[h]) + MEMORY_SLACK_BYTES;
         room->overhead[h] = cluster->hosts[h].vm_overhead_bytes;
     }
-    for (size_t v = 0; v < cluster->vm_count; v++)
-        room->memory[v] = cluster->vms[v].memory_bytes;
     list_rules(room);
-    imig__room_reset(room);
+    for (uint32_t v = 0; v < cluster->vm_count; v++) {
+        uint32_t host = cluster->vms[v].host;
+
+        room->memory[v] = cluster->vms[v].memory_bytes;
+        room->used[host] += imig__room_size(room, v, host);
+        for (uint32_t i = room->rule_begin[v]; i < room->rule_begin[v + 1]; i++)
+            need_place(room, place_key(room, room->rules[i], host))->vms++;
+    }
+    room->used_first = g_memdup2(room->used, cluster->host_count * sizeof *room->used);
+    room->places_first = g_memdup2(room->places, (room->place_mask + 1) * sizeof *room->places);
 }
 
 void
 imig__room_reset(imig__room *room)
 {
-    const imig_cluster *c = room->cluster;
-
-    memset(room->used, 0, c->host_count * sizeof *room->used);
-    memset(room->places, 0, (room->place_mask + 1) * sizeof *room->places);
-    for (uint32_t v = 0; v < c->vm_count; v++) {
-        uint32_t host = c->vms[v].host;
-
-        room->used[host] += imig__room_size(room, v, host);
-        for (uint32_t i = room->rule_begin[v]; i < room->rule_begin[v + 1]; i++)
-            need_place(room, place_key(room, room->rules[i], host))->vms++;
-    }
+    memcpy(room->used, room->used_first, room->cluster->host_count * sizeof *room->used);
+    memcpy(room->places, room->places_first, (room->place_mask + 1) * sizeof *room->places);
 }
 
 void
@@ -118,6 +116,8 @@ imig__room_clear(imig__room *room)
     g_free(room->rule_begin);
     g_free(room->rules);
     g_free(room->places);
+    g_free(room->used_first);
+    g_free(room->places_first);
 }
 
 uint32_t

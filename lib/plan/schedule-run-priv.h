@@ -24,6 +24,8 @@ typedef struct imig__room {
     uint32_t *rules;        /* hard `apart` only */
     struct imig__place *places; /* [place_mask + 1] */
     size_t place_mask;
+    double *used_first;         /* the same when the first VM sets out */
+    struct imig__place *places_first;
 } imig__room;
 
 void imig__room_init(imig__room *room, const imig_cluster *cluster);

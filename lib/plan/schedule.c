@@ -217,15 +217,14 @@ list_hops(run *r)
 /* Fills steps and step_count; room: as the cluster has it.  What the route did in its sequence is
    possible here; only where bytes are too many for a double to count may a move not be done. */
 static void
-run_route(run *r, imig__route *route, const int32_t *workload,
-          const imig_predict_options *predict)
+run_route(run *r, imig__route *route, const imig__traffic *home)
 {
     size_t hosts = r->cluster->host_count;
 
     r->route = route;
     r->room = route->room;
     r->most = r->options->max_parallel ? r->options->max_parallel : UINT32_MAX;
-    r->traffic = imig__traffic_new(r->cluster, workload, predict);
+    r->traffic = imig__traffic_copy(home);
     imig__queues_init(&r->queues, QUEUES + hosts * WAITS + r->cluster->rule_count, route->n);
     r->hop = g_new(uint32_t, 2 * route->n + 1);
     r->last = r->hop + route->n;
@@ -354,9 +353,9 @@ add_figures(imig__schedule *schedule, const imig__schedule_options *options, siz
 
 /* Takes out of the moves what cannot be done, schedules the rest, and returns how many that is. */
 static size_t
-find_schedule(imig__room *room, const int32_t *workload, struct place *places,
-              imig__move *moves, size_t n, const imig_predict_options *predict,
-              const imig__schedule_options *options, imig__schedule *schedule)
+find_schedule(imig__room *room, const imig__traffic *home, struct place *places,
+              imig__move *moves, size_t n, const imig__schedule_options *options,
+              imig__schedule *schedule)
 {
     uint8_t *stuck = g_new0(uint8_t, n); /* of each group's first move */
     gboolean done;
@@ -369,7 +368,7 @@ find_schedule(imig__room *room, const int32_t *workload, struct place *places,
         done = is_done(&route);
         if (done) {
             imig__room_reset(room);
-            run_route(&r, &route, workload, predict);
+            run_route(&r, &route, home);
             done = is_done(&route);
         }
         if (done) {
@@ -386,10 +385,9 @@ find_schedule(imig__room *room, const int32_t *workload, struct place *places,
 }
 
 void
-imig__schedule_make(const imig_cluster *cluster, const int32_t *workload,
-                    const imig__move *moves, size_t n,
-                    const imig_predict_options *predict,
-                    const imig__schedule_options *options, imig__schedule *schedule)
+imig__schedule_make(const imig_cluster *cluster, const imig__traffic *home,
+                    const imig__move *moves, size_t n, const imig__schedule_options *options,
+                    imig__schedule *schedule)
 {
     struct place *places = gather_groups(moves, n);
     imig__move *wanted = g_new(imig__move, n);
@@ -403,7 +401,7 @@ imig__schedule_make(const imig_cluster *cluster, const int32_t *workload,
         wanted[i] = moves[places[i].move];
         stays[i] = 1;
     }
-    left = find_schedule(&room, workload, places, wanted, n, predict, options, schedule);
+    left = find_schedule(&room, home, places, wanted, n, options, schedule);
     for (size_t i = 0; i < schedule->step_count; i++)
         schedule->steps[i].move = places[schedule->steps[i].move].move;
     if (schedule->step_count > 0)

@@ -42,8 +42,21 @@ search(imig__planner *planner, double noise_ratio, double noise_assumed, double 
         .seed = planner->opt.seed,
         .cancel = planner->opt.cancel,
     };
+    imig__problem *problem = &planner->problem;
+    imig__state *start = imig__planner_has_budget(planner) ? imig__state_copy(problem->state)
+                                                           : NULL;
+    imig__budget spent;
 
-    imig__search(planner->problem.space, planner->problem.state, &options);
+    imig__search(problem->space, problem->state, &options);
+    spent = imig__planner_spent(planner, problem->state);
+    /* Part of what only many moves together bring is worth less than moves that are good alone. */
+    if (!imig__planner_can_pay(planner, &spent)) {
+        imig__state_free(problem->state);
+        problem->state = g_steal_pointer(&start);
+        options.descends_only = TRUE;
+        imig__search(problem->space, problem->state, &options);
+    }
+    imig__state_free(start);
     imig__planner_keep_budget(planner);
 }
 
@@ -88,7 +101,7 @@ worth_of_errors(const imig__planner *planner)
     double *variance = g_new0(double, load->hosts), worth = 0;
 
     for (uint32_t v = 0; v < load->vms; v++) {
-        double error = isnan(load->noise[v]) ? NOISE_ASSUMED * load->brings[v].cpu
+        double error = isnan(load->noise[v]) ? NOISE_ASSUMED * load->cpu[v]
                                              : load->noise[v];
 
         variance[load->home[v]] += error * error;

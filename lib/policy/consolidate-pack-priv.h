@@ -15,7 +15,7 @@ typedef struct imig__packing {
     double *cpu, *memory;   /* [hosts] on them */
     uint32_t *first, *next, *prev; /* [hosts], [vms], [vms] who is on each host; of a unit one */
     uint32_t *leaving;      /* [vms] room to work in */
-    uint32_t pool;
+    const uint32_t *begin, *vm; /* [hosts + 1], [vms] VMs by host before */
     const uint32_t *host;   /* [n] that take VMs, of the pool */
     uint32_t n;
     uint8_t *frees;         /* [hosts] */
@@ -25,7 +25,7 @@ typedef struct imig__packing {
     uint64_t drawn;
 } imig__packing;
 
-/* Everybody where the state has them, and nothing freed. */
+/* Everybody of the pool where the state, that before, has them, and nothing freed. */
 void imig__pack_begin(imig__packing *packing, const imig__state *state);
 
 /* Counts a host as freed without moving anybody. */

@@ -228,7 +228,6 @@ imig__pack_begin(imig__packing *p, const imig__state *state)
 {
     const imig__space *space = p->space;
 
-    memcpy(p->places.host, state->host, space->load->vms * sizeof *p->places.host);
     p->takes_count = 0;
     p->spare_cpu = p->spare_memory = 0;
     p->drawn = 0;
@@ -243,9 +242,12 @@ imig__pack_begin(imig__packing *p, const imig__state *state)
         p->takes[p->takes_count++] = h;
         p->spare_cpu += p->limits->cpu[h] - p->cpu[h];
         p->spare_memory += p->limits->memory[h] - p->memory[h];
+        for (uint32_t k = p->begin[h]; k < p->begin[h + 1]; k++) {
+            uint32_t vm = p->vm[k];
+
+            p->places.host[vm] = h;
+            if (imig__space_unit_first(space, vm) == vm)
+                list_vm(p, vm, h);
+        }
     }
-    for (uint32_t v = 0; v < space->load->vms; v++)
-        if (imig__space_unit_first(space, v) == v && space->accepts[state->host[v]]
-            && space->cluster->host_pool[state->host[v]] == p->pool)
-            list_vm(p, v, state->host[v]);
 }

@@ -97,7 +97,6 @@ struct pool {
     uint32_t freed;
     double bytes;
     uint32_t *best;              /* [vms] hosts of that placement */
-    const uint32_t *begin, *vm;  /* [hosts + 1], [vms] VMs by host before */
 };
 
 static double
@@ -246,8 +245,8 @@ can_be_emptied(const struct pool *pool, uint32_t host, double *bytes)
     *bytes = 0;
     if (!space->accepts[host])
         return FALSE;
-    for (uint32_t i = pool->begin[host]; i < pool->begin[host + 1]; i++) {
-        uint32_t vm = pool->vm[i], u = space->unit[vm];
+    for (uint32_t i = pool->packing.begin[host]; i < pool->packing.begin[host + 1]; i++) {
+        uint32_t vm = pool->packing.vm[i], u = space->unit[vm];
 
         if (imig__space_unit_fixed(space, vm))
             return FALSE;
@@ -266,6 +265,7 @@ consolidate_pool(struct pool *pool)
     imig__packing *p = &pool->packing;
     const imig__load *load = p->space->load;
 
+    memcpy(p->places.host, pool->state->host, load->vms * sizeof *p->places.host);
     imig__pack_begin(p, pool->state);
     pool->candidates = pool->freed = 0;
     pool->bytes = 0;
@@ -321,19 +321,17 @@ imig__consolidate(const imig__space *space, imig__state *state,
             .cpu = g_new(double, hosts + 1), .memory = g_new(double, hosts + 1),
             .first = g_new(uint32_t, hosts + 1), .next = g_new(uint32_t, vms + 1),
             .prev = g_new(uint32_t, vms + 1), .leaving = g_new(uint32_t, vms + 1),
-            .host = host, .frees = g_new0(uint8_t, hosts + 1),
+            .begin = begin, .host = host, .frees = g_new0(uint8_t, hosts + 1),
             .takes = g_new(uint32_t, hosts + 1), .takes_at = g_new(uint32_t, hosts + 1),
         },
         .candidate = g_new(struct candidate, hosts + 1),
         .state = state, .frees = frees, .best = g_new(uint32_t, vms + 1),
-        .begin = begin,
     };
 
     imig__consolidate_limits(space, options->threshold, &limits);
     relieve(space, state, options, &limits);
-    pool.vm = vm = list_vms(state, begin);
+    pool.packing.vm = vm = list_vms(state, begin);
     for (uint32_t number = 0; number < space->cluster->pool_count; number++) {
-        pool.packing.pool = number;
         pool.packing.n = 0;
         for (uint32_t h = 0; h < hosts; h++)
             if (space->cluster->host_pool[h] == number && space->accepts[h])

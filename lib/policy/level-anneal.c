@@ -288,7 +288,7 @@ remember(const imig__level_run *run, uint32_t *host)
         host[run->movable[m]] = run->items[run->movable[m]].host;
 }
 
-gboolean
+void
 imig__level_anneal(imig__level_run *run, uint64_t seed, uint64_t proposals, double heat)
 {
     annealing a = { .run = run, .seed = seed, .heat = heat,
@@ -330,5 +330,4 @@ imig__level_anneal(imig__level_run *run, uint64_t seed, uint64_t proposals, doub
     }
     go_to(run, run->has_best ? run->best : nearest);
     g_free(nearest);
-    return run->has_best;
 }

@@ -80,17 +80,6 @@ imig__level_over(const imig__space *space, const imig__limits *limits, const imi
            || imig__level_is_over(imig__space_memory(space, state, host), limits->memory[host]);
 }
 
-double
-imig__level_bytes(const imig__state *state)
-{
-    double bytes = 0;
-
-    for (uint32_t v = 0; v < state->load->vms; v++)
-        if (state->host[v] != state->load->home[v])
-            bytes += state->load->brings[v].memory;
-    return bytes;
-}
-
 /* -- the bound -- */
 
 /*

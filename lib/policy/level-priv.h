@@ -68,7 +68,4 @@ double imig__level_bound(const imig__space *space, const imig__state *home,
 void imig__level_polish(const imig__space *space, imig__state *state, const imig__limits *limits,
                         double even, uint64_t seed);
 
-/* Bytes of VMs that are not at home. */
-double imig__level_bytes(const imig__state *state);
-
 #endif

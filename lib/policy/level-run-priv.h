@@ -77,12 +77,6 @@ void imig__level_begin_part(imig__level_run *run);
 /* What is away though its home can have it again: less loss is not what is asked for. */
 void imig__level_send_home(imig__level_run *run);
 
-/*
- * What must leave a host for it to be within its limits costs so many units at least; chosen:
- * [items of it] a set that is about as cheap.
- */
-double imig__level_leave(imig__level_run *run, uint32_t host, uint8_t *chosen);
-
 /* Takes the cheapest sets off the hosts that are over and packs them. */
 void imig__level_begin(imig__level_run *run);
 
@@ -90,8 +84,8 @@ void imig__level_begin(imig__level_run *run);
 #define IMIG__LEVEL_WARM 2.0
 #define IMIG__LEVEL_HOT 16.0
 
-/* Simulated annealing from where it stands; ends at the best placement within all limits, or, and
-   then it is FALSE, at one that is as little over as was found. */
-gboolean imig__level_anneal(imig__level_run *run, uint64_t seed, uint64_t proposals, double heat);
+/* Simulated annealing from where it stands; ends at the best placement within all limits, or, where
+   it found none (has_best), at one that is as little over as was found. */
+void imig__level_anneal(imig__level_run *run, uint64_t seed, uint64_t proposals, double heat);
 
 #endif

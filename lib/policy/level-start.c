@@ -148,13 +148,17 @@ imig__level_send_home(imig__level_run *run)
     }
 }
 
-double
-imig__level_leave(imig__level_run *run, uint32_t h, uint8_t *chosen)
+/*
+ * What must leave a host for it to be within its limits costs so many units at least; run->chosen:
+ * of its items a set that is about as cheap.
+ */
+static double
+leave(imig__level_run *run, uint32_t h)
 {
     const imig__level_host *host = &run->hosts[h];
     uint32_t begin = run->begin[h], n = run->begin[h + 1] - begin;
 
-    memset(chosen, 0, n);
+    memset(run->chosen, 0, n);
     for (uint32_t i = 0; i < n; i++) {
         const imig__level_item *item = &run->items[begin + i];
         double unit = run->unit_bytes;
@@ -165,7 +169,7 @@ imig__level_leave(imig__level_run *run, uint32_t h, uint8_t *chosen)
     }
     return imig__cover_least(run->cover, run->leaving, n,
                              (host->memory - host->memory_limit) * run->unit_bytes,
-                             host->cpu - host->cpu_limit, chosen)
+                             host->cpu - host->cpu_limit, run->chosen)
            / run->unit_bytes;
 }
 
@@ -233,7 +237,7 @@ imig__level_begin(imig__level_run *run)
 
         if (!imig__level_host_over(host))
             continue;
-        least = imig__level_leave(run, h, run->chosen);
+        least = leave(run, h);
         run->bound += isinf(least) ? 0 : least;
         for (uint32_t i = 0; i < run->begin[h + 1] - begin; i++) {
             const imig__level_item *item = &run->items[begin + i];

@@ -30,14 +30,15 @@ static gboolean
 must_move(const imig__search_run *run, uint32_t vm)
 {
     const imig__space *space = run->space;
-    uint32_t host = run->state->host[vm], unit = space->unit[vm];
+    uint32_t host = run->state->host[vm];
 
-    if (imig__space_unit_first(space, vm) == vm && is_split(run, unit))
+    if (!imig__space_unit_alone(space, vm) && imig__space_unit_first(space, vm) == vm
+        && is_split(run, space->unit[vm]))
         return TRUE;
-    if (imig__card_of(run, vm)->fixed)
-        return FALSE;
-    return (run->options->empties && run->options->empties[host])
-           || imig__space_misplaced(space, run->state, vm);
+    /* Its card lies elsewhere: last of all, as next to none gets so far. */
+    return ((run->options->empties && run->options->empties[host])
+            || imig__space_misplaced(space, run->state, vm))
+           && !imig__card_of(run, vm)->fixed;
 }
 
 static gboolean
@@ -59,8 +60,8 @@ make_room(imig__search_run *run, uint32_t vm)
 {
     const imig__space *space = run->space;
     uint32_t hosts = run->load->hosts, from = run->state->host[vm];
-    const uint32_t *window, size = MIN(imig__where_look(&run->where, space, vm, from, &window),
-                                       IMIG__SMALL);
+    const uint32_t *window, kind = imig__card_of(run, vm)->kind;
+    uint32_t size = MIN(imig__where_look(&run->where, space, kind, from, &window), IMIG__SMALL);
     double best = INFINITY;
     uint32_t best_w = IMIG_NO_INDEX, best_to = IMIG_NO_HOST, best_host = IMIG_NO_HOST;
 

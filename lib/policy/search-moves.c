@@ -14,17 +14,17 @@ enum {
     LISTED = 64  /* a VM with no more allowed hosts than this tries them all */
 };
 
-/* Largest demand first. */
+/* Cards: largest demand first. */
 static int
 compare_cpu(const void *a, const void *b, void *data)
 {
     const imig__search_run *run = data;
-    uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
-    double cx = imig__card_of(run, x)->cpu, cy = imig__card_of(run, y)->cpu;
+    const imig__card *x = &run->cards[*(const uint32_t *) a];
+    const imig__card *y = &run->cards[*(const uint32_t *) b];
 
-    if (cx != cy)
-        return cx > cy ? -1 : 1;
-    return (x > y) - (x < y);
+    if (x->cpu != y->cpu)
+        return x->cpu > y->cpu ? -1 : 1;
+    return (x->vm > y->vm) - (x->vm < y->vm);
 }
 
 /* leave: what leaving changes, of a VM that is alone in its unit.  Says whether it fits. */
@@ -79,29 +79,32 @@ gboolean
 imig__run_try(imig__search_run *run, uint32_t vm, uint32_t looks, uint32_t scans,
               struct imig__best *best)
 {
-    const imig_vm_info *info = &run->space->cluster->vms[vm];
+    const imig__card *card = imig__card_of(run, vm);
     const imig__load *load = run->load;
-    gboolean alone = imig__space_unit_alone(run->space, vm), home = FALSE;
-    double leave = alone ? imig__run_leave(run, vm) : 0, memory = imig__card_of(run, vm)->memory;
+    gboolean alone = !(card->tied & IMIG__TIED_UNIT), home = FALSE;
+    double leave = alone ? imig__run_leave(run, vm) : 0;
     uint32_t looked = 0;
     const uint32_t *order;
-    uint32_t n = imig__where_look(&run->where, run->space, vm, load->home[vm], &order);
+    uint32_t n = imig__where_look(&run->where, run->space, card->kind, card->home, &order);
 
     if (alone && leave + least_join(run, vm) >= best->delta - run->worth)
         return TRUE;
-    if (info->host_count > 0 && info->host_count <= LISTED) {
-        for (uint32_t i = 0; i < info->host_count; i++)
+    if (card->tied & IMIG__TIED_HOSTS) {
+        const imig_vm_info *info = &run->space->cluster->vms[vm];
+
+        for (uint32_t i = 0; i < info->host_count && info->host_count <= LISTED; i++)
             try_move(run, vm, info->hosts[i], leave, best);
-        return TRUE;
+        if (info->host_count <= LISTED)
+            return TRUE;
     }
     for (uint32_t i = 0; i < n && i < scans && looked < looks; i++) {
-        home |= order[i] == load->home[vm];
-        if (alone && run->left[order[i]] + 1 < memory + run->space->overhead[order[i]])
+        home |= order[i] == card->home;
+        if (alone && run->left[order[i]] + 1 < card->memory + run->space->overhead[order[i]])
             continue;
         looked += try_move(run, vm, order[i], leave, best) ? 1 : 0;
     }
     if (!home)
-        try_move(run, vm, load->home[vm], leave, best);
+        try_move(run, vm, card->home, leave, best);
     for (uint32_t i = load->flow_begin[vm]; i < load->flow_begin[vm + 1]; i++)
         try_move(run, vm, run->state->host[load->flow_peer[i]], leave, best);
     return looked > 0;
@@ -219,16 +222,19 @@ relieve_host_fast(imig__search_run *run, uint32_t host)
     if (run->failures > FAILURES + run->load->hosts / 4)
         find_floors(run);
     for (uint32_t c = run->first[host]; c != IMIG_NO_INDEX; c = run->cards[c].next)
-        if (is_worth_a_look(run, &run->cards[c], host, price, 0))
-            list[n++] = run->cards[c].vm;
-    g_qsort_with_data(list, (gint) n, sizeof *list, compare_cpu, run);
+        if (is_worth_a_look(run, &run->cards[c], host, price, 0)) {
+            imig__prefetch(&run->load->brings[run->cards[c].vm], sizeof *run->load->brings);
+            list[n++] = c;
+        }
+    if (n > 1)
+        g_qsort_with_data(list, (gint) n, sizeof *list, compare_cpu, run);
     for (uint32_t i = 0; i < n && !imig_cancel_level(run->options->cancel); i++) {
         struct imig__best best = { 0, IMIG_NO_INDEX, IMIG_NO_HOST };
+        const imig__card *card = &run->cards[list[i]];
 
-        if (run->state->host[list[i]] != host
-            || !is_worth_a_look(run, imig__card_of(run, list[i]), host, price, 0))
+        if (!is_worth_a_look(run, card, host, price, 0) || run->state->host[card->vm] != host)
             continue;
-        try_destinations(run, list[i], &best);
+        try_destinations(run, card->vm, &best);
         if (best.vm == IMIG_NO_INDEX) {
             run->failures++;
             continue;
@@ -249,9 +255,12 @@ imig__run_relieve_hosts(imig__search_run *run)
     imig__where_sort(&run->where, run->space, run->state);
     find_floors(run);
     /* Hottest first. */
-    for (uint32_t i = run->load->hosts; i-- > 0;)
+    for (uint32_t i = run->load->hosts; i-- > 0;) {
+        if (i >= IMIG__AHEAD && run->active[run->by_price[i - IMIG__AHEAD]])
+            imig__run_prefetch(run, run->by_price[i - IMIG__AHEAD]);
         if (run->active[run->by_price[i]])
             gained += run->load->hosts > IMIG__SMALL ? relieve_host_fast(run, run->by_price[i])
                                                      : relieve_host_best(run, run->by_price[i]);
+    }
     return gained;
 }

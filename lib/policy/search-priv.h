@@ -21,7 +21,8 @@ typedef struct imig__search_options {
     const uint8_t *sheds;     /* [hosts] only VMs at home here may move; NULL: all */
     const uint8_t *empties;   /* [hosts] these must be emptied; NULL: none */
     double relief_price;      /* lost cores for each core above the threshold */
-    uint64_t seed;            /* of the disturbances */
+    gboolean descends_only;   /* no disturbances, which small clusters have */
+    uint64_t seed;            /* of these */
     const imig_cancel *cancel;
 } imig__search_options;
 

@@ -81,6 +81,25 @@ imig__card_of(const imig__search_run *run, uint32_t vm)
     return &run->cards[run->card[vm]];
 }
 
+/* What is not near is asked for before its turn: so many VMs or hosts ahead. */
+enum { IMIG__AHEAD = 4 };
+
+static inline void
+imig__prefetch(const void *data, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *) data + i);
+}
+
+/* The cards of a host: most of them lie together. */
+static inline void
+imig__run_prefetch(const imig__search_run *run, uint32_t host)
+{
+    if (run->first[host] != IMIG_NO_INDEX)
+        imig__prefetch(&run->cards[run->first[host]],
+                       (size_t) run->state->sums[host].count * sizeof *run->cards);
+}
+
 /* Cost of a violation: above every loss that a cluster can have. */
 #define IMIG__VIOLATION 1e6
 
@@ -132,8 +151,8 @@ double *imig__where_floor(const imig__where *where, uint32_t kind, uint32_t pool
 void imig__where_update(imig__where *where, const imig__space *space, const imig__state *state,
                         uint32_t host);
 
-/* The hosts that a VM could go to, what it costs least first; returns how many. */
-uint32_t imig__where_look(const imig__where *where, const imig__space *space, uint32_t vm,
+/* The hosts that a VM of a kind could go to, what it costs least first; returns how many. */
+uint32_t imig__where_look(const imig__where *where, const imig__space *space, uint32_t kind,
                           uint32_t home, const uint32_t **order);
 
 /* -- search-moves.c -- */

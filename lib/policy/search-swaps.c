@@ -322,7 +322,11 @@ swap_in_pool(imig__search_run *run, const uint32_t *order, uint32_t hosts, uint3
     uint32_t partners = all ? hosts : PARTNERS;
     double gained = 0;
 
-    for (uint32_t i = hosts; i-- > hosts / 2 && !imig_cancel_level(run->options->cancel);)
+    for (uint32_t i = hosts; i-- > hosts / 2 && !imig_cancel_level(run->options->cancel);) {
+        if (i >= IMIG__AHEAD) {
+            imig__run_prefetch(run, order[i - IMIG__AHEAD]);
+            imig__run_prefetch(run, order[hosts - 1 - i + IMIG__AHEAD]);
+        }
         for (uint32_t k = 0; k < partners; k++) {
             uint32_t mirror = hosts - 1 - i;
             uint32_t j = all ? k : (mirror + k * (1 + round * hosts / 40)) % hosts;
@@ -337,6 +341,7 @@ swap_in_pool(imig__search_run *run, const uint32_t *order, uint32_t hosts, uint3
                     break;
             }
         }
+    }
     return gained;
 }
 

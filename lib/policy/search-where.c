@@ -52,36 +52,38 @@ find_kinds(imig__where *where, const imig__load *load)
 {
     size_t sorts = 2 * (size_t) (load->labels + 1);
     struct sort *sort = g_new(struct sort, sorts);
+    imig__sums *all = g_new0(imig__sums, sorts);
+    uint32_t *label = g_new0(uint32_t, sorts), *of = g_new(uint32_t, load->vms);
     uint8_t *kind_of = g_new0(uint8_t, sorts);
-    double vms[KINDS] = { 0 };
 
     for (uint32_t i = 0; i < sorts; i++)
         sort[i] = (struct sort) { 0, i };
-    for (uint32_t v = 0; v < load->vms; v++)
-        sort[sort_of(load, v)].vms++;
+    for (uint32_t v = 0; v < load->vms; v++) {
+        of[v] = sort_of(load, v);
+        sort[of[v]].vms++;
+        imig__sums_add(&all[of[v]], &load->brings[v], 1);
+        label[of[v]] = load->label[v];
+    }
     qsort(sort, sorts, sizeof *sort, compare_sorts);
     while (where->kinds < MIN(sorts, KINDS) && (where->kinds == 0 || sort[where->kinds].vms > 0)) {
         kind_of[sort[where->kinds].sort] = (uint8_t) where->kinds;
         where->kinds++;
     }
     where->kind = g_new(uint8_t, load->vms + 1);
-    where->mean = g_new0(imig__sums, where->kinds);
-    where->label = g_new0(uint32_t, where->kinds);
-    for (uint32_t v = 0; v < load->vms; v++) {
-        uint32_t s = sort_of(load, v), k = kind_of[s];
-
-        where->kind[v] = (uint8_t) k;
-        if (s != sort[k].sort)
-            continue;
-        imig__sums_add(&where->mean[k], &load->brings[v], 1);
-        where->label[k] = load->label[v];
-        vms[k]++;
-    }
+    where->mean = g_new(imig__sums, where->kinds);
+    where->label = g_new(uint32_t, where->kinds);
+    for (uint32_t v = 0; v < load->vms; v++)
+        where->kind[v] = kind_of[of[v]];
     for (uint32_t k = 0; k < where->kinds; k++) {
-        sums_scale(&where->mean[k], 1 / MAX(vms[k], 1));
+        where->mean[k] = all[sort[k].sort];
+        where->label[k] = label[sort[k].sort];
+        sums_scale(&where->mean[k], 1.0 / MAX(sort[k].vms, 1));
         where->mean[k].count = 1;
     }
     g_free(sort);
+    g_free(all);
+    g_free(label);
+    g_free(of);
     g_free(kind_of);
 }
 
@@ -254,11 +256,11 @@ imig__where_update(imig__where *where, const imig__space *space, const imig__sta
 }
 
 uint32_t
-imig__where_look(const imig__where *where, const imig__space *space, uint32_t vm, uint32_t home,
+imig__where_look(const imig__where *where, const imig__space *space, uint32_t kind, uint32_t home,
                  const uint32_t **order)
 {
     uint32_t pool = space->cluster->host_pool[home];
 
-    *order = where->order + where->kind[vm] * where->hosts + where->pool_begin[pool];
+    *order = where->order + kind * where->hosts + where->pool_begin[pool];
     return where->count[pool];
 }

@@ -10,9 +10,10 @@
 
 enum {
     ROUNDS = 12,         /* passes over all hosts at most; it ends when one brings nothing */
-    KICKS = 30,          /* disturbances at most, on small clusters */
-    KICK_MOVES = 4,      /* VMs that one disturbance moves */
-    KICK_EFFORT = 100000 /* VMs x destinations in all disturbances together */
+    KICKS = 400,         /* disturbances at most, on small clusters, */
+    PATIENCE = 200,      /* of which so many in a row may bring nothing, */
+    KICK_LEAST = 2, KICK_MOST = 7, /* and each of which moves so many VMs */
+    KICK_EFFORT = 500000 /* VMs x destinations in all disturbances together */
 };
 
 /*
@@ -49,20 +50,37 @@ imig__search_error(const imig__space *space, const imig__state *state, uint32_t 
     return hypot((price[0] - price[1]) * error, sqrt(variance));
 }
 
+static void
+prefetch_mover(const imig__search_run *run, uint32_t vm)
+{
+    const imig__sums *sums = run->state->sums;
+
+    imig__prefetch(imig__card_of(run, vm), sizeof *run->cards);
+    imig__prefetch(&run->load->brings[vm], sizeof *run->load->brings);
+    imig__prefetch(&sums[run->load->home[vm]], sizeof *sums);
+    imig__prefetch(&sums[run->state->host[vm]], sizeof *sums);
+}
+
 /* Sends home VMs whose move does not gain what it must, of all hosts or those that were touched. */
 static double
 prune(imig__search_run *run, gboolean everywhere)
 {
     const imig__load *load = run->load;
+    uint32_t *moved = run->list, n = 0;
     double gained = 0;
 
+    for (uint32_t v = 0; v < load->vms; v++)
+        if (run->state->host[v] != load->home[v])
+            moved[n++] = v;
     for (int pass = 0; pass < 3; pass++) {
         uint32_t sent = 0;
 
-        for (uint32_t v = 0; v < load->vms; v++) {
-            uint32_t home = load->home[v], host = run->state->host[v];
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t v = moved[i], home = load->home[v], host = run->state->host[v];
             double loss, error;
 
+            if (i + IMIG__AHEAD < n)
+                prefetch_mover(run, moved[i + IMIG__AHEAD]);
             if (host == home || !(everywhere || run->touched[home] || run->touched[host])
                 || !imig__space_unit_alone(run->space, v)
                 || !imig__space_fits(run->space, run->state, v, home, IMIG_NO_INDEX))
@@ -204,6 +222,14 @@ order_cards(imig__search_run *run)
         next[h + 1] += next[h];
     for (uint32_t v = 0; v < vms; v++)
         run->card[v] = next[run->state->host[v]]++;
+    /* Those of a host are a list, in the order of their numbers. */
+    for (uint32_t h = 0, c = 0; h < hosts; h++) {
+        run->first[h] = c < next[h] ? c : IMIG_NO_INDEX;
+        for (uint32_t first = c; c < next[h]; c++) {
+            run->cards[c].prev = c > first ? c - 1 : IMIG_NO_INDEX;
+            run->cards[c].next = c + 1 < next[h] ? c + 1 : IMIG_NO_INDEX;
+        }
+    }
     g_free(next);
 }
 
@@ -214,12 +240,13 @@ fill_cards(imig__search_run *run)
     const imig__space *space = run->space;
     const uint8_t *sheds = run->options->sheds;
 
-    run->cards = g_new0(imig__card, load->vms);
     run->plain = TRUE;
-    for (uint32_t v = load->vms; v-- > 0;) {
+    for (uint32_t v = 0; v < load->vms; v++) {
         imig__card *card = &run->cards[run->card[v]];
         const imig__sums *b = &load->brings[v];
 
+        if (v + 2 * IMIG__AHEAD < load->vms)
+            imig__prefetch(&run->cards[run->card[v + 2 * IMIG__AHEAD]], sizeof *card);
         card->vm = v;
         card->cpu = b->cpu;
         card->memory = b->memory;
@@ -235,7 +262,6 @@ fill_cards(imig__search_run *run)
                       && b->tx <= 0 && !(card->tied & IMIG__TIED_FLOWS);
         run->weighted |= load->weight[v] != 1;
         run->plain &= card->plain;
-        imig__run_list_add(run, v, run->state->host[v]);
     }
 }
 
@@ -262,12 +288,12 @@ run_init(imig__search_run *run)
     for (uint32_t h = 0; h < hosts; h++) {
         const imig__sums *sums = &run->state->sums[h];
 
-        run->first[h] = IMIG_NO_INDEX;
         run->most_other[h] = NAN;
         run->left[h] = run->space->room[h] - sums->memory - sums->count * run->space->overhead[h];
         run->cluster_memory += run->space->room[h];
     }
     imig__where_init(&run->where, run->space);
+    run->cards = g_new(imig__card, vms);
     order_cards(run);
     fill_cards(run);
 }
@@ -337,20 +363,55 @@ descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double leas
     return all;
 }
 
-/* Moves a few VMs anywhere they fit; returns what that gained, usually less than nothing. */
+/* A VM takes the place of one that goes the opposite way; returns what that gained. */
+static double
+kick_out(imig__search_run *run, uint32_t vm, uint32_t host, uint64_t seed)
+{
+    const imig__space *space = run->space;
+    uint32_t from = run->state->host[vm], n = 0, *others = run->list, other;
+    double gained;
+
+    if (from == host || !imig__space_unit_alone(space, vm))
+        return 0;
+    for (uint32_t c = run->first[host]; c != IMIG_NO_INDEX; c = run->cards[c].next) {
+        uint32_t w = run->cards[c].vm;
+
+        if (run->cards[c].may_move && imig__space_unit_alone(space, w)
+            && imig__space_fits(space, run->state, vm, host, w)
+            && imig__space_fits(space, run->state, w, from, vm))
+            others[n++] = w;
+    }
+    if (n == 0)
+        return 0;
+    other = others[imig__random(seed, vm) % n];
+    gained = -imig__run_delta(run, vm, host);
+    imig__run_move(run, vm, host);
+    gained -= imig__run_delta(run, other, from);
+    imig__run_move(run, other, from);
+    return gained;
+}
+
+/*
+ * Moves a few VMs anywhere, in exchange for another where they do not fit; returns what that
+ * gained, usually less than nothing.
+ */
 static double
 kick(imig__search_run *run, uint64_t seed)
 {
+    uint64_t moves = KICK_LEAST + seed % (KICK_MOST - KICK_LEAST + 1);
     double gained = 0;
 
-    for (uint64_t i = 0; i < KICK_MOVES; i++) {
+    for (uint64_t i = 0; i < moves; i++) {
         uint32_t v = (uint32_t) (imig__random(seed, 2 * i) % run->load->vms);
         uint32_t h = (uint32_t) (imig__random(seed, 2 * i + 1) % run->load->hosts);
 
         v = imig__space_unit_first(run->space, v);
-        if (!imig__card_of(run, v)->may_move
-            || !imig__space_unit_fits(run->space, run->state, v, h))
+        if (!imig__card_of(run, v)->may_move)
             continue;
+        if (!imig__space_unit_fits(run->space, run->state, v, h)) {
+            gained += kick_out(run, v, h, seed);
+            continue;
+        }
         gained -= imig__run_unit_delta(run, v, h);
         imig__run_unit_move(run, v, h);
     }
@@ -366,20 +427,23 @@ escape(imig__search_run *run, double least)
 {
     uint32_t vms = run->load->vms, hosts = run->load->hosts;
     double effort = (double) vms * MIN(hosts, IMIG__SMALL);
-    uint64_t kicks = (uint64_t) MIN(KICK_EFFORT / effort, KICKS);
+    uint64_t kicks = (uint64_t) MIN(KICK_EFFORT / effort, KICKS), misses = 0;
     uint32_t *best = g_memdup2(run->state->host, vms * sizeof *best);
 
-    for (uint64_t i = 0; i < kicks && !imig_cancel_level(run->options->cancel); i++) {
+    for (uint64_t i = 0; i < kicks && misses < PATIENCE; i++) {
         double gained;
 
+        if (imig_cancel_level(run->options->cancel))
+            break;
         memset(run->touched, 0, hosts);
         gained = kick(run, imig__random(run->options->seed, i));
-
         gained += descend(run, ROUNDS / 3, FALSE, least);
         if (gained > run->worth) {
             memcpy(best, run->state->host, vms * sizeof *best);
+            misses = 0;
             continue;
         }
+        misses++;
         for (uint32_t v = 0; v < vms; v++)
             if (run->state->host[v] != best[v])
                 imig__run_move(run, v, best[v]);
@@ -405,7 +469,8 @@ imig__search(const imig__space *space, imig__state *state, const imig__search_op
     descend(&run, ROUNDS, TRUE, least);
     if (imig__run_last_resort(&run))
         descend(&run, ROUNDS / 3, FALSE, least);
-    escape(&run, least);
+    if (!options->descends_only)
+        escape(&run, least);
     prune(&run, TRUE);
     if (options->noise_share > 0)
         judge_groups(&run);

@@ -76,11 +76,18 @@ imig__space_memory(const imig__space *space, const imig__state *state, uint32_t 
     return sums->memory + sums->count * space->overhead[host];
 }
 
+static inline gboolean
+imig__space_unit_alone(const imig__space *space, uint32_t vm)
+{
+    return !(space->tied[vm] & IMIG__TIED_UNIT);
+}
+
 /* The VM that stands for the unit of this one. */
 static inline uint32_t
 imig__space_unit_first(const imig__space *space, uint32_t vm)
 {
-    return space->unit_vm[space->unit_begin[space->unit[vm]]];
+    return imig__space_unit_alone(space, vm) ? vm
+                                             : space->unit_vm[space->unit_begin[space->unit[vm]]];
 }
 
 /* Is a VM where its list of hosts or a hard rule does not allow it to be? */
@@ -121,12 +128,6 @@ imig__space_allows(const imig__space *space, uint32_t vm, uint32_t host)
 
     return space->tied[vm] & IMIG__TIED_HOSTS ? imig__vm_may_be_on(space->cluster, vm, host)
                                               : pool[host] == pool[space->load->home[vm]];
-}
-
-static inline gboolean
-imig__space_unit_alone(const imig__space *space, uint32_t vm)
-{
-    return !(space->tied[vm] & IMIG__TIED_UNIT);
 }
 
 #endif

@@ -87,7 +87,6 @@ find_ties(imig__space *space)
 {
     const imig__load *load = space->load;
 
-    space->tied = g_new0(uint8_t, load->vms);
     for (uint32_t v = 0; v < load->vms; v++) {
         uint32_t u = space->unit[v];
 
@@ -95,8 +94,6 @@ find_ties(imig__space *space)
             space->tied[v] |= IMIG__TIED_UNIT;
         if (space->rule_begin[v] != space->rule_begin[v + 1])
             space->tied[v] |= IMIG__TIED_RULE;
-        if (space->cluster->vms[v].host_count > 0)
-            space->tied[v] |= IMIG__TIED_HOSTS;
         if (load->flow_begin[v] != load->flow_begin[v + 1])
             space->tied[v] |= IMIG__TIED_FLOWS;
     }
@@ -122,7 +119,9 @@ imig__space_new(const imig_cluster *cluster, const imig__load *load, double thre
         space->accepts[h] = cluster->hosts[h].state == IMIG_HOST_ACTIVE;
     }
     space->fixed = g_new(const char *, load->vms);
+    space->tied = g_new(uint8_t, load->vms);
     for (uint32_t v = 0; v < load->vms; v++) {
+        space->tied[v] = cluster->vms[v].host_count > 0 ? IMIG__TIED_HOSTS : 0;
         space->fixed[v] = imig__vm_why_fixed(&cluster->vms[v], now_s);
         if (!space->fixed[v] && cluster->hosts[load->home[v]].state == IMIG_HOST_OFFLINE)
             space->fixed[v] = "host-offline";
@@ -204,7 +203,8 @@ gboolean
 imig__space_misplaced(const imig__space *space, const imig__state *state, uint32_t vm)
 {
     return !imig__space_allows(space, vm, state->host[vm])
-           || imig__space_conflicts(space, state, vm, state->host[vm], TRUE) > 0;
+           || (space->tied[vm] & IMIG__TIED_RULE
+               && imig__space_conflicts(space, state, vm, state->host[vm], TRUE) > 0);
 }
 
 /* A destination may be lifted over the threshold only where it still ends below the source. */
@@ -261,7 +261,8 @@ imig__space_fits(const imig__space *space, const imig__state *state, uint32_t vm
         && imig__space_memory(space, state, host) + memory > space->room[host] + MEMORY_SLACK_BYTES)
         return FALSE;
     return cpu_fits(space, state, cpu, state->host[vm], host)
-           && imig__space_allows(space, vm, host) && rules_fit(space, state, vm, host);
+           && imig__space_allows(space, vm, host)
+           && (!(space->tied[vm] & IMIG__TIED_RULE) || rules_fit(space, state, vm, host));
 }
 
 imig__limit
@@ -321,6 +322,8 @@ imig__space_unit_fixed(const imig__space *space, uint32_t vm)
 {
     uint32_t u = space->unit[vm];
 
+    if (imig__space_unit_alone(space, vm))
+        return space->fixed[vm];
     for (uint32_t i = space->unit_begin[u]; i < space->unit_begin[u + 1]; i++)
         if (space->fixed[space->unit_vm[i]])
             return space->fixed[space->unit_vm[i]];
