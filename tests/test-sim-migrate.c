@@ -56,6 +56,24 @@ qemu_stops_with_a_downtime_limit_s_worth_left(void **state)
     }
 }
 
+/* QEMU lifts it when it stops the VM: what is left goes at the rate of the link. */
+static void
+a_cap_holds_until_qemu_stops_the_vm(void **state)
+{
+    lab l = lab_with("qemu", dirtying_vm(0.01 * LINK, 512 * MIB));
+    imig_migration m = move("v", "b");
+    imig_job job;
+
+    (void) state;
+    lab_open(&l, "");
+    m.downtime_limit_s = 1;
+    m.bandwidth_bytes_per_s = LINK / 4;
+    job = run(&l, m);
+    assert_int_equal(job.state, IMIG_JOB_DONE);
+    assert_near(job.downtime_s - QEMU_DOWN_S - QEMU_STATE / LINK, 0.25, 0.02, "downtime");
+    lab_close(&l);
+}
+
 static void
 qemu_never_gives_up_by_itself(void **state)
 {
@@ -453,6 +471,7 @@ main(void)
     const struct CMUnitTest single[] = {
         cmocka_unit_test(zero_pages_are_headers_for_qemu_and_pages_for_xen),
         cmocka_unit_test(qemu_stops_with_a_downtime_limit_s_worth_left),
+        cmocka_unit_test(a_cap_holds_until_qemu_stops_the_vm),
         cmocka_unit_test(qemu_never_gives_up_by_itself),
         cmocka_unit_test(qemu_converges_just_where_the_fixed_point_fits_the_limit),
         cmocka_unit_test(auto_converge_throttles_until_it_fits),

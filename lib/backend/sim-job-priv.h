@@ -29,6 +29,7 @@ typedef struct imig__sim_rules {
     double downtime_limit_s;             /* stops where the rest fits into it; 0: not its rule */
     uint32_t max_rounds;                 /* live rounds; 0: for ever */
     double last_round_bytes;             /* a round of less is the last live one; 0: not its rule */
+    gboolean caps_live_only;             /* a cap is off while the VM stands still, and after it */
     gboolean can_throttle;               /* knows auto-converge and post-copy */
 } imig__sim_rules;
 

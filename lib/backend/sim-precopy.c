@@ -12,7 +12,7 @@ static const imig__sim_rules rules[] = {
     {
         .hypervisor = "qemu", .setup_s = 0.4, .downtime_s = 0.04,
         .page_header_bytes = 8, .zero_page_bytes = 9, .state_bytes = 2e6,
-        .downtime_limit_s = 0.3, .can_throttle = TRUE,
+        .downtime_limit_s = 0.3, .caps_live_only = TRUE, .can_throttle = TRUE,
     },
     {
         .hypervisor = "xen", .setup_s = 0.4, .round_s = 0.02, .downtime_s = 0.05,
@@ -118,6 +118,8 @@ stop_vm(imig__sim *sim, imig__sim_job *job)
     sim->vms[job->vm].stopped = TRUE;
     job->state = IMIG_JOB_FINISHING;
     job->stopped_s = sim->clock_s;
+    if (job->rules->caps_live_only)
+        job->cap_bytes_per_s = INFINITY;
 }
 
 /* bytes: what is left, as sent. */

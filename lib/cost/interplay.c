@@ -275,9 +275,16 @@ imig__receive_hold(double receive_hold_ratio, double sent_ratio)
 }
 
 static double
-stream_rate(const imig__traffic *t, double share, double link_bytes_per_s)
+live_rate(const imig__traffic *t, double share, double link_bytes_per_s)
 {
     return MIN(share * link_bytes_per_s, t->cap_bytes_per_s);
+}
+
+static double
+stop_rate(const imig__traffic *t, uint32_t from, double share, double link_bytes_per_s)
+{
+    return t->hypervisor[from]->caps_live_only ? share * link_bytes_per_s
+                                               : live_rate(t, share, link_bytes_per_s);
 }
 
 /* sent: of the destination's link, by migrations that leave it. */
@@ -295,8 +302,8 @@ find_rates(const imig__traffic *t, const imig__usage *own, const imig__side *fro
     double hold = dirty_hold(from, from->usage.dirty - own->dirty);
     double received = 1 + imig__receive_hold(from->constants->receive_hold_ratio, sent);
 
-    *live = stream_rate(t, share, MIN(out_live, in) / received) / (1 + hold);
-    *stop = stream_rate(t, share, MIN(out_stop, in) / received);
+    *live = live_rate(t, share, MIN(out_live, in) / received) / (1 + hold);
+    *stop = stop_rate(t, from->host, share, MIN(out_stop, in) / received);
 }
 
 void
@@ -388,8 +395,8 @@ imig__traffic_predict_idle(const imig__traffic *t, uint32_t vm, imig_cost *cost)
     for (size_t i = t->first[vm]; i < t->first[vm + 1]; i++)
         own -= t->neighbours[i].tx;
     share = imig__pairs_best_share(t->pairs, from->host, from->constants->link_share_ratio);
-    p = precopy_of(t, vm, stream_rate(t, share, link_left(from, own)),
-                   stream_rate(t, share, link_left(from, 0)));
+    p = precopy_of(t, vm, live_rate(t, share, link_left(from, own)),
+                   stop_rate(t, from->host, share, link_left(from, 0)));
     imig__precopy_predict(&p, cost, NULL);
     /* More bandwidth may mean a larger remainder, never a shorter fixed part. */
     p.dirty_bytes_per_s = p.downtime_limit_s = 0;

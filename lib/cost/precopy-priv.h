@@ -19,6 +19,7 @@ enum { IMIG__LIVE_ROUNDS_MAX = 100 };
 typedef struct imig__hypervisor {
     const char *name;
     gboolean skips_zero_pages;  /* sends them as headers at first; else all that is populated */
+    gboolean caps_live_only;    /* a cap on bandwidth is off while the VM stands still */
     gboolean waits_for_limit;   /* stops the VM once the rest fits the downtime limit, if ever */
     uint32_t live_rounds;       /* at most; one that waits goes on, but the model does not */
     double few_pages;           /* a later live round with fewer pages is the last live one */

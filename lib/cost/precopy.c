@@ -24,7 +24,8 @@ static const double unknown_overhead_ratio = 0.08;
 static const imig__hypervisor hypervisors[] = {
     {
         .name = "qemu",
-        .skips_zero_pages = TRUE, .waits_for_limit = TRUE, .live_rounds = IMIG__LIVE_ROUNDS_MAX,
+        .skips_zero_pages = TRUE, .caps_live_only = TRUE, .waits_for_limit = TRUE,
+        .live_rounds = IMIG__LIVE_ROUNDS_MAX,
         .page_header_bytes = 8, .zero_page_bytes = 9, .state_bytes = 2e6,
         .setup_s = 0.4, .downtime_s = 0.04, .link_share = LINK_SHARE,
     },
