@@ -223,7 +223,7 @@ links_are_shared_capped_and_never_taken_whole(void **state)
     imig__traffic_predict(traffic, 1, 0, 1, 1, &cost);
     assert_near(cost.time_s, stream / (9.4 * MB), 1e-3);
     assert_near(predict_to(traffic, 0, 1).downtime_s - cost.downtime_s,
-                0.9 * 0.3 * (1 + 8 / 4096.0), 1e-6);
+                0.9 * 0.275 * (1 + 8 / 4096.0), 1e-6);
     imig__traffic_move(traffic, 1, 0);
     imig__traffic_predict(traffic, 0, 1, 1, 1, &cost);
     assert_near(cost.time_s, stream / (9.4 * MB), 1e-3);
@@ -239,7 +239,7 @@ links_are_shared_capped_and_never_taken_whole(void **state)
     imig__traffic_predict(traffic, 0, 1, 1, 1, &cost);
     assert_near(cost.time_s, stream / (50 * MB), 1e-3);
     /* QEMU lifts it for the pause. */
-    assert_near(cost.downtime_s, 0.04 + (0.3 * 50 * MB * (1 + 8 / 4096.0) + 2 * MB) / (94 * MB),
+    assert_near(cost.downtime_s, 0.04 + (0.275 * 50 * MB * (1 + 8 / 4096.0) + 2 * MB) / (94 * MB),
                 1e-3);
     imig__traffic_free(traffic);
     imig_cluster_unref(cluster);

@@ -44,12 +44,16 @@ qemu_stops_with_a_downtime_limit_s_worth_left(void **state)
         lab l = lab_with("qemu", dirtying_vm(0.2 * LINK, 512 * MIB));
         imig_migration m = move("v", "b");
         imig_job job;
+        double left_s;
 
         lab_open(&l, "");
         m.downtime_limit_s = limits[i];
         job = run(&l, m);
         assert_int_equal(job.state, IMIG_JOB_DONE);
-        assert_near(job.downtime_s - QEMU_DOWN_S - QEMU_STATE / LINK, limits[i], 0.01, "downtime");
+        /* Half a look later than it would fit, or at the end of a round that dirtied so much. */
+        left_s = job.downtime_s - QEMU_DOWN_S - QEMU_STATE / LINK;
+        if (left_s < 0.99 * (limits[i] - QEMU_LOOK_S / 2) || left_s > 1.01 * limits[i])
+            fail_msg("%g s are left at a limit of %g s", left_s, limits[i]);
         assert_near(duration_s(&job), QEMU_SETUP_S + job.transferred_bytes / LINK + QEMU_DOWN_S,
                     1e-9, "time");
         lab_close(&l);
@@ -70,7 +74,8 @@ a_cap_holds_until_qemu_stops_the_vm(void **state)
     m.bandwidth_bytes_per_s = LINK / 4;
     job = run(&l, m);
     assert_int_equal(job.state, IMIG_JOB_DONE);
-    assert_near(job.downtime_s - QEMU_DOWN_S - QEMU_STATE / LINK, 0.25, 0.02, "downtime");
+    assert_near(job.downtime_s - QEMU_DOWN_S - QEMU_STATE / LINK, (1 - QEMU_LOOK_S / 2) / 4, 0.02,
+                "downtime");
     lab_close(&l);
 }
 

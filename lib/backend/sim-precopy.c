@@ -22,6 +22,7 @@ static const imig__sim_rules rules[] = {
     },
 };
 
+static const double LOOK_S = 0.05;            /* QEMU looks as often as that what is left */
 static const double HIGH_DIRTY_RATIO = 0.5;   /* dirtied / sent, from which auto-converge counts */
 static const uint32_t HIGH_ROUNDS = 2;        /* so many such rounds make one step */
 static const double THROTTLE_FIRST = 0.2;
@@ -177,17 +178,18 @@ is_stuck(const imig__sim *sim, const imig__sim_job *job)
 }
 
 /*
- * In the middle of a round.  QEMU stops as soon as what is left of it and what was dirtied
- * meanwhile fit into the downtime limit, so it stops with about as much left as may be.
+ * In the middle of a round.  QEMU stops as soon as it sees that what is left of it and what was
+ * dirtied meanwhile fit into the downtime limit: half a look later, as a rule, than they do.
  */
 static void
 look(imig__sim *sim, imig__sim_job *job)
 {
-    double dirtied = dirtied_in_round(sim, job), excess;
+    double dirtied = dirtied_in_round(sim, job), excess, limit_s;
 
     job->left_bytes = job->rest_bytes;
     if (job->rules->downtime_limit_s > 0) {
-        excess = job->rest_bytes * job->round_weight + dirtied - job->downtime_limit_s * job->rate;
+        limit_s = fmax(job->downtime_limit_s - LOOK_S / 2, 0);
+        excess = job->rest_bytes * job->round_weight + dirtied - limit_s * job->rate;
         if (excess <= IMIG__SIM_PAGE_BYTES && !is_stuck(sim, job)) {
             begin_stop(sim, job, job->rest_bytes + as_sent(job->rules, dirtied));
             return;

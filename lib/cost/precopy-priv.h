@@ -22,6 +22,7 @@ typedef struct imig__hypervisor {
     gboolean caps_live_only;    /* a cap on bandwidth is off while the VM stands still */
     gboolean waits_for_limit;   /* stops the VM once the rest fits the downtime limit, if ever */
     uint32_t live_rounds;       /* at most; one that waits goes on, but the model does not */
+    double look_s;              /* one that waits looks as often as that what is left */
     double few_pages;           /* a later live round with fewer pages is the last live one */
     double page_header_bytes;   /* with every page */
     double zero_page_bytes;     /* instead of a zero page, where they are skipped */

@@ -25,7 +25,7 @@ static const imig__hypervisor hypervisors[] = {
     {
         .name = "qemu",
         .skips_zero_pages = TRUE, .caps_live_only = TRUE, .waits_for_limit = TRUE,
-        .live_rounds = IMIG__LIVE_ROUNDS_MAX,
+        .live_rounds = IMIG__LIVE_ROUNDS_MAX, .look_s = 0.05,
         .page_header_bytes = 8, .zero_page_bytes = 9, .state_bytes = 2e6,
         .setup_s = 0.4, .downtime_s = 0.04, .link_share = LINK_SHARE,
     },
@@ -82,6 +82,8 @@ imig__precopy_predict(const imig__precopy *p, imig_cost *cost, double *pages)
     const double stream_ratio = 1 + hv->page_header_bytes / IMIG__PAGE_BYTES;
     /* What QEMU expects to send while the VM stands still is judged by what it sends now. */
     const double fits = hv->waits_for_limit ? p->downtime_limit_s * p->live_bytes_per_s : 0;
+    /* It has sent half of what goes in between, as a rule, when it finds that the rest fits. */
+    const double left = fmax(fits - hv->look_s / 2 * p->live_bytes_per_s, 0);
     const double fits_s = fits * stream_ratio / p->live_bytes_per_s + hv->round_s;
     double bytes = imig__precopy_first_bytes(p);
     double stream = bytes * stream_ratio + hv->stream_bytes;
@@ -121,8 +123,8 @@ imig__precopy_predict(const imig__precopy *p, imig_cost *cost, double *pages)
     cost->converges = !hv->waits_for_limit || next <= fits || dirtied_after(p, fits_s) < fits;
     /* QEMU stops in the middle of a round, with as much of it left as fits beside what was dirtied
        in it. */
-    if (next < fits)
-        rest = counted * fmax(MIN(fits, p->memory_bytes) - next, 0);
+    if (next < left)
+        rest = counted * fmax(MIN(left, p->memory_bytes) - next, 0);
     next += hv->suspend_pages * IMIG__PAGE_BYTES;
     if (pages)
         pages[rounds] = next / IMIG__PAGE_BYTES;
