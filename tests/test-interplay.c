@@ -12,16 +12,19 @@ next_number(uint64_t *seed)
 
 enum { HOSTS = 5, VMS = 24, FLOWS = 40 };
 
-/* A cluster of all kinds of VMs, with VM i on host[i]; everything else depends on the seed. */
+/* A cluster of all kinds of VMs, with VM i on host[i]; everything else depends on the seed.  cores:
+   [HOSTS], NULL: any. */
 static imig_cluster *
-any_cluster(uint64_t seed, const uint32_t *host)
+any_cluster(uint64_t seed, const uint32_t *host, const double *cores)
 {
     imig_cluster *cluster = imig_cluster_new(0);
 
     for (uint32_t h = 0; h < HOSTS; h++) {
         const char *const ids[HOSTS] = { "a", "b", "c", "d", "e" };
 
-        add_host(cluster, ids[h], 2 + 10 * next_number(&seed), (50 + 100 * next_number(&seed)) * MB,
+        double any = 2 + 10 * next_number(&seed);
+
+        add_host(cluster, ids[h], cores ? cores[h] : any, (50 + 100 * next_number(&seed)) * MB,
                  h == 4 ? 300 * MB : 0);
     }
     for (uint32_t i = 0; i < VMS; i++) {
@@ -55,6 +58,25 @@ any_places(uint64_t *seed, uint32_t *host)
         host[i] = (uint32_t) (next_number(seed) * HOSTS);
 }
 
+/* Cores of which at least half are wanted in one of both places, and no more than there are in
+   either: what VMs dirty would be another thing where they lack some. */
+static void
+enough_cores(const imig_cluster *cluster, const uint32_t *start, const uint32_t *end,
+             uint64_t *seed, double *cores)
+{
+    for (uint32_t h = 0; h < HOSTS; h++) {
+        double first = 0, last = 0;
+
+        for (uint32_t i = 0; i < VMS; i++) {
+            const double wanted = imig_cluster_vm_demand_cores(cluster, i);
+
+            first += start[i] == h ? wanted : 0;
+            last += end[i] == h ? wanted : 0;
+        }
+        cores[h] = MAX(MAX(first, last), 1) * (1 + next_number(seed));
+    }
+}
+
 static imig_cost
 predict_to(const imig__traffic *traffic, uint32_t vm, uint32_t to)
 {
@@ -73,13 +95,17 @@ moving_step_by_step_is_the_same_as_starting_there(void **state)
     (void) state;
     for (uint64_t round = 0; round < 60; round++) {
         uint32_t start[VMS], end[VMS];
+        double cores[HOSTS];
         imig_cluster *before, *after;
         imig__traffic *moved, *fresh;
 
         any_places(&seed, start);
         any_places(&seed, end);
-        before = any_cluster(round, start);
-        after = any_cluster(round, end);
+        before = any_cluster(round, start, NULL);
+        enough_cores(before, start, end, &seed, cores);
+        imig_cluster_unref(before);
+        before = any_cluster(round, start, cores);
+        after = any_cluster(round, end, cores);
         moved = imig__traffic_new(before, workload, NULL);
         fresh = imig__traffic_new(after, workload, NULL);
         for (uint32_t i = 0; i < VMS; i++) {
@@ -119,7 +145,7 @@ no_migration_costs_less_than_the_idle_one(void **state)
         imig_cost idle[VMS];
 
         any_places(&seed, start);
-        cluster = any_cluster(round, start);
+        cluster = any_cluster(round, start, NULL);
         traffic = imig__traffic_new(cluster, workload, NULL);
         for (uint32_t i = 0; i < VMS; i++)
             imig__traffic_predict_idle(traffic, i, &idle[i]);
@@ -139,6 +165,36 @@ no_migration_costs_less_than_the_idle_one(void **state)
         imig__traffic_free(traffic);
         imig_cluster_unref(cluster);
     }
+}
+
+/* On a host with half of the CPU that its VMs want, until one of the two leaves it. */
+static void
+who_gets_more_cpu_dirties_more(void **state)
+{
+    static const struct load busy = { 4, 0, 0, 10 * MB, 1e12, IMIG_WORKLOAD_MEMORY_DIRTY };
+    int32_t workload[2] = { IMIG_WORKLOAD_MEMORY_DIRTY, IMIG_WORKLOAD_MEMORY_DIRTY };
+    imig_cluster *cluster = imig_cluster_new(0);
+    imig__traffic *traffic;
+    imig_cost beside, alone;
+    const double stream = 1 + 8 / 4096.0, rate = 94 * MB;
+    const double hold = 1 + 0.35 * 10 / 100.0, first = 2e9 * stream;
+
+    (void) state;
+    add_host(cluster, "a", 4, 100 * MB, 0);
+    add_host(cluster, "b", 16, 100 * MB, 0);
+    add_vm(cluster, 0, 0, 2e9, &busy);
+    add_vm(cluster, 1, 0, 2e9, &busy);
+    finish(cluster);
+    traffic = imig__traffic_new(cluster, workload, NULL);
+    beside = predict_to(traffic, 0, 1);
+    imig__traffic_move(traffic, 1, 1);
+    alone = predict_to(traffic, 0, 1);
+    /* Each round sends what was dirtied in the one before: 10 MB/s, then 20; pages that are written
+       twice make it a little less. */
+    assert_near(beside.transferred_bytes, first / (1 - 10 * MB * hold / rate), 0.03);
+    assert_near(alone.transferred_bytes, first / (1 - 20 * MB / rate), 0.03);
+    imig__traffic_free(traffic);
+    imig_cluster_unref(cluster);
 }
 
 static void
@@ -280,6 +336,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(moving_step_by_step_is_the_same_as_starting_there),
         cmocka_unit_test(no_migration_costs_less_than_the_idle_one),
+        cmocka_unit_test(who_gets_more_cpu_dirties_more),
         cmocka_unit_test(holds_are_what_a_neighbour_adds),
         cmocka_unit_test(links_are_shared_capped_and_never_taken_whole),
         cmocka_unit_test(flows_on_one_host_spare_its_link),

@@ -12,6 +12,7 @@ struct ui_recorder {
     const imig_execute_options *options;
     int32_t *classes;  /* [vm_count] */
     ui_load *loads;    /* [host_count] as they are after the steps so far */
+    double *dirty;     /* [vm_count] bytes/s, with as much CPU as the VM wants */
     double *dirtying;  /* [host_count] dirty rates of its VMs, each as a share of its network */
     uint32_t *on;      /* [vm_count] host of each VM, likewise */
     imig_record *records; /* [steps] what was known when each began */
@@ -46,26 +47,42 @@ net_of(const imig_host_info *host)
 }
 
 static double
-dirtying_of(const imig_vm_info *vm, const imig_host_info *host)
+dirtying_of(const ui_recorder *r, uint32_t vm, const imig_host_info *host)
 {
-    return has(vm, IMIG_METRIC_DIRTY_BYTES_PER_S) ? fmin(vm->dirty_bytes_per_s / net_of(host), 1)
-                                                  : 0;
+    return fmin(r->dirty[vm] / net_of(host), 1);
 }
 
-static double *
-sum_dirtying(const imig_cluster *cluster)
+/* Of the CPU that the VMs of a host want, what they get. */
+static double
+cpu_share(const ui_recorder *r, uint32_t host_index, const imig_host_info *host)
 {
-    double *sums = g_new0(double, imig_cluster_host_count(cluster) + 1);
+    double wanted = r->loads[host_index].cpu_cores;
 
-    for (uint32_t i = 0; i < imig_cluster_vm_count(cluster); i++) {
+    return wanted > host->cpu_cores ? host->cpu_cores / wanted : 1;
+}
+
+/* Who is short of CPU dirties less than he would, as the cost model has it. */
+static void
+read_vms(ui_recorder *r)
+{
+    size_t count = imig_cluster_vm_count(r->cluster);
+
+    r->on = g_new(uint32_t, count + 1);
+    r->dirty = g_new0(double, count + 1);
+    r->dirtying = g_new0(double, imig_cluster_host_count(r->cluster) + 1);
+    for (uint32_t i = 0; i < count; i++) {
         imig_vm_info vm = IMIG_VM_INFO_INIT;
         imig_host_info host = IMIG_HOST_INFO_INIT;
 
-        imig_cluster_get_vm(cluster, i, &vm, NULL);
-        imig_cluster_get_host(cluster, vm.host, &host, NULL);
-        sums[vm.host] += dirtying_of(&vm, &host);
+        imig_cluster_get_vm(r->cluster, i, &vm, NULL);
+        imig_cluster_get_host(r->cluster, vm.host, &host, NULL);
+        r->on[i] = vm.host;
+        if (!has(&vm, IMIG_METRIC_DIRTY_BYTES_PER_S))
+            continue;
+        r->knows_dirty = TRUE;
+        r->dirty[i] = vm.dirty_bytes_per_s / cpu_share(r, vm.host, &host);
+        r->dirtying[vm.host] += dirtying_of(r, i, &host);
     }
-    return sums;
 }
 
 ui_recorder *
@@ -85,15 +102,7 @@ ui_recorder_new(const ui_common *common, const imig_plan *plan, const imig_clust
     r->options = options;
     r->classes = ui_classes(cluster);
     r->loads = ui_loads(cluster, r->classes);
-    r->dirtying = sum_dirtying(cluster);
-    r->on = g_new(uint32_t, imig_cluster_vm_count(cluster) + 1);
-    for (uint32_t i = 0; i < imig_cluster_vm_count(cluster); i++) {
-        imig_vm_info vm = IMIG_VM_INFO_INIT;
-
-        imig_cluster_get_vm(cluster, i, &vm, NULL);
-        r->on[i] = vm.host;
-        r->knows_dirty |= has(&vm, IMIG_METRIC_DIRTY_BYTES_PER_S);
-    }
+    read_vms(r);
     r->records = g_new0(imig_record, steps);
     r->ids = g_new0(int64_t, steps);
     r->written = g_new0(int32_t, steps);
@@ -160,6 +169,7 @@ describe(const ui_recorder *r, const imig_step_report *report, imig_record *reco
     imig_host_info from = IMIG_HOST_INFO_INIT, to = IMIG_HOST_INFO_INIT;
     imig_constants constants = IMIG_CONSTANTS_INIT;
     const ui_load *source, *destination;
+    double share;
 
     if (vm_index == IMIG_NO_INDEX || from_index == IMIG_NO_INDEX || to_index == IMIG_NO_INDEX)
         return FALSE;
@@ -177,6 +187,8 @@ describe(const ui_recorder *r, const imig_step_report *report, imig_record *reco
     record->hypervisor = from.hypervisor;
     record->workload_class = class_of(r, vm_index, &vm);
     describe_vm(&vm, record);
+    share = cpu_share(r, from_index, &from);
+    record->dirty_bytes_per_s = fmax(record->dirty_bytes_per_s, share * r->dirty[vm_index]);
     if (r->options->flags & IMIG_MIGRATE_UNSAFE && !(r->options->flags & IMIG_MIGRATE_COPY_DISKS))
         record->disk_bytes = 0;
     record->from_link_bytes_per_s = link_left(&from, source->net_tx_bytes_per_s);
@@ -191,7 +203,8 @@ describe(const ui_recorder *r, const imig_step_report *report, imig_record *reco
         record->present |= IMIG_RECORD_HAS_DOWNTIME_LIMIT;
     }
     record->from_cpu_ratio = source->cpu_cores / from.cpu_cores;
-    record->from_dirty_ratio = fmax(0, r->dirtying[from_index] - dirtying_of(&vm, &from));
+    record->from_dirty_ratio = share * fmax(0, r->dirtying[from_index]
+                                               - dirtying_of(r, vm_index, &from));
     if (imig_calibration_find(r->calibration, from.hypervisor, from.id, to.id, &constants, NULL)
             == IMIG_OK)
         record->learned_from = constants.migrations;
@@ -246,7 +259,7 @@ add_load(ui_recorder *r, uint32_t index, const imig_vm_info *vm, uint32_t host_i
     ui_load *load = &r->loads[host_index];
 
     imig_cluster_get_host(r->cluster, host_index, &host, NULL);
-    r->dirtying[host_index] += sign * dirtying_of(vm, &host);
+    r->dirtying[host_index] += sign * dirtying_of(r, index, &host);
     if (isfinite(demand))
         load->cpu_cores += sign * demand;
     if (has(vm, IMIG_METRIC_NET_RX_BYTES_PER_S))
@@ -324,6 +337,7 @@ ui_recorder_end(ui_recorder *r, const imig_run *run)
     }
     g_free(r->classes);
     g_free(r->loads);
+    g_free(r->dirty);
     g_free(r->dirtying);
     g_free(r->on);
     g_free(r->records);

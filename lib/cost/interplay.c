@@ -17,7 +17,8 @@ static const double cpu_bound_from = 0.5;    /* utilisation at which that begins
 /* What is asked of a VM again and again, wherever it is. */
 struct guest {
     double tx, rx; /* bytes/s in all */
-    double dirty;  /* bytes/s */
+    double dirty;  /* bytes/s, with as much CPU as it wants, */
+    double seen;   /* and as measured */
     double demand; /* cores; 0 where it was not measured */
 };
 
@@ -80,6 +81,13 @@ imig__traffic_usage(const imig__traffic *t, uint32_t vm)
     };
 }
 
+/* Of the CPU that its VMs want, what they get. */
+static double
+cpu_share(const imig__side *side)
+{
+    return side->usage.demand > side->cores ? side->cores / side->usage.demand : 1;
+}
+
 /* Adds a VM to the sums of its host, or with sign -1 takes it out. */
 static void
 add_guest(imig__traffic *t, uint32_t vm, double sign)
@@ -121,7 +129,8 @@ fill_guest(imig__traffic *t, uint32_t vm)
     double demand = imig__vm_demand(info), tx = 0, rx = 0;
 
     t->host[vm] = info->host;
-    g->dirty = value_of(info, IMIG_METRIC_DIRTY_BYTES_PER_S, info->dirty_bytes_per_s);
+    g->seen = value_of(info, IMIG_METRIC_DIRTY_BYTES_PER_S, info->dirty_bytes_per_s);
+    g->dirty = g->seen;
     g->demand = isnan(demand) ? 0 : demand;
     for (size_t i = t->first[vm]; i < t->first[vm + 1]; i++) {
         const struct neighbour *n = &t->neighbours[i];
@@ -136,6 +145,25 @@ fill_guest(imig__traffic *t, uint32_t vm)
     /* A flow says as much as a counter that was not read. */
     g->tx = has(info, IMIG_METRIC_NET_TX_BYTES_PER_S) ? info->net_tx_bytes_per_s : tx;
     g->rx = has(info, IMIG_METRIC_NET_RX_BYTES_PER_S) ? info->net_rx_bytes_per_s : rx;
+}
+
+/* Who is short of CPU dirties less than he would, and was measured so. */
+static void
+allow_for_shortage(imig__traffic *t)
+{
+    const imig_cluster *c = t->cluster;
+    double *share = g_new(double, c->host_count);
+
+    for (size_t i = 0; i < c->host_count; i++)
+        share[i] = cpu_share(&t->sides[i]);
+    for (uint32_t i = 0; i < c->vm_count; i++) {
+        if (share[t->host[i]] == 1)
+            continue;
+        add_guest(t, i, -1);
+        t->guests[i].dirty /= share[t->host[i]];
+        add_guest(t, i, 1);
+    }
+    g_free(share);
 }
 
 imig__traffic *
@@ -179,6 +207,7 @@ imig__traffic_new(const imig_cluster *cluster, const int32_t *workload,
         fill_guest(t, i);
         add_guest(t, i, 1);
     }
+    allow_for_shortage(t);
     return t;
 }
 
@@ -262,7 +291,7 @@ static double
 dirty_hold(const imig__side *side, double dirty)
 {
     return imig__dirty_hold(side->constants->dirty_hold_ratio, side->usage.demand / side->cores,
-                            dirty);
+                            dirty * cpu_share(side));
 }
 
 /* Only a queue that is nearly always there holds up the acknowledgements. */
@@ -324,7 +353,9 @@ precopy_of(const imig__traffic *t, uint32_t vm, double live, double stop)
         .nonzero_bytes = info->memory_bytes,
         .populated_bytes = info->memory_bytes,
         .working_set_bytes = info->memory_bytes,
-        .dirty_bytes_per_s = t->guests[vm].dirty,
+        /* That others take its CPU before it leaves is nothing to count on. */
+        .dirty_bytes_per_s = MAX(t->guests[vm].dirty * cpu_share(&t->sides[t->host[vm]]),
+                                 t->guests[vm].seen),
         .downtime_limit_s = t->downtime_limit_s,
         .live_bytes_per_s = live,
         .stop_bytes_per_s = stop,

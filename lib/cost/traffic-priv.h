@@ -9,7 +9,7 @@
 /* What a VM does on a host, or all of its VMs together. */
 typedef struct imig__usage {
     double tx, rx; /* through the NIC */
-    double dirty;  /* dirty rates, each relative to the NIC and at most 1 */
+    double dirty;  /* dirty rates with all CPU they want, each relative to the NIC and at most 1 */
     double demand; /* cores; nothing where it was not measured */
 } imig__usage;
 
