@@ -122,6 +122,24 @@ list_moves(const imig__planner *planner, struct entry *entry)
     return n;
 }
 
+/* Is a unit split, on a host to be emptied, or where a rule or its list of hosts forbids it? */
+static gboolean
+is_broken(const imig__planner *planner, uint32_t vm)
+{
+    const imig__space *space = planner->problem.space;
+    const imig__state *state = planner->problem.state;
+    uint32_t u = space->unit[vm], host = state->host[vm];
+
+    for (uint32_t i = space->unit_begin[u]; i < space->unit_begin[u + 1]; i++) {
+        uint32_t v = space->unit_vm[i];
+
+        if (state->host[v] != host || planner->empties[host]
+            || imig__space_misplaced(space, state, v))
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* Is a move asked for, whatever it gains by itself? */
 static gboolean
 is_asked_for(const imig__planner *planner, uint32_t vm, uint32_t to)
@@ -130,9 +148,7 @@ is_asked_for(const imig__planner *planner, uint32_t vm, uint32_t to)
     const imig__space *space = problem->space;
     uint32_t from = problem->state->host[vm];
 
-    return planner->empties[from] || !imig__space_unit_alone(space, vm)
-           || (space->tied[vm] & (IMIG__TIED_RULE | IMIG__TIED_HOSTS))
-           || imig__space_excess(space, problem->state, from) > 0
+    return is_broken(planner, vm) || imig__space_excess(space, problem->state, from) > 0
            || (planner->goal == IMIG__RELIEVE
                && imig__space_overloaded(space, problem->state, from)
                && !imig__space_overloaded(space, problem->state, to));
