@@ -19,6 +19,9 @@
 #define VIOLATION 1e6
 #define RULES_EFFORT 20000.0
 
+/* Prices of the whole budget that are tried, each half the one before. */
+enum { PRICES = 10 };
+
 void
 imig__planner_reset(imig__planner *planner)
 {
@@ -310,6 +313,53 @@ doubt_errors(imig__planner *planner, double noise_ratio)
     }
 }
 
+/* The share of the budget that moving a VM takes. */
+static double
+share_of_budget(const imig__planner *planner, uint32_t vm)
+{
+    const imig_plan_options *opt = &planner->opt;
+    double share = opt->max_moves == UINT32_MAX ? 0 : 1.0 / MAX(opt->max_moves, 1);
+
+    return isnan(opt->max_bytes)
+               ? share
+               : MAX(share, planner->problem.load->brings[vm].memory / MAX(opt->max_bytes, 1));
+}
+
+/*
+ * Where the budget cuts a plan down, it gets a price (a Lagrange multiplier): the search then finds
+ * what is worth it together, chains and exchanges too.  At the loss itself nothing is but repairs.
+ */
+static void
+search_at_prices(imig__planner *planner, double noise_ratio)
+{
+    const imig__load *load = planner->problem.load;
+    double *price = planner->move_price, *dear = g_new(double, load->vms + 1);
+    double each = imig__state_loss(planner->before);
+    struct placement best;
+    uint8_t *unpaid;
+
+    if ((double) load->vms * load->hosts > RULES_EFFORT || !memchr(planner->unpaid, 1, load->vms)) {
+        g_free(dear);
+        return;
+    }
+    best = keep_placement(planner);
+    unpaid = g_memdup2(planner->unpaid, load->vms);
+    for (int i = 0; i < PRICES; i++, each /= 2) {
+        for (uint32_t v = 0; v < load->vms; v++)
+            dear[v] = price[v] + each * share_of_budget(planner, v);
+        imig__planner_reset(planner);
+        planner->move_price = dear;
+        search(planner, noise_ratio, 0, 0);
+        planner->move_price = price;
+        keep_better(planner, &best);
+    }
+    restore_placement(planner, &best);
+    for (uint32_t v = 0; v < load->vms; v++)
+        planner->unpaid[v] |= unpaid[v] && planner->problem.state->host[v] == planner->home[v];
+    g_free(unpaid);
+    g_free(dear);
+}
+
 /*
  * Where the cluster as a whole gains no more than its errors could pretend, with a share of the
  * loss for what the curvature does not see, only moves that stand out by themselves are left: each
@@ -323,6 +373,7 @@ imig__planner_place_informed(imig__planner *planner)
 
     search(planner, ratio, 0, 0);
     search_from_rules(planner, ratio);
+    search_at_prices(planner, ratio);
     if (ratio > 0 && !imig__planner_is_demanded(planner)
         && worth_of_plan(planner)
                < ratio * (worth_of_errors(planner)
