@@ -233,9 +233,9 @@ imig__planner_keep_budget(imig__planner *planner)
     imig__problem *problem = &planner->problem;
     struct entry *entry = g_new(struct entry, problem->load->vms + 1);
     imig__budget wanted = imig__planner_spent(planner, problem->state), spent = { 0, 0 };
+    uint32_t *wished = g_memdup2(problem->state->host, problem->load->vms * sizeof *wished);
     size_t n = list_moves(planner, entry);
 
-    memset(planner->unpaid, 0, problem->load->vms);
     if (!imig__planner_can_pay(planner, &wanted)) {
         imig__planner_reset(planner);
         while (take_moves(planner, entry, n, &spent))
@@ -245,7 +245,8 @@ imig__planner_keep_budget(imig__planner *planner)
             continue;
         problem->space->may_overload = FALSE;
     }
-    for (size_t i = 0; i < n; i++)
-        planner->unpaid[entry[i].vm] = problem->state->host[entry[i].vm] != entry[i].to;
+    for (uint32_t v = 0; v < problem->load->vms; v++)
+        planner->unpaid[v] = wished[v] != planner->home[v] && problem->state->host[v] != wished[v];
+    g_free(wished);
     g_free(entry);
 }

@@ -198,7 +198,8 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
     uint32_t home = state->host[vm], to;
     double best;
 
-    if (fixed) {
+    /* Others of its unit may be fixed where it would go. */
+    if (fixed && (space->fixed[vm] || !is_unpaid(planner, state, vm))) {
         *text = space->fixed[vm] ? fixed_text(planner, vm, fixed)
                                  : g_strdup("a VM that must stay with it cannot move");
         return space->fixed[vm] ? fixed : "group-fixed";
