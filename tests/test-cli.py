@@ -1301,6 +1301,9 @@ class Store(Case):
                 ("", "no columns"), (head, "too few"),
                 (head + "p,1e9,1e8,10\n" * 30, "3 are needed"),
                 (head + "p,1e9,1e8,-10\n", "row 1"), (head + "p,1e9,1e8,soon\n", '"soon"'),
+                (head[:-1] + ",downtime_s\np,1e9,1e8,10,3\nq,1e9,1e8,10,9999\n",
+                 "row 2: downtime_s: 9999 is more than duration_s, 10"),
+                (head[:-1] + ",transferred_bytes\np,1e9,1e8,10,1\n", "row 1: transferred_bytes"),
                 (head + "".join(f"p{i},1e9,1e8,10\n" for i in range(30)), "took 10 s"),
                 (head + "".join(f"p{i},{1e9 + i},1e8,{10 ** (i % 7 - 1)}\n" for i in range(40)),
                  "far more or less")):
