@@ -1340,6 +1340,18 @@ class Store(Case):
         for one in found["slowdowns"]:
             self.assertGreaterEqual(one["observations"], 12)
             self.assertGreaterEqual(one["standard_error"], 0)
+            if one["sure"]:
+                self.assertLess(one["p_value"], 0.05)
+                self.assertTrue(0 <= one["slowdown_ratio"] <= 1)
+        # What is not sure is as it is built in.
+        sure = {(one["class"], one["beside"]): 1 + one["slowdown_ratio"]
+                for one in found["slowdowns"] if one["sure"]}
+        for row in csv.DictReader(out.open()):
+            for victim in list(row)[1:]:
+                beside = row[list(row)[0]]
+                self.assertTrue(float(row[victim]) <= 2, row)
+                if (victim, beside) in sure:
+                    self.assertAlmostEqual(float(row[victim]), sure[victim, beside], 6)
         self.ok("plan", DEMO, "--affinity", out)
         self.assertIn("standard error", self.ok("affinity", "learn", "--store", self.store))
 
