@@ -378,6 +378,87 @@ broken_records_are_refused(void **state)
     imig_records_free(records);
 }
 
+static void
+impossible_measurements_are_refused(void **state)
+{
+    const uint64_t both = IMIG_RECORD_HAS_DURATION | IMIG_RECORD_HAS_DOWNTIME;
+    const struct {
+        uint64_t present;
+        double downtime_s, transferred_bytes;
+        int32_t outcome;
+        const char *message; /* NULL: taken */
+    } rows[] = {
+        { both, 2.5, 0, IMIG_OUTCOME_DONE, NULL },
+        { both, 9999, 0, IMIG_OUTCOME_DONE, "downtime_s: 9999 is more than duration_s, 2.5" },
+        { both, 9999, 0, IMIG_OUTCOME_FAILED, "downtime_s: 9999 is more than duration_s, 2.5" },
+        { IMIG_RECORD_HAS_DOWNTIME, 9999, 0, IMIG_OUTCOME_DONE, NULL },
+        { IMIG_RECORD_HAS_TRANSFERRED, 0, 1e6, IMIG_OUTCOME_DONE, NULL },
+        { IMIG_RECORD_HAS_TRANSFERRED, 0, 1, IMIG_OUTCOME_CANCELLED, NULL },
+        { IMIG_RECORD_HAS_TRANSFERRED, 0, 1, IMIG_OUTCOME_DONE,
+          "transferred_bytes: 1 is less than 1e+06, a byte for each page of memory_bytes" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        imig_records *records = imig_records_new();
+        imig_record r = IMIG_RECORD_INIT;
+        imig_error *error = NULL;
+        int rc;
+
+        r.memory_bytes = 4096e6;
+        r.bandwidth_bytes_per_s = 1e9;
+        r.duration_s = 2.5;
+        r.present = rows[i].present;
+        r.downtime_s = rows[i].downtime_s;
+        r.transferred_bytes = rows[i].transferred_bytes;
+        r.outcome = rows[i].outcome;
+        rc = imig_records_add(records, &r, &error);
+        assert_int_equal(rc, rows[i].message ? IMIG_ERR_INVALID : IMIG_OK);
+        if (rows[i].message)
+            assert_string_equal(imig_error_message(error), rows[i].message);
+        imig_error_free(error);
+        imig_records_free(records);
+    }
+}
+
+/* Downtimes or bytes that have nothing to do with it, in migrations that are as they should be. */
+static void
+unexplained_measurements_teach_nothing(void **state)
+{
+    world w = make_world("qemu");
+    imig_records *other;
+
+    (void) state;
+    w.truth.link_share_ratio = 0.8;
+    w.noise = 0.02;
+    other = measure(&w, 20, 6);
+    for (int bytes = 0; bytes < 2; bytes++) {
+        imig_records *records = imig_records_new();
+        imig_calibration *learned;
+        imig_constants c = IMIG_CONSTANTS_INIT;
+
+        for (size_t i = 0; i < imig_records_count(other); i++) {
+            imig_record r = IMIG_RECORD_INIT;
+
+            imig_records_get(other, i, &r, NULL);
+            if (bytes)
+                r.transferred_bytes *= pow(10, 4 * next(&w));
+            else
+                r.downtime_s = r.duration_s * pow(10, -8 * next(&w));
+            assert_int_equal(imig_records_add(records, &r, NULL), IMIG_OK);
+        }
+        learned = learn(records);
+        imig_calibration_get(learned, 0, &c, NULL);
+        assert_near(c.link_share_ratio, 0.8, 0.01);
+        assert_true(c.downtime_s == w.truth.downtime_s || bytes);
+        assert_int_equal(c.downtime_p90_ratio > 0, bytes);
+        assert_int_equal(c.bytes_p90_ratio > 0, !bytes);
+        imig_calibration_unref(learned);
+        imig_records_free(records);
+    }
+    imig_records_free(other);
+}
+
 /* ---- who runs beside whom ---- */
 
 static void
@@ -557,6 +638,8 @@ main(void)
         cmocka_unit_test(a_pair_of_hosts_may_have_its_own),
         cmocka_unit_test(nothing_is_learned_from_nonsense),
         cmocka_unit_test(broken_records_are_refused),
+        cmocka_unit_test(impossible_measurements_are_refused),
+        cmocka_unit_test(unexplained_measurements_teach_nothing),
         cmocka_unit_test(links_are_shared_as_long_as_they_are),
         cmocka_unit_test(holds_settle),
         cmocka_unit_test(the_least_value_is_found),

@@ -1301,6 +1301,9 @@ class Store(Case):
                 ("", "no columns"), (head, "too few"),
                 (head + "p,1e9,1e8,10\n" * 30, "3 are needed"),
                 (head + "p,1e9,1e8,-10\n", "row 1"), (head + "p,1e9,1e8,soon\n", '"soon"'),
+                (head[:-1] + ",downtime_s\np,1e9,1e8,10,3\nq,1e9,1e8,10,9999\n",
+                 "row 2: downtime_s: 9999 is more than duration_s, 10"),
+                (head[:-1] + ",transferred_bytes\np,1e9,1e8,10,1\n", "row 1: transferred_bytes"),
                 (head + "".join(f"p{i},1e9,1e8,10\n" for i in range(30)), "took 10 s"),
                 (head + "".join(f"p{i},{1e9 + i},1e8,{10 ** (i % 7 - 1)}\n" for i in range(40)),
                  "far more or less")):
@@ -1337,6 +1340,18 @@ class Store(Case):
         for one in found["slowdowns"]:
             self.assertGreaterEqual(one["observations"], 12)
             self.assertGreaterEqual(one["standard_error"], 0)
+            if one["sure"]:
+                self.assertLess(one["p_value"], 0.05)
+                self.assertTrue(0 <= one["slowdown_ratio"] <= 1)
+        # What is not sure is as it is built in.
+        sure = {(one["class"], one["beside"]): 1 + one["slowdown_ratio"]
+                for one in found["slowdowns"] if one["sure"]}
+        for row in csv.DictReader(out.open()):
+            for victim in list(row)[1:]:
+                beside = row[list(row)[0]]
+                self.assertTrue(float(row[victim]) <= 2, row)
+                if (victim, beside) in sure:
+                    self.assertAlmostEqual(float(row[victim]), sure[victim, beside], 6)
         self.ok("plan", DEMO, "--affinity", out)
         self.assertIn("standard error", self.ok("affinity", "learn", "--store", self.store))
 

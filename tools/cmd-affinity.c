@@ -2,7 +2,6 @@
 #include "commands.h"
 #include "csv.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +37,16 @@ slowdown_at(const imig_affinity_learner *learner, size_t index)
     return s;
 }
 
+static const char *
+doubt(const imig_slowdown *s)
+{
+    if (s->sure)
+        return "";
+    return s->slowdown_ratio < 0 ? "not used: nobody gets more done beside others"
+           : s->slowdown_ratio > 1 ? "not used: nobody gets less than nothing done"
+                                   : ui_text("not sure: p = %.2g", s->p_value);
+}
+
 static void
 print_slowdowns(const imig_affinity_learner *learner, size_t count)
 {
@@ -55,12 +64,12 @@ print_slowdowns(const imig_affinity_learner *learner, size_t count)
         ui_table_add(table, ui_text("%.1f %%", 100 * s.standard_error));
         ui_table_add(table, ui_text("%u", s.observations));
         ui_table_add(table, ui_text("%u", s.vms));
-        ui_table_add(table, fabs(s.slowdown_ratio) > 2 * s.standard_error
-                                ? "" : "not sure: within two standard errors of none");
+        ui_table_add(table, doubt(&s));
     }
     ui_table_print(table);
     printf("Slowdown beside neighbours that ask for all cores of the host; half of them, half of "
-           "it.\n");
+           "it.\nSure where p < 0.05, allowing for how many VMs and slowdowns there are; where\n"
+           "not, the built-in one is used.\n");
 }
 
 static json_t *
@@ -72,9 +81,10 @@ slowdowns_as_json(const imig_affinity_learner *learner, size_t count)
         imig_slowdown s = slowdown_at(learner, i);
 
         json_array_append_new(list, json_pack(
-            "{s:s, s:s, s:f, s:f, s:i, s:i}", "class", imig_workload_name(s.victim), "beside",
-            imig_workload_name(s.neighbour), "slowdown_ratio", s.slowdown_ratio, "standard_error",
-            s.standard_error, "observations", (int) s.observations, "vms", (int) s.vms));
+            "{s:s, s:s, s:f, s:f, s:i, s:i, s:f, s:b}", "class",
+            imig_workload_name(s.victim), "beside", imig_workload_name(s.neighbour),
+            "slowdown_ratio", s.slowdown_ratio, "standard_error", s.standard_error, "observations",
+            (int) s.observations, "vms", (int) s.vms, "p_value", s.p_value, "sure", s.sure));
     }
     return json_pack("{s:o}", "slowdowns", list);
 }
@@ -87,9 +97,8 @@ cell(const imig_affinity_learner *learner, size_t count, const imig_affinity *bu
     for (size_t i = 0; i < count; i++) {
         imig_slowdown s = slowdown_at(learner, i);
 
-        if (s.victim == victim && s.neighbour == neighbour
-            && fabs(s.slowdown_ratio) > 2 * s.standard_error)
-            return 1 + fmax(s.slowdown_ratio, 0);
+        if (s.victim == victim && s.neighbour == neighbour && s.sure)
+            return 1 + s.slowdown_ratio;
     }
     return 1 + imig_affinity_slowdown(built_in, NULL, victim, NULL, neighbour);
 }

@@ -241,7 +241,9 @@ measure(const imig_step_report *report, imig_record *record)
     record->duration_s = report->measured_s;
     record->present |= IMIG_RECORD_HAS_DURATION;
     record->rounds = report->rounds;
-    if (report->present & IMIG_JOB_HAS_DOWNTIME) {
+    /* By the hypervisor's clock, and the other by ours: where they contradict, it is not known. */
+    if (report->present & IMIG_JOB_HAS_DOWNTIME
+        && report->measured_downtime_s <= report->measured_s) {
         record->downtime_s = report->measured_downtime_s;
         record->present |= IMIG_RECORD_HAS_DOWNTIME;
     }

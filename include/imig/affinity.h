@@ -176,10 +176,16 @@ typedef struct imig_slowdown {
     int32_t  neighbour;       /**< an #imig_workload */
     uint32_t observations;    /**< of the victim's class, of VMs whose neighbours changed */
     uint32_t vms;             /**< that these are of */
+    double   p_value;         /**< how often as much as this, or more, is found in all that was
+                                   learned where nobody slows anybody: Student's t with a degree of
+                                   freedom less than there are VMs, two-sided, Holm's correction */
+    int32_t  sure;            /**< 1: `p_value` < 0.05, and `slowdown_ratio` is from 0 to 1, since
+                                   nobody gets less than nothing done; else it is not to be used */
+    uint32_t reserved;        /**< 0 */
 } imig_slowdown;
 
 /** To be filled. */
-#define IMIG_SLOWDOWN_INIT { sizeof(imig_slowdown), 0.0, 0.0, 0, 0, 0, 0 }
+#define IMIG_SLOWDOWN_INIT { sizeof(imig_slowdown), 0.0, 0.0, 0, 0, 0, 0, 0.0, 0, 0 }
 
 /**
  * Nothing learned yet.

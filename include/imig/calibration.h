@@ -23,7 +23,9 @@ IMIG_BEGIN_DECLS
  * downtime or bytes larger, stays as assumed: all of it, if need be.  The errors in the result are
  * those of that comparison.  Outliers count for no more than a bound.
  *
- * Migrations that did not end well are passed over, and so is a hypervisor with too little.
+ * Migrations that did not end well are passed over, and so is a hypervisor with too little; so are
+ * all downtimes or all bytes of a hypervisor where more than half of them are far from any
+ * constants: nothing is learned from them, and their errors are 0, not known.
  *
  * @param records           what was measured
  * @param[out] calibration  one reference

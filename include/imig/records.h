@@ -54,8 +54,9 @@ typedef struct imig_record {
     double      predicted_downtime_s; /**< likewise */
     double      predicted_bytes;      /**< likewise */
     double      duration_s;        /**< measured, >= 0 */
-    double      downtime_s;        /**< measured, >= 0 */
-    double      transferred_bytes; /**< measured, >= 0 */
+    double      downtime_s;        /**< measured, >= 0, and no more than `duration_s` */
+    double      transferred_bytes; /**< measured, >= 0; where it ended well, a byte for each 4096 of
+                                        `memory_bytes` at least: pages of zeros have headers, too */
     int32_t     writes;            /**< an #imig_writes */
     int32_t     workload_class;    /**< an #imig_workload */
     int32_t     outcome;           /**< an #imig_outcome */
@@ -112,7 +113,8 @@ IMIG_EXPORT void imig_records_free(imig_records *records);
  * @threads{one thread at a time for one list}
  * @retval IMIG_OK            it is the last one now
  * @retval IMIG_ERR_ARGUMENT  NULL
- * @retval IMIG_ERR_INVALID   a value out of range; the list is untouched
+ * @retval IMIG_ERR_INVALID   a value out of range, or impossible beside another; the list is
+ *                            untouched
  * @retval IMIG_ERR_ABI       `record->size` is not known
  */
 IMIG_EXPORT int imig_records_add(imig_records *records, const imig_record *record,

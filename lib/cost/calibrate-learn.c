@@ -8,7 +8,7 @@
 enum { EVALUATIONS = 400 };
 
 static const double BOUND = 0.3;         /* of a log of a ratio: more than this is an outlier */
-static const double DOWNTIME_WEIGHT = 0.3; /* downtimes vary so much more than times and bytes */
+#define DOWNTIME_WEIGHT 0.3              /* downtimes vary so much more than times and bytes */
 static const double WORTH = 0.99;        /* another constant has to leave less than this */
 
 static const double ROUNDING = 1e-9;     /* no difference at all */
@@ -80,19 +80,40 @@ off_by(double predicted, double measured)
     return fabs(log(fmax(predicted, 1e-9) / measured));
 }
 
+double
+imig__learner_measured(const imig__learner *l, const imig_record *r, int kind)
+{
+    if (l->passed_over[kind])
+        return 0;
+    if (kind == IMIG__OFF_TIME)
+        return r->duration_s;
+    if (kind == IMIG__OFF_DOWNTIME)
+        return r->present & IMIG_RECORD_HAS_DOWNTIME ? r->downtime_s : 0;
+    return r->present & IMIG_RECORD_HAS_TRANSFERRED ? r->transferred_bytes : 0;
+}
+
+double
+imig__predicted(const imig_cost *cost, int kind)
+{
+    if (kind == IMIG__OFF_TIME)
+        return cost->time_s;
+    return kind == IMIG__OFF_DOWNTIME ? cost->downtime_s : cost->transferred_bytes;
+}
+
 /* How far a prediction is off, the mean of what was measured, and never more than a bound. */
 static double
-loss_of(const imig_record *r, const imig_cost *cost)
+loss_of(const imig__learner *l, const imig_record *r, const imig_cost *cost)
 {
-    double sum = fmin(off_by(cost->time_s, r->duration_s), BOUND);
-    int terms = 1;
+    static const double weight[IMIG__OFF_KINDS] = { 1, DOWNTIME_WEIGHT, 1 };
+    double sum = 0;
+    int terms = 0;
 
-    if (r->present & IMIG_RECORD_HAS_TRANSFERRED && r->transferred_bytes > 0) {
-        sum += fmin(off_by(cost->transferred_bytes, r->transferred_bytes), BOUND);
-        terms++;
-    }
-    if (r->present & IMIG_RECORD_HAS_DOWNTIME && r->downtime_s > 0) {
-        sum += fmin(DOWNTIME_WEIGHT * off_by(cost->downtime_s, r->downtime_s), BOUND);
+    for (int k = 0; k < IMIG__OFF_KINDS; k++) {
+        double measured = imig__learner_measured(l, r, k);
+
+        if (measured <= 0)
+            continue;
+        sum += fmin(weight[k] * off_by(imig__predicted(cost, k), measured), BOUND);
         terms++;
     }
     return sum / terms;
@@ -112,7 +133,7 @@ mean_loss(imig__learner *l)
         if ((int) l->fold[i] == l->left_out)
             continue;
         imig__record_predict(imig__learner_record(l, i), &l->constants, l->rate[l->row[i]], &cost);
-        sum += loss_of(imig__learner_record(l, i), &cost);
+        sum += loss_of(l, imig__learner_record(l, i), &cost);
         count++;
     }
     return sum / (double) MAX(count, 1);
@@ -213,13 +234,9 @@ find_off(const imig__learner *l, const imig_cost *cost)
     for (int k = 0; k < IMIG__OFF_KINDS; k++)
         offs[k] = g_array_sized_new(FALSE, FALSE, sizeof(double), (guint) l->n);
     for (size_t i = 0; i < l->n; i++) {
-        const imig_record *r = imig__learner_record(l, i);
-
-        add_off(offs[IMIG__OFF_TIME], cost[i].time_s, r->duration_s);
-        if (r->present & IMIG_RECORD_HAS_DOWNTIME)
-            add_off(offs[IMIG__OFF_DOWNTIME], cost[i].downtime_s, r->downtime_s);
-        if (r->present & IMIG_RECORD_HAS_TRANSFERRED)
-            add_off(offs[IMIG__OFF_BYTES], cost[i].transferred_bytes, r->transferred_bytes);
+        for (int k = 0; k < IMIG__OFF_KINDS; k++)
+            add_off(offs[k], imig__predicted(&cost[i], k),
+                    imig__learner_measured(l, imig__learner_record(l, i), k));
     }
     for (int k = 0; k < IMIG__OFF_KINDS; k++) {
         found.p50[k] = quantile(offs[k], 0.5);
@@ -287,7 +304,7 @@ imig__judge(imig__learner *l)
                 continue;
             r = imig__learner_record(l, i);
             imig__record_predict(r, &l->constants, l->rate[l->row[i]], &j.cost[i]);
-            loss = loss_of(r, &j.cost[i]);
+            loss = loss_of(l, r, &j.cost[i]);
             sum += loss;
             g_array_append_val(losses, loss);
         }
@@ -325,7 +342,8 @@ matters(imig__learner *l, const struct stage *stage)
 
     for (size_t i = 0; i < l->n; i++)
         measured += (imig__learner_record(l, i)->present & stage->measured) == stage->measured;
-    if (2 * measured < l->n)
+    if (2 * measured < l->n
+        || (l->passed_over[IMIG__OFF_DOWNTIME] && stage->measured == IMIG_RECORD_HAS_DOWNTIME))
         return FALSE;
     if (stage->varies)
         imig__find_range(l, stage->varies, &low, &high);

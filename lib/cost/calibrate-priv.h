@@ -27,6 +27,7 @@ typedef struct imig__learner {
     imig_constants constants;
     int constant[IMIG__CONSTANT_COUNT]; /* [free_count] those that vary */
     size_t free_count;
+    gboolean passed_over[IMIG__OFF_KINDS]; /* nothing is learned from these measurements */
 } imig__learner;
 
 static inline const imig_record *
@@ -34,6 +35,12 @@ imig__learner_record(const imig__learner *learner, size_t i)
 {
     return imig__records_at(learner->records, learner->row[i]);
 }
+
+/* What was measured of a record and counts; 0: nothing. */
+double imig__learner_measured(const imig__learner *learner, const imig_record *record, int kind);
+
+/* The same of a prediction. */
+double imig__predicted(const imig_cost *cost, int kind);
 
 /* Predictions of each row by constants that it was not learned into. */
 typedef struct imig__judged {

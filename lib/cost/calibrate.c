@@ -89,14 +89,49 @@ check_enough(const imig__learner *l, uint32_t plans, imig_error **error)
     return IMIG_OK;
 }
 
-static int
-check_explained(const imig__learner *l, const imig__judged *best, imig_error **error)
+/* How many measurements of a kind no constants explain; *of so many. */
+static size_t
+count_far(const imig__learner *l, const imig__judged *best, int kind, size_t *of)
 {
     size_t far = 0;
 
-    for (size_t i = 0; i < l->n; i++)
-        far += !(fabs(log(best->cost[i].time_s / imig__learner_record(l, i)->duration_s)) < FAR);
-    if (2 * far > l->n)
+    *of = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        double measured = imig__learner_measured(l, imig__learner_record(l, i), kind);
+
+        if (measured <= 0)
+            continue;
+        far += !(fabs(log(imig__predicted(&best->cost[i], kind) / measured)) < FAR);
+        (*of)++;
+    }
+    return far;
+}
+
+/* Learns; and again without such measurements as most of which no constants explain. */
+static void
+learn_explained(imig__learner *l, imig__judged *best)
+{
+    const imig_constants assumed = l->constants;
+    gboolean again = FALSE;
+    size_t of;
+
+    imig__learn(l, best);
+    for (int k = IMIG__OFF_DOWNTIME; k < IMIG__OFF_KINDS; k++)
+        if (2 * count_far(l, best, k, &of) > of)
+            again = l->passed_over[k] = TRUE;
+    if (!again)
+        return;
+    imig__judged_clear(best);
+    l->constants = assumed;
+    imig__learn(l, best);
+}
+
+static int
+check_explained(const imig__learner *l, const imig__judged *best, imig_error **error)
+{
+    size_t of, far = count_far(l, best, IMIG__OFF_TIME, &of);
+
+    if (2 * far > of)
         return imig__fail(error, IMIG_ERR_INVALID, "nothing to learn: %zu of %zu migrations of %s "
                           "took far more or less than any constants explain", far, l->n,
                           l->constants.hypervisor);
@@ -117,7 +152,7 @@ learn_hypervisor(imig__learner *l, imig_calibration *into, imig_error **error)
     if (rc == IMIG_OK) {
         l->free_count = 0;
         assumed = imig__judge(l);
-        imig__learn(l, &best);
+        learn_explained(l, &best);
         rc = check_explained(l, &best, error);
         if (rc == IMIG_OK) {
             write_errors(&best.off, &assumed.off, &l->constants);
@@ -223,6 +258,7 @@ learn_all(const imig_records *records, imig__learner *l, imig_calibration *into,
 
         l->row = row;
         l->n = 0;
+        memset(l->passed_over, 0, sizeof l->passed_over);
         for (uint32_t i = 0; i < count; i++)
             if (teaches(imig__records_at(records, i), hypervisor))
                 row[l->n++] = i;

@@ -69,6 +69,26 @@ imig_records_free(imig_records *records)
     g_free(records);
 }
 
+/* Every page costs its sender something: of one that is all zeros, or compressed, a header goes. */
+static const double LEAST_OF_MEMORY = 1.0 / 4096;
+
+/* What was measured, each number in itself a possible one. */
+static int
+check_measured(const imig_record *r, imig_error **error)
+{
+    const uint64_t both = IMIG_RECORD_HAS_DURATION | IMIG_RECORD_HAS_DOWNTIME;
+    double least = LEAST_OF_MEMORY * r->memory_bytes;
+
+    if ((r->present & both) == both && r->downtime_s > r->duration_s)
+        return imig__fail(error, IMIG_ERR_INVALID, "downtime_s: %g is more than duration_s, %g",
+                          r->downtime_s, r->duration_s);
+    if (r->outcome == IMIG_OUTCOME_DONE && r->present & IMIG_RECORD_HAS_TRANSFERRED
+        && r->transferred_bytes < least)
+        return imig__fail(error, IMIG_ERR_INVALID, "transferred_bytes: %g is less than %g, a byte "
+                          "for each page of memory_bytes", r->transferred_bytes, least);
+    return IMIG_OK;
+}
+
 static int
 check_record(imig_record *r, imig_error **error)
 {
@@ -98,7 +118,7 @@ check_record(imig_record *r, imig_error **error)
                           r->workload_class);
     if (!imig_outcome_name(r->outcome))
         return imig__fail(error, IMIG_ERR_INVALID, "outcome: %d is no imig_outcome", r->outcome);
-    return IMIG_OK;
+    return check_measured(r, error);
 }
 
 int

@@ -4,12 +4,14 @@
 #include <imig/affinity.h>
 #include <imig/model.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SLOWDOWN_FIRST_SIZE IMIG__END_OF(imig_slowdown, vms)
 
 enum { CLASSES = IMIG_WORKLOAD_COUNT, LEAST_OBSERVATIONS = 12, SPARE = 5, TURNS = 20 };
 
+static const double SURE = 0.05;    /* by chance in one of twenty tables, not cells */
 static const double CHANGED = 0.01; /* of a host's cores: less is no other neighbour */
 
 typedef struct observation {
@@ -240,6 +242,58 @@ regress(fit *f)
     return TRUE;
 }
 
+/* How often Student's t is further from 0 than this (Abramowitz and Stegun, 26.7.3 and 26.7.4). */
+static double
+beyond_t(double t, uint32_t freedom)
+{
+    double angle = atan(fabs(t) / sqrt(freedom)), cosine = cos(angle);
+    double term = freedom % 2 ? cosine : 1, sum = 0;
+
+    if (freedom == 0)
+        return 1;
+    for (uint32_t i = freedom % 2; i + 1 < freedom; i += 2) {
+        sum += term;
+        term *= cosine * cosine * (i + 1) / (i + 2);
+    }
+    sum *= sin(angle);
+    return fmax(0, 1 - (freedom % 2 ? 2 * (angle + sum) / G_PI : sum));
+}
+
+/* Observations of one VM may have more in common than its mean: only VMs count as independent. */
+static double
+chance(const imig_slowdown *s)
+{
+    if (s->standard_error > 0)
+        return beyond_t(s->slowdown_ratio / s->standard_error, s->vms - 1);
+    return s->slowdown_ratio != 0 && s->vms > 1 ? 0 : 1;
+}
+
+static int
+compare_chances(const void *a, const void *b)
+{
+    double x = (*(imig_slowdown *const *) a)->p_value, y = (*(imig_slowdown *const *) b)->p_value;
+
+    return (x > y) - (x < y);
+}
+
+/* Of many cells one looks sure by chance: Holm's correction for as many as there are. */
+static void
+judge(GArray *learned)
+{
+    g_autofree imig_slowdown **s = g_new(imig_slowdown *, learned->len + 1);
+    double most = 0;
+
+    for (guint i = 0; i < learned->len; i++) {
+        s[i] = &g_array_index(learned, imig_slowdown, i);
+        s[i]->p_value = chance(s[i]);
+    }
+    qsort(s, learned->len, sizeof *s, compare_chances);
+    for (guint i = 0; i < learned->len; i++) {
+        most = s[i]->p_value = fmin(1, fmax(most, s[i]->p_value * (learned->len - i)));
+        s[i]->sure = most < SURE && s[i]->slowdown_ratio >= 0 && s[i]->slowdown_ratio <= 1;
+    }
+}
+
 static void
 learn_class(imig_affinity_learner *l, int32_t workload)
 {
@@ -278,6 +332,7 @@ imig_affinity_learner_finish(imig_affinity_learner *l, size_t *count, imig_error
         return imig__fail(error, IMIG_ERR_INVALID, "too few to learn from: of %u observations no "
                           "class has %d of VMs whose neighbours changed", l->all->len,
                           LEAST_OBSERVATIONS);
+    judge(l->learned);
     *count = l->learned->len;
     return IMIG_OK;
 }

@@ -9,7 +9,7 @@ SIZE_MB, RATE_MB, WITHIN, SET_WITHIN = 64, 24, 2, 3
 
 def measure(trial, name):
     guest = trial.lab.guests[name]
-    seen = trial.imig("dirty", name, "--for", "11s", "--json")
+    seen = trial.imig("dirty", name, "--for", "13s", "--json")
     if not trial.claim(seen.status == 0, f"imig dirty measures a {guest['pattern']} writer", seen):
         return
     found = seen.document
