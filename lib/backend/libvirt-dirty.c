@@ -11,7 +11,7 @@
  * what a first round takes, for what is dirtied meanwhile is what the second one sends.  A sample
  * is small, and every look takes a new one: looks of the same length are averaged.
  */
-static const int periods_s[] = { 1, 2, 4, 4 };
+static const int periods_s[] = { 1, 1, 2, 4, 4 };
 
 static const gulong LOOK_US = 100000;
 enum { PATIENCE_S = 5 }; /* with a look that somebody else began */
@@ -84,8 +84,7 @@ read_rate(virDomainPtr domain, int period_s, double *bytes, lv_failure *failure)
     virTypedParamsGetLLong(records[0]->params, records[0]->nparams,
                            "dirtyrate.megabytes_per_second", &rate);
     virDomainStatsRecordListFree(records);
-    /* Whole MiB/s, rounded down. */
-    *bytes = rate > 0 ? ((double) rate + 0.5) * period * MIB : 0;
+    *bytes = (double) rate * period * MIB;
     return status == VIR_DOMAIN_DIRTYRATE_MEASURED && period == period_s;
 }
 
