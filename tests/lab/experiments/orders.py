@@ -62,6 +62,8 @@ def run(where, chosen):
             # By a small sample of its pages a guest may seem to dirty them too fast to leave.
             for _ in range(LOOKS):
                 decided[block] = decided.get(block) or decide(where, block)
+            if not decided[block]:
+                raise RuntimeError(f"in {LOOKS} looks somebody always seemed unable to leave")
             into.append(*where.rows("orders", block, order, leave(where, decided[block][order])))
 
 
