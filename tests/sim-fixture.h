@@ -25,7 +25,8 @@ static const double NET = 1.25e8; /* of each host of a lab, as long as a test sa
 static const double PAYLOAD = 0.94;
 static const double LINK = 0.94 * 1.25e8;     /* what a migration gets of an idle network */
 static const double PAGE = 1 + 8 / 4096.0;    /* sent for a byte of memory */
-static const double QEMU_SETUP_S = 0.4, QEMU_DOWN_S = 0.04, QEMU_STATE = 2e6, QEMU_LOOK_S = 0.05;
+static const double QEMU_SETUP_S = 0.4, QEMU_DOWN_S = 0.04, QEMU_STATE = 2e6, QEMU_QUEUE = 1.8e6,
+                    QEMU_LOOK_S = 0.05;
 static const double XEN_SETUP_S = 0.4, XEN_ROUND_S = 0.02, XEN_DOWN_S = 0.05;
 static const double XEN_STREAM = 8.36e6, XEN_SUSPEND = 250 * 4096.0;
 

@@ -19,7 +19,8 @@ full_reply(void)
     return (imig__agent_reply) {
         .id = 9, .clock_s = 1790000000.25, .job = UINT64_MAX,
         .location = { .size = sizeof(imig_location), .state = IMIG_VM_MOVING, .host = "h1" },
-        .point = { .size = sizeof(imig_dirty_point), .elapsed_s = 0.5, .dirtied_bytes = 4096 },
+        .point = { .size = sizeof(imig_dirty_point), .elapsed_s = 0.5, .dirtied_bytes = 4096,
+                   .grain_bytes = 512, .waiting = 2 },
         .report = {
             .size = sizeof(imig_job), .state = IMIG_JOB_FAILED, .error_code = IMIG_ERR_TIMEOUT,
             .present = IMIG_JOB_HAS_DOWNTIME | IMIG_JOB_HAS_ROUNDS | IMIG_JOB_HAS_REMAINING,

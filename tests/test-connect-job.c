@@ -353,12 +353,14 @@ static void
 only_a_point_that_is_new_is_kept(void **state)
 {
     const struct point_case *c = *state;
-    imig_dirty_point point = { sizeof point, c->elapsed_s, c->dirtied };
-    double elapsed_s[2] = { 1 }, dirtied[2] = { 100 };
-    size_t count = 1;
+    imig_dirty_point point = {
+        .size = sizeof point, .elapsed_s = c->elapsed_s, .dirtied_bytes = c->dirtied,
+    };
+    double elapsed_s[2] = { 1 }, dirtied[2] = { 100 }, grain[2] = { 0 };
+    imig__dirty_points points = { elapsed_s, dirtied, grain, 1, 2 };
 
-    assert_int_equal(imig__dirty_keep(&point, elapsed_s, dirtied, &count), c->kept);
-    assert_int_equal(count, 1 + c->kept);
+    assert_int_equal(imig__dirty_keep(&point, &points), c->kept);
+    assert_int_equal(points.count, 1 + c->kept);
     if (c->kept)
         assert_true(elapsed_s[1] == c->elapsed_s && dirtied[1] == c->as);
 }

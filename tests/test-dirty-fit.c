@@ -140,6 +140,129 @@ xen_lab_windows_give_rate_and_size(void **state)
     assert_near(r.plateau, 4210 * page, 0.02);
 }
 
+/* -- samples of pages -- */
+
+static const double grain = 2 << 20; /* what QEMU's sample of 512 pages in a GiB makes of one */
+
+/* Poisson's distribution, by Knuth's product of uniform numbers. */
+static double
+poisson(GRand *random, double mean)
+{
+    double product = g_rand_double(random), least = exp(-mean);
+    int count = 0;
+
+    for (; product > least; count++)
+        product *= g_rand_double(random);
+    return count;
+}
+
+static const struct sampled_case {
+    const char *name;
+    int32_t writes;
+    double slope, plateau; /* in grains, and a second */
+} sampled_cases[] = {
+    { "sample: random writer, full after a second", IMIG_WRITES_RANDOM, 20, 10 },
+    { "sample: random writer, full after some seconds", IMIG_WRITES_RANDOM, 10, 20 },
+    { "sample: random writer, not full within the looks", IMIG_WRITES_RANDOM, 8, 60 },
+    { "sample: cyclic writer", IMIG_WRITES_CYCLIC, 5, 15 },
+};
+
+/*
+ * Looks of 1 to 8 seconds, each a new sample.  Who knew the form of the curve would be off in what
+ * is dirtied in 4 s by no more than the error of as many pages as were seen; who fits two numbers
+ * and a form may be twice as far.  And no dirty rate is out of all proportion, which would make a
+ * migration that never ends of one that does.
+ */
+static void
+sampled_curve_is_about_as_good_as_the_sample(void **state)
+{
+    static const struct { double period_s; int looks; } looks[] = {
+        { 1, 3 }, { 2, 2 }, { 4, 2 }, { 8, 2 }
+    };
+    enum { SEEDS = 400, LOOKS = G_N_ELEMENTS(looks) };
+    const struct sampled_case *c = *state;
+    double want = curve(c->writes, c->slope, c->plateau, 4), pages = 0, sum = 0, squares = 0;
+
+    for (size_t k = 0; k < LOOKS; k++)
+        pages += looks[k].looks * curve(c->writes, c->slope, c->plateau, looks[k].period_s);
+    for (uint32_t seed = 0; seed < SEEDS; seed++) {
+        GRand *random = g_rand_new_with_seed(seed);
+        double elapsed_s[LOOKS], dirtied[LOOKS], grains[LOOKS], got;
+        struct result r;
+
+        for (size_t k = 0; k < LOOKS; k++) {
+            elapsed_s[k] = looks[k].period_s;
+            grains[k] = grain / looks[k].looks;
+            dirtied[k] = grains[k] * poisson(random, looks[k].looks
+                * curve(c->writes, c->slope, c->plateau, looks[k].period_s));
+        }
+        assert_int_equal(imig_dirty_fit_sampled(elapsed_s, dirtied, grains, LOOKS, &r.slope,
+                                                &r.plateau, &r.writes, &r.residual, NULL),
+                         IMIG_OK);
+        assert_true(r.slope < 4 * c->slope * grain);
+        got = isnan(r.plateau) ? r.slope * 4 : curve(r.writes, r.slope, r.plateau, 4);
+        sum += got / grain / want - 1;
+        squares += (got / grain / want - 1) * (got / grain / want - 1);
+        g_rand_free(random);
+    }
+    assert_true(fabs(sum / SEEDS) < 0.06);
+    assert_true(sqrt(squares / SEEDS) < 2 / sqrt(pages));
+}
+
+/* With no chance in it a sample is as good as counted pages. */
+static void
+fine_grains_find_the_curve_again(void **state)
+{
+    double elapsed_s[] = { 1, 2, 4, 8 }, dirtied[4], grains[4];
+
+    (void) state;
+    for (int32_t writes = IMIG_WRITES_RANDOM; writes <= IMIG_WRITES_CYCLIC; writes++) {
+        struct result r;
+
+        for (size_t k = 0; k < 4; k++) {
+            dirtied[k] = curve(writes, 20e6, 70e6, elapsed_s[k]);
+            grains[k] = 1;
+        }
+        assert_int_equal(imig_dirty_fit_sampled(elapsed_s, dirtied, grains, 4, &r.slope,
+                                                &r.plateau, &r.writes, &r.residual, NULL),
+                         IMIG_OK);
+        assert_int_equal(r.writes, writes);
+        assert_near(r.slope, 20e6, 1e-3);
+        assert_near(r.plateau, 70e6, 1e-3);
+        assert_true(r.residual < 1e5);
+    }
+}
+
+static void
+a_sample_of_which_nothing_was_dirtied_is_idle(void **state)
+{
+    const double elapsed_s[] = { 1, 2, 4 }, none[] = { 0, 0, 0 }, grains[] = { 9, 9, 9 };
+    struct result r;
+
+    (void) state;
+    assert_int_equal(imig_dirty_fit_sampled(elapsed_s, none, grains, 3, &r.slope, &r.plateau,
+                                            &r.writes, &r.residual, NULL), IMIG_OK);
+    assert_true(r.slope == 0 && isnan(r.plateau) && r.residual == 0);
+}
+
+static void
+wrong_grains_are_refused(void **state)
+{
+    const double good[] = { 1, 2, 3 }, falling[] = { 2, 1, 3 }, some[] = { 1, 0, 1 };
+    const double none[] = { 0, 0, 0 }, odd[] = { 1, NAN, 1 }, negative[] = { 1, 1, -1 };
+    const double *const wrong[] = { some, odd, negative };
+    struct result r = { 0 };
+
+    (void) state;
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
+        assert_int_equal(imig_dirty_fit_sampled(good, good, wrong[i], 3, &r.slope, &r.plateau,
+                                                &r.writes, NULL, NULL), IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_dirty_fit_sampled(good, falling, none, 3, &r.slope, &r.plateau,
+                                            &r.writes, NULL, NULL), IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_dirty_fit_sampled(good, falling, good, 3, &r.slope, &r.plateau,
+                                            &r.writes, NULL, NULL), IMIG_OK);
+}
+
 static void
 wrong_points_are_refused(void **state)
 {
@@ -182,13 +305,16 @@ main(void)
     static const struct CMUnitTest others[] = {
         cmocka_unit_test(what_is_full_at_once_has_the_least_slope_that_fits),
         cmocka_unit_test(xen_lab_windows_give_rate_and_size),
+        cmocka_unit_test(fine_grains_find_the_curve_again),
+        cmocka_unit_test(a_sample_of_which_nothing_was_dirtied_is_idle),
+        cmocka_unit_test(wrong_grains_are_refused),
         cmocka_unit_test(wrong_points_are_refused),
     };
     enum {
         N_CURVES = G_N_ELEMENTS(curve_cases), N_LINES = G_N_ELEMENTS(line_cases),
-        N_OTHERS = G_N_ELEMENTS(others),
+        N_OTHERS = G_N_ELEMENTS(others), N_SAMPLED = G_N_ELEMENTS(sampled_cases),
     };
-    struct CMUnitTest tests[N_CURVES + N_LINES + N_OTHERS], *t = tests;
+    struct CMUnitTest tests[N_CURVES + N_LINES + N_SAMPLED + N_OTHERS], *t = tests;
 
     for (size_t i = 0; i < N_CURVES; i++)
         *t++ = (struct CMUnitTest) { .name = curve_cases[i].name,
@@ -196,6 +322,10 @@ main(void)
     for (size_t i = 0; i < N_LINES; i++)
         *t++ = (struct CMUnitTest) { .name = line_cases[i].name,
             .test_func = line_has_no_plateau, .initial_state = (void *) &line_cases[i] };
+    for (size_t i = 0; i < N_SAMPLED; i++)
+        *t++ = (struct CMUnitTest) { .name = sampled_cases[i].name,
+            .test_func = sampled_curve_is_about_as_good_as_the_sample,
+            .initial_state = (void *) &sampled_cases[i] };
     memcpy(t, others, sizeof others);
     return cmocka_run_group_tests_name("dirty-fit", tests, NULL, NULL);
 }

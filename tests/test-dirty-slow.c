@@ -94,6 +94,8 @@ static const struct keep_case {
     size_t n, kept;
     double elapsed_s[4], dirtied[4];
     double kept_s[4], kept_bytes[4];
+    double grain;
+    size_t room; /* 0: for all */
 } keep_cases[] = {
     { "later points follow", 3, 3, { 1, 2, 4 }, { 10, 15, 20 }, { 1, 2, 4 }, { 10, 15, 20 } },
     { "a union does not shrink", 2, 2, { 1, 2 }, { 10, 8 }, { 1, 2 }, { 10, 10 } },
@@ -103,30 +105,87 @@ static const struct keep_case {
       { 10, 10 } },
     { "none yet, and none that is earlier", 4, 1, { 0, 2, 1, 0 }, { 0, 5, 9, 9 }, { 2 }, { 5 } },
     { "what is no number is no point", 2, 1, { NAN, 1 }, { 1, 3 }, { 1 }, { 3 } },
+    { "an estimate may be smaller", 2, 2, { 1, 2 }, { 10, 8 }, { 1, 2 }, { 10, 8 }, .grain = 2 },
+    { "a grain that is no number", 1, 0, { 1 }, { 10 }, .grain = NAN },
+    { "a negative grain", 1, 0, { 1 }, { 10 }, .grain = -1 },
+    { "no room: the last counts", 3, 2, { 1, 2, 4 }, { 10, 15, 20 }, { 1, 4 }, { 10, 20 },
+      .room = 2 },
 };
 
 static void
 points_make_one_curve(void **state)
 {
     const struct keep_case *c = *state;
-    double elapsed_s[4], dirtied[4];
-    size_t count = 0;
+    double elapsed_s[4], dirtied[4], grain[4];
+    imig__dirty_points points = { elapsed_s, dirtied, grain, 0, c->room ? c->room : 4 };
 
     for (size_t i = 0; i < c->n; i++) {
-        imig_dirty_point point = { sizeof point, c->elapsed_s[i], c->dirtied[i] };
+        imig_dirty_point point = {
+            .size = sizeof point, .elapsed_s = c->elapsed_s[i], .dirtied_bytes = c->dirtied[i],
+            .grain_bytes = c->grain,
+        };
 
-        imig__dirty_keep(&point, elapsed_s, dirtied, &count);
+        imig__dirty_keep(&point, &points);
     }
-    assert_int_equal(count, c->kept);
-    assert_memory_equal(elapsed_s, c->kept_s, count * sizeof *elapsed_s);
-    assert_memory_equal(dirtied, c->kept_bytes, count * sizeof *dirtied);
+    assert_int_equal(points.count, c->kept);
+    assert_memory_equal(elapsed_s, c->kept_s, points.count * sizeof *elapsed_s);
+    assert_memory_equal(dirtied, c->kept_bytes, points.count * sizeof *dirtied);
+    for (size_t i = 0; i < points.count; i++)
+        assert_true(grain[i] == c->grain);
+}
+
+static const struct sampled_case {
+    const char *name;
+    double watch_s, for_s; /* 0: as long as there is time */
+    int given;             /* the longest look that was read, in seconds */
+} sampled_cases[] = {
+    { "samples: what waits is read, too", 14, 0, 4 },
+    { "samples: looked at for longer where there is time", 40, 0, 8 },
+    { "samples: not longer than was asked for", 40, 12, 4 },
+};
+
+static void
+samples_are_looked_at_for_longer(void **state)
+{
+    static const char *const uri = "fake:B";
+    const struct sampled_case *c = *state;
+    imig_monitor_options o = IMIG_MONITOR_OPTIONS_INIT;
+    imig_context *context = begin_world();
+    imig_vm_info vm = { .size = sizeof vm };
+    imig_connection *connection;
+    imig_monitor *monitor;
+    imig_cluster *cluster;
+
+    memset(world.vms, 0, sizeof world.vms);
+    world.vms[0] = (fake_vm) { "v0", "B", NULL, 0, 0 };
+    world.sampled = 1;
+    assert_int_equal(imig_connect(context, &uri, 1, &connection, NULL), IMIG_OK);
+    imig_context_unref(context);
+    if (c->for_s > 0) {
+        o.set = IMIG_MONITOR_HAS_DIRTY_FOR;
+        o.dirty_for_s = c->for_s;
+    }
+    assert_int_equal(imig_monitor_new(connection, &o, &monitor, NULL), IMIG_OK);
+    assert_int_equal(imig_monitor_watch(monitor, c->watch_s, NULL), IMIG_OK);
+    assert_int_equal(world.given, c->given);
+    assert_int_equal(world.logging, 0);
+    assert_int_equal(imig_monitor_snapshot(monitor, &cluster, NULL), IMIG_OK);
+    assert_int_equal(imig_cluster_get_vm(cluster, 0, &vm, NULL), IMIG_OK);
+    assert_true(fabs(vm.working_set_bytes - 100) < 0.1);
+    assert_true(fabs(vm.dirty_bytes_per_s - 25) < 0.1);
+    imig_cluster_unref(cluster);
+    imig_monitor_free(monitor);
+    imig_connection_unref(connection);
 }
 
 int
 main(void)
 {
-    enum { SLOW = G_N_ELEMENTS(slow_cases), KEEP = G_N_ELEMENTS(keep_cases) };
-    struct CMUnitTest tests[SLOW + KEEP];
+    enum {
+        SLOW = G_N_ELEMENTS(slow_cases), KEEP = G_N_ELEMENTS(keep_cases),
+        SAMPLED = G_N_ELEMENTS(sampled_cases),
+    };
+    struct CMUnitTest tests[SLOW + KEEP + SAMPLED];
 
     for (size_t i = 0; i < SLOW; i++)
         tests[i] = (struct CMUnitTest) {
@@ -137,6 +196,11 @@ main(void)
         tests[SLOW + i] = (struct CMUnitTest) {
             .name = keep_cases[i].name, .test_func = points_make_one_curve,
             .initial_state = (void *) &keep_cases[i],
+        };
+    for (size_t i = 0; i < SAMPLED; i++)
+        tests[SLOW + KEEP + i] = (struct CMUnitTest) {
+            .name = sampled_cases[i].name, .test_func = samples_are_looked_at_for_longer,
+            .initial_state = (void *) &sampled_cases[i],
         };
     return cmocka_run_group_tests_name("dirty-slow", tests, NULL, NULL);
 }

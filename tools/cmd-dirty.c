@@ -14,7 +14,7 @@ static const char *const curve_names[] = {
 
 /* What was seen, and the curve through it. */
 typedef struct curve {
-    double elapsed_s[POINTS], dirtied[POINTS];
+    double elapsed_s[POINTS], dirtied[POINTS], grain[POINTS];
     size_t count;
     double rate, set, residual;
     int32_t writes;
@@ -27,8 +27,9 @@ write_json(const imig_connection *connection, const char *vm, const curve *c)
     json_t *points = json_array();
 
     for (size_t i = 0; i < c->count; i++)
-        json_array_append_new(points, json_pack("{s:f, s:f}", "elapsed_s", c->elapsed_s[i],
-                                                "dirtied_bytes", c->dirtied[i]));
+        json_array_append_new(points, json_pack("{s:f, s:f, s:f}", "elapsed_s", c->elapsed_s[i],
+                                                "dirtied_bytes", c->dirtied[i],
+                                                "grain_bytes", c->grain[i]));
     document = json_pack("{s:s, s:f, s:o, s:s, s:f, s:o, s:o}", "vm", vm, "dirty_bytes_per_s",
                          c->rate, "working_set_bytes",
                          isnan(c->set) ? json_null() : json_real(c->set),
@@ -42,11 +43,13 @@ print_curve(const char *vm, const curve *c)
 {
     static const char *const headings[] = { ">after", ">dirtied", "", NULL };
     ui_table *table = ui_table_new(headings);
-    double most = c->dirtied[c->count - 1];
+    double most = 0;
 
     printf("%s dirties %s at first, working set %s, %s writes, fitted within %s\n\n", vm,
            ui_rate(c->rate), isnan(c->set) ? "larger than was seen" : ui_bytes(c->set),
            curve_names[c->writes], ui_bytes(c->residual));
+    for (size_t i = 0; i < c->count; i++) /* what was sampled may fall */
+        most = fmax(most, c->dirtied[i]);
     for (size_t i = 0; i < c->count; i++) {
         ui_table_add(table, ui_time(c->elapsed_s[i]));
         ui_table_add(table, ui_bytes(c->dirtied[i]));
@@ -68,11 +71,11 @@ measure(const ui_common *common, const char *text, double for_s)
         status = ui_resolve_vm(connection, text, &vm);
     if (status != UI_DONE)
         return status;
-    code = imig_connection_dirty_cancellable(connection, vm, for_s, ui_catch_signals(), &c.count,
-                                             c.elapsed_s, c.dirtied, &error);
+    code = imig_connection_dirty_sampled(connection, vm, for_s, ui_catch_signals(), &c.count,
+                                         c.elapsed_s, c.dirtied, c.grain, &error);
     if (code == IMIG_OK)
-        code = imig_dirty_fit(c.elapsed_s, c.dirtied, c.count, &c.rate, &c.set, &c.writes,
-                              &c.residual, &error);
+        code = imig_dirty_fit_sampled(c.elapsed_s, c.dirtied, c.grain, c.count, &c.rate, &c.set,
+                                      &c.writes, &c.residual, &error);
     if (code != IMIG_OK) {
         status = ui_fail_error(text, error);
         return code == IMIG_ERR_CANCELLED ? UI_INTERRUPTED : status;

@@ -55,7 +55,7 @@ replace(imig_cluster **cluster, const char *id, double rate, double set)
 int
 ui_know_dirty(imig_connection *connection, imig_cluster **cluster, uint32_t vm)
 {
-    double elapsed_s[POINTS], dirtied[POINTS], rate = NAN, set = NAN;
+    double elapsed_s[POINTS], dirtied[POINTS], grain[POINTS], rate = NAN, set = NAN;
     imig_vm_info info = IMIG_VM_INFO_INIT;
     imig_error *error = NULL;
     size_t count = POINTS;
@@ -65,15 +65,15 @@ ui_know_dirty(imig_connection *connection, imig_cluster **cluster, uint32_t vm)
     imig_cluster_get_vm(*cluster, vm, &info, NULL);
     if (info.present >> IMIG_METRIC_DIRTY_BYTES_PER_S & 1)
         return UI_DONE;
-    code = imig_connection_dirty_cancellable(connection, info.id, LOGGED_S, ui_catch_signals(),
-                                             &count, elapsed_s, dirtied, &error);
+    code = imig_connection_dirty_sampled(connection, info.id, LOGGED_S, ui_catch_signals(), &count,
+                                         elapsed_s, dirtied, grain, &error);
     if (code == IMIG_ERR_CANCELLED) {
         ui_fail_error(info.name, error);
         return UI_INTERRUPTED;
     }
     if (code == IMIG_OK
-        && imig_dirty_fit(elapsed_s, dirtied, count, &rate, &set, &writes, NULL, &error)
-            == IMIG_OK)
+        && imig_dirty_fit_sampled(elapsed_s, dirtied, grain, count, &rate, &set, &writes, NULL,
+                                  &error) == IMIG_OK)
         return replace(cluster, info.id, rate, set);
     ui_fail(UI_DONE, "warning: %s: its dirty rate is not known, the prediction takes it for none: "
             "%s", info.name, imig_error_message(error));

@@ -140,6 +140,12 @@ typedef struct imig_dirty_point {
     size_t size;          /**< sizeof(imig_dirty_point) */
     double elapsed_s;     /**< since the logging began */
     double dirtied_bytes; /**< of the union */
+    double grain_bytes;   /**< 0: pages were counted.  Else a sample of them was, and each page
+                               found dirtied stands for so many bytes: the variance of
+                               `dirtied_bytes` is its product with this.  A point that is the mean
+                               of n looks has the n-th part of the grain of one. */
+    uint32_t waiting;     /**< finished points with a later `elapsed_s` that wait to be read */
+    uint32_t reserved;    /**< 0 */
 } imig_dirty_point;
 
 /**
@@ -186,9 +192,10 @@ typedef struct imig_backend_ops {
     int (*dirty_start)(void *state, const char *vm, imig_error **error);
 
     /** Required with dirty_start.  The union so far; does not wait.  A hypervisor that estimates
-        over periods gives the newest point that is finished, which may be the same as before, and
-        `elapsed_s` 0 as long as there is none.  Estimates of different periods may fall: the
-        library lets no union shrink; a new figure for the same time takes the place of the old. */
+        over periods gives the next point that is finished, or the same as before, and `elapsed_s` 0
+        as long as there is none.  Estimates of longer periods may be smaller: where pages were
+        counted the library lets no union shrink; a new figure for the same time takes the place of
+        the old. */
     int (*dirty_read)(void *state, const char *vm, imig_dirty_point *into, imig_error **error);
 
     /** Required with dirty_start.  End the logging. */

@@ -302,6 +302,33 @@ IMIG_EXPORT int imig_connection_dirty_cancellable(imig_connection *connection, c
                                                   size_t *count, double *elapsed_s,
                                                   double *dirtied_bytes, imig_error **error);
 
+/**
+ * The same, and how far chance has a part in it.
+ *
+ * A hypervisor that looks at a sample of pages knows no union exactly; imig_dirty_fit_sampled()
+ * gives each point the weight that it deserves.
+ *
+ * @param connection          not NULL
+ * @param vm                  id
+ * @param for_s               > 0, on the connection's clock
+ * @param cancel              as above
+ * @param[in,out] count       as above
+ * @param[out] elapsed_s      as above
+ * @param[out] dirtied_bytes  as it was estimated: where pages were sampled it may fall
+ * @param[out] grain_bytes    [count] 0 where pages were counted; else what one page of the sample
+ *                            stands for, as in #imig_dirty_point
+ * @param[out] error          as above
+ * @units{seconds, bytes}
+ * @threads{one thread at a time; @p cancel from any thread or a signal handler}
+ * @paper{section 3.1}
+ * @retval IMIG_OK              as above, as are all other codes
+ */
+IMIG_EXPORT int imig_connection_dirty_sampled(imig_connection *connection, const char *vm,
+                                              double for_s, const imig_cancel *cancel,
+                                              size_t *count, double *elapsed_s,
+                                              double *dirtied_bytes, double *grain_bytes,
+                                              imig_error **error);
+
 IMIG_END_DECLS
 
 #endif

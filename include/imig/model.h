@@ -499,6 +499,38 @@ IMIG_EXPORT int imig_dirty_fit(const double *elapsed_s, const double *dirtied_by
                                double *dirty_bytes_per_s, double *working_set_bytes,
                                int32_t *writes, double *residual_bytes, imig_error **error);
 
+/**
+ * Fit the dirtying curve to points some of whose scatter is chance, because a sample of pages was
+ * looked at.
+ *
+ * A point counts pages of the sample, each of which stands for @p grain_bytes, so its count has
+ * Poisson's distribution, and the curve with the largest likelihood wins.  What is full before the
+ * first point, or does not bend before the last, says little of how fast: the time W / D is taken
+ * for lognormal about the middle of both, by a factor e (assumed).  A curve takes one number more
+ * than a line and must be better by that (Akaike's criterion).
+ *
+ * @param elapsed_s         [n] as in imig_dirty_fit()
+ * @param dirtied_bytes     [n] as there, but they may fall
+ * @param grain_bytes       [n] each > 0; or NULL, or each 0: nothing was sampled, and this is
+ *                          imig_dirty_fit()
+ * @param n                 as there
+ * @param[out] dirty_bytes_per_s   as there
+ * @param[out] working_set_bytes   as there
+ * @param[out] writes              as there
+ * @param[out] residual_bytes      as there
+ * @param[out] error               as there
+ * @threads{safe from any thread: no state, no I/O, no clock}
+ * @paper{section 3.1, dirty rate and dirty size by dirty logging}
+ * @retval IMIG_OK            the outputs are filled
+ * @retval IMIG_ERR_ARGUMENT  NULL, n is 0, a point is not finite or out of order, a grain is not
+ *                            finite and > 0 where another one is
+ */
+IMIG_EXPORT int imig_dirty_fit_sampled(const double *elapsed_s, const double *dirtied_bytes,
+                                       const double *grain_bytes, size_t n,
+                                       double *dirty_bytes_per_s, double *working_set_bytes,
+                                       int32_t *writes, double *residual_bytes,
+                                       imig_error **error);
+
 IMIG_END_DECLS
 
 #endif

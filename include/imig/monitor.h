@@ -21,7 +21,8 @@ typedef struct imig_monitor_options {
     double   interval_s; /**< between two samples, > 0; default 10 */
     double   dirty_for_s;/**< log dirty pages of a VM for so long, one VM of each host at a time;
                               0: do not measure; default: as long as there is time for every VM,
-                              from 1 (3.5 where a hypervisor is seen to need it) to 10 */
+                              from 1 (3.5 where a hypervisor is seen to need it) to 12 (32 where
+                              it samples pages) */
     uint32_t window;     /**< samples that count, newest first, >= 2; default 60 */
     uint32_t reserved;   /**< 0 */
     const imig_cancel *cancel; /**< asked at least twice a second, lives as long as the monitor;

@@ -85,6 +85,8 @@ static const imig__json_key location_keys[] = {
 static const imig__json_key point_keys[] = {
     { "elapsed_s", imig__json_number, offsetof(imig_dirty_point, elapsed_s), 0, TRUE },
     { "dirtied_bytes", imig__json_number, offsetof(imig_dirty_point, dirtied_bytes), 0, TRUE },
+    { "grain_bytes", imig__json_number, offsetof(imig_dirty_point, grain_bytes), 0, FALSE },
+    { "waiting", imig__json_whole, offsetof(imig_dirty_point, waiting), 0, FALSE },
 };
 
 static const imig__json_key migrate_keys[] = {
@@ -130,6 +132,17 @@ put_location(imig__json_out *out, const imig_location *location)
         imig__agent_put_text(out, "host", location->host, sizeof location->host - 1);
 }
 
+/* What counts pages says nothing of samples, which older programs would not understand. */
+static void
+put_point(imig__json_out *out, const imig_dirty_point *point)
+{
+    put_numbers(out, point_keys, G_N_ELEMENTS(point_keys), point, 0);
+    if (point->grain_bytes > 0)
+        imig__json_put_number(out, "grain_bytes", point->grain_bytes);
+    if (point->waiting > 0)
+        imig__json_put_number(out, "waiting", point->waiting);
+}
+
 static void
 put_ok(imig__json_out *out, int32_t op, const imig__agent_reply *reply)
 {
@@ -139,7 +152,7 @@ put_ok(imig__json_out *out, int32_t op, const imig__agent_reply *reply)
         put_location(out, &reply->location);
         break;
     case IMIG__AGENT_DIRTY_READ:
-        put_numbers(out, point_keys, G_N_ELEMENTS(point_keys), &reply->point, 0);
+        put_point(out, &reply->point);
         break;
     case IMIG__AGENT_MIGRATE:
         imig__agent_put_job(out, reply->job);

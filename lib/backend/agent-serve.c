@@ -131,7 +131,8 @@ dirty(const server *s, const imig__agent_request *r, imig_dirty_point *into, imi
         return s->ops->dirty_stop(s->state, r->vm, error);
     *into = (imig_dirty_point) { .size = sizeof *into };
     code = s->ops->dirty_read(s->state, r->vm, into, error);
-    if (code == IMIG_OK && !(isfinite(into->elapsed_s) && isfinite(into->dirtied_bytes)))
+    if (code == IMIG_OK && !(isfinite(into->elapsed_s) && isfinite(into->dirtied_bytes)
+                             && isfinite(into->grain_bytes)))
         return not_a_number(error);
     return code;
 }

@@ -106,16 +106,23 @@ int imig__connection_wait_until(imig_connection *connection, double until_s,
 /* Dirty logging of one VM that is on a host of the last sample. */
 int imig__connection_dirty_start(imig_connection *connection, const char *host, const char *vm,
                                  imig_error **error);
-int imig__connection_dirty_read(imig_connection *connection, const char *host, const char *vm,
-                                imig_dirty_point *point, imig_error **error);
 int imig__connection_dirty_stop(imig_connection *connection, const char *host, const char *vm,
                                 imig_error **error);
 
-/* Puts a point behind those there are, as one of a union: later than they, and no less; one for the
-   same time as the last stands in its place.  FALSE: it is no further one, as where a backend has
-   nothing new yet. */
-gboolean imig__dirty_keep(const imig_dirty_point *point, double *elapsed_s, double *dirtied_bytes,
-                          size_t *count);
+/* Points of one VM, later ones behind; each array has room for so many. */
+typedef struct imig__dirty_points {
+    double *elapsed_s, *dirtied_bytes, *grain_bytes;
+    size_t count, room;
+} imig__dirty_points;
+
+/* Puts a point behind those there are, later than they and, where pages were counted, no less; one
+   for the same time as the last stands in its place, as does a later one where there is no room.
+   FALSE: it is no further one, as where a backend has nothing new yet. */
+gboolean imig__dirty_keep(const imig_dirty_point *point, imig__dirty_points *points);
+
+/* Reads a VM's point, and those that wait behind it. */
+int imig__dirty_collect(imig_connection *connection, const char *host, const char *vm,
+                        imig__dirty_points *points, imig_error **error);
 
 /* Who has no point at the end of the asked time is asked so often for so long: hypervisors that
    estimate over whole seconds need more than they were given. */

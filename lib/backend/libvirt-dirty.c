@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "backend/libvirt-priv.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,13 +12,21 @@
  * what a first round takes, for what is dirtied meanwhile is what the second one sends.  A sample
  * is small, and every look takes a new one: looks of the same length are averaged.
  */
-static const int periods_s[] = { 1, 1, 2, 4, 4 };
+static const struct {
+    int period_s;
+    int looks; /* the longest is looked at until nobody wants to know more */
+} lengths[] = { { 1, 3 }, { 2, 2 }, { 4, 2 }, { 8, 2 }, { 16, 1 } };
+
+enum { LENGTHS = G_N_ELEMENTS(lengths) };
 
 static const gulong LOOK_US = 100000;
-enum { PATIENCE_S = 5 }; /* with a look that somebody else began */
+enum { PATIENCE_S = 17 }; /* with a look that somebody else began */
 
 static const double SLACK_S = 10; /* a period that is so late never ends */
 static const double MIB = 1048576;
+
+/* QEMU looks at 512 pages in a GiB, so each stands for so much. */
+static const double GRAIN_MIB = 2;
 
 /* Shared by a host and the thread that looks. */
 typedef struct logger {
@@ -27,8 +36,11 @@ typedef struct logger {
     GMutex lock; /* guards what follows */
     gboolean stop, ended;
     lv_failure failure;
-    imig_dirty_point point;
-    int looks;   /* that the point is the average of */
+    struct {
+        double bytes; /* of the looks, on average */
+        int looks;
+    } seen[LENGTHS];
+    int given, given_looks; /* the length that was read last, as the average of so many */
 } logger;
 
 static void
@@ -64,14 +76,14 @@ is_stopped(logger *l)
     return stop;
 }
 
-/* What the last finished look found: TRUE where it is the one with this period. */
+/* What the last finished look found, in whole MiB a second: TRUE where it is the one with this
+   period. */
 static gboolean
-read_rate(virDomainPtr domain, int period_s, double *bytes, lv_failure *failure)
+read_rate(virDomainPtr domain, int period_s, long long *mib_per_s, lv_failure *failure)
 {
     virDomainPtr domains[] = { domain, NULL };
     virDomainStatsRecordPtr *records = NULL;
     int status = -1, period = -1;
-    long long rate = 0;
 
     if (virDomainListGetStats(domains, VIR_DOMAIN_STATS_DIRTYRATE, &records, 0) < 1) {
         lv_failure_take(failure, "reading the dirty rate");
@@ -82,18 +94,36 @@ read_rate(virDomainPtr domain, int period_s, double *bytes, lv_failure *failure)
     virTypedParamsGetInt(records[0]->params, records[0]->nparams, "dirtyrate.calc_period",
                          &period);
     virTypedParamsGetLLong(records[0]->params, records[0]->nparams,
-                           "dirtyrate.megabytes_per_second", &rate);
+                           "dirtyrate.megabytes_per_second", mib_per_s);
     virDomainStatsRecordListFree(records);
-    *bytes = (double) rate * period * MIB;
     return status == VIR_DOMAIN_DIRTYRATE_MEASURED && period == period_s;
+}
+
+/*
+ * QEMU drops what is less than a whole MiB a second, which over a long period is much: any number
+ * of the pages that make no further one may have been dirtied, so half of them were, on average.
+ * Where none is left, a union is no smaller than one of a shorter period, as far as that could have
+ * been dropped.
+ */
+static double
+undropped(const logger *l, int length, long long mib_per_s)
+{
+    double period_s = lengths[length].period_s;
+    double most = fmax(period_s - GRAIN_MIB, 0), bytes = (double) mib_per_s * period_s * MIB;
+
+    if (mib_per_s > 0)
+        return bytes + most / 2 * MIB;
+    return length > 0 ? fmin(l->seen[length - 1].bytes, most * MIB) : 0;
 }
 
 /* One look, begun already; FALSE: no further ones. */
 static gboolean
-look(logger *l, virDomainPtr domain, int period_s, lv_failure *failure)
+look(logger *l, virDomainPtr domain, int length, lv_failure *failure)
 {
     gint64 begun_us = g_get_monotonic_time();
-    double bytes = 0;
+    int period_s = lengths[length].period_s;
+    long long mib_per_s = 0;
+    double bytes;
 
     do {
         g_usleep(LOOK_US);
@@ -105,18 +135,15 @@ look(logger *l, virDomainPtr domain, int period_s, lv_failure *failure)
         }
         if (g_get_monotonic_time() - begun_us < period_s * G_USEC_PER_SEC)
             continue; /* until then the answer is that of the look before */
-        if (read_rate(domain, period_s, &bytes, failure))
+        if (read_rate(domain, period_s, &mib_per_s, failure))
             break;
     } while (failure->code == IMIG_OK);
     if (failure->code != IMIG_OK)
         return FALSE;
+    bytes = undropped(l, length, mib_per_s);
     g_mutex_lock(&l->lock);
-    l->looks = l->point.elapsed_s < period_s ? 1 : l->looks + 1;
-    l->point.elapsed_s = period_s;
-    if (l->looks == 1)
-        l->point.dirtied_bytes = bytes;
-    else
-        l->point.dirtied_bytes += (bytes - l->point.dirtied_bytes) / l->looks;
+    l->seen[length].looks++;
+    l->seen[length].bytes += (bytes - l->seen[length].bytes) / l->seen[length].looks;
     g_mutex_unlock(&l->lock);
     return TRUE;
 }
@@ -156,12 +183,15 @@ begin_in_turn(logger *l, virDomainPtr domain, int period_s, lv_failure *failure)
 static void
 look_on(logger *l, virDomainPtr domain, lv_failure *failure)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(periods_s); i++) {
-        gboolean begun = i == 0 && l->begun;
-
-        if (!begun && !begin_in_turn(l, domain, periods_s[i], failure))
+    for (int length = 0, looks = 0;; looks++) {
+        if (length + 1 < LENGTHS && looks == lengths[length].looks) {
+            length++;
+            looks = 0;
+        }
+        if ((length > 0 || looks > 0 || !l->begun)
+            && !begin_in_turn(l, domain, lengths[length].period_s, failure))
             return;
-        if (!look(l, domain, periods_s[i], failure))
+        if (!look(l, domain, length, failure))
             return;
     }
 }
@@ -222,7 +252,7 @@ begin_run(lv_call *call)
         return lv_failure_take(&call->failure, "looking for the VM");
     if (is_migrating(domain))
         lv_failure_set(&call->failure, IMIG_ERR_BUSY, "VM %s is being migrated or saved", vm);
-    else if (!begin_look(domain, periods_s[0], &b->busy, &call->failure) && b->busy)
+    else if (!begin_look(domain, lengths[0].period_s, &b->busy, &call->failure) && b->busy)
         call->failure = (lv_failure) { IMIG_OK };
     virDomainFree(domain);
     return call->failure.code;
@@ -256,6 +286,7 @@ lv_dirty_start(void *state, const char *vm, imig_error **error)
     l = g_new0(logger, 1);
     l->refs = 2;
     l->begun = !b->busy;
+    l->given = -1;
     lv_call_unref(&b->call);
     l->uri = g_strdup(host->uri);
     l->vm = g_strdup(vm);
@@ -268,6 +299,25 @@ lv_dirty_start(void *state, const char *vm, imig_error **error)
     return lv_fail(error, IMIG_ERR_BACKEND, "VM %s: no thread to measure its dirty rate", vm);
 }
 
+/* The length that was read last where it has been looked at since, else the next one, if any. */
+static void
+give_point(logger *l, imig_dirty_point *into)
+{
+    int last = 0;
+
+    while (last + 1 < LENGTHS && l->seen[last + 1].looks > 0)
+        last++;
+    if (l->seen[last].looks == 0)
+        return;
+    if (l->given < 0 || l->seen[l->given].looks == l->given_looks)
+        l->given = MIN(l->given + 1, last);
+    l->given_looks = l->seen[l->given].looks;
+    into->elapsed_s = lengths[l->given].period_s;
+    into->dirtied_bytes = l->seen[l->given].bytes;
+    into->grain_bytes = GRAIN_MIB * MIB / l->given_looks;
+    into->waiting = (uint32_t) (last - l->given);
+}
+
 int
 lv_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error **error)
 {
@@ -278,8 +328,7 @@ lv_dirty_read(void *state, const char *vm, imig_dirty_point *into, imig_error **
     if (!l)
         return lv_fail(error, IMIG_ERR_NOT_FOUND, "VM %s: its dirty pages are not logged", vm);
     g_mutex_lock(&l->lock);
-    into->elapsed_s = l->point.elapsed_s;
-    into->dirtied_bytes = l->point.dirtied_bytes;
+    give_point(l, into);
     failure = l->failure;
     g_mutex_unlock(&l->lock);
     return failure.code == IMIG_OK ? IMIG_OK : lv_failure_give(&failure, error);

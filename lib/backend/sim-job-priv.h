@@ -24,7 +24,8 @@ typedef struct imig__sim_rules {
     double page_header_bytes;            /* with each page */
     double zero_page_bytes;              /* instead of a page of zeros; 0: sent like any other */
     double stream_bytes;                 /* once, at the beginning */
-    double state_bytes;                  /* of devices, while the VM stands still */
+    double state_bytes;                  /* while the VM stands still, besides memory */
+    double queued_bytes;                 /* of those, what waits for the link; none under a cap */
     double suspend_bytes;                /* dirtied by suspending the VM */
     double downtime_limit_s;             /* stops where the rest fits into it; 0: not its rule */
     uint32_t max_rounds;                 /* live rounds; 0: for ever */

@@ -11,7 +11,7 @@
 static const imig__sim_rules rules[] = {
     {
         .hypervisor = "qemu", .setup_s = 0.4, .downtime_s = 0.04,
-        .page_header_bytes = 8, .zero_page_bytes = 9, .state_bytes = 2e6,
+        .page_header_bytes = 8, .zero_page_bytes = 9, .state_bytes = 2e6, .queued_bytes = 1.8e6,
         .downtime_limit_s = 0.3, .caps_live_only = TRUE, .can_throttle = TRUE,
     },
     {
@@ -127,10 +127,14 @@ stop_vm(imig__sim *sim, imig__sim_job *job)
 static void
 begin_stop(imig__sim *sim, imig__sim_job *job, double bytes)
 {
+    double queued = job->allotted < job->cap_bytes_per_s ? job->rules->queued_bytes : 0;
+
+    job->sent_bytes += job->rules->queued_bytes - queued; /* has gone before, under a cap */
     stop_vm(sim, job);
     job->rounds++;
-    begin_copying(sim, job, IMIG__SIM_STOP, bytes + job->rules->state_bytes +
-                                                as_sent(job->rules, job->rules->suspend_bytes));
+    begin_copying(sim, job, IMIG__SIM_STOP,
+                  bytes + job->rules->state_bytes - job->rules->queued_bytes + queued
+                      + as_sent(job->rules, job->rules->suspend_bytes));
     imig__sim_refresh(sim, job->from);
 }
 

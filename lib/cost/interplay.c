@@ -359,6 +359,7 @@ precopy_of(const imig__traffic *t, uint32_t vm, double live, double stop)
         .downtime_limit_s = t->downtime_limit_s,
         .live_bytes_per_s = live,
         .stop_bytes_per_s = stop,
+        .capped = t->cap_bytes_per_s < stop,
         .writes = IMIG_WRITES_RANDOM,
         .workload_class = t->workload[vm],
     };

@@ -28,7 +28,9 @@ typedef struct imig__hypervisor {
     double zero_page_bytes;     /* instead of a zero page, where they are skipped */
     double stream_bytes;        /* in the first round, besides pages */
     double suspend_pages;       /* dirtied by the guest while it suspends */
-    double state_bytes;         /* of devices and CPUs, sent while the VM stands still */
+    double state_bytes;         /* sent while the VM stands still, besides memory */
+    double queued_bytes;        /* of those: what waits in the sender's socket, and is not there
+                                   where a cap holds; the rest is of devices and CPUs */
     double setup_s, round_s, downtime_s; /* fixed: before the first round, in each, at the end */
     double link_share;          /* of a link's bytes, those that carry memory */
 } imig__hypervisor;
@@ -47,6 +49,7 @@ typedef struct imig__precopy {
     double downtime_limit_s;
     double setup_s, downtime_s; /* fixed; the hypervisor's own, or learned */
     double live_bytes_per_s, stop_bytes_per_s; /* while the VM runs, and while it stands still */
+    gboolean capped;            /* less than the link has is sent while the VM runs */
     int32_t writes, workload_class;
 } imig__precopy;
 

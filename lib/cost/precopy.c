@@ -26,7 +26,7 @@ static const imig__hypervisor hypervisors[] = {
         .name = "qemu",
         .skips_zero_pages = TRUE, .caps_live_only = TRUE, .waits_for_limit = TRUE,
         .live_rounds = IMIG__LIVE_ROUNDS_MAX, .look_s = 0.05,
-        .page_header_bytes = 8, .zero_page_bytes = 9, .state_bytes = 2e6,
+        .page_header_bytes = 8, .zero_page_bytes = 9, .state_bytes = 2e6, .queued_bytes = 1.8e6,
         .setup_s = 0.4, .downtime_s = 0.04, .link_share = LINK_SHARE,
     },
     {
@@ -85,6 +85,7 @@ imig__precopy_predict(const imig__precopy *p, imig_cost *cost, double *pages)
     /* It has sent half of what goes in between, as a rule, when it finds that the rest fits. */
     const double left = fmax(fits - hv->look_s / 2 * p->live_bytes_per_s, 0);
     const double fits_s = fits * stream_ratio / p->live_bytes_per_s + hv->round_s;
+    const double state = hv->state_bytes - (p->capped ? hv->queued_bytes : 0);
     double bytes = imig__precopy_first_bytes(p);
     double stream = bytes * stream_ratio + hv->stream_bytes;
     double sent = p->disk_bytes, time_s = p->setup_s + p->disk_bytes / p->live_bytes_per_s;
@@ -128,8 +129,7 @@ imig__precopy_predict(const imig__precopy *p, imig_cost *cost, double *pages)
     next += hv->suspend_pages * IMIG__PAGE_BYTES;
     if (pages)
         pages[rounds] = next / IMIG__PAGE_BYTES;
-    downtime_s = ((rest + next) * stream_ratio + hv->state_bytes)
-                 / p->stop_bytes_per_s + p->downtime_s;
+    downtime_s = ((rest + next) * stream_ratio + state) / p->stop_bytes_per_s + p->downtime_s;
     cost->time_s = time_s - rest * stream_ratio / p->live_bytes_per_s + downtime_s;
     cost->downtime_s = downtime_s;
     cost->transferred_bytes = sent + next * stream_ratio + hv->state_bytes;

@@ -4,8 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Readings of one VM: enough to tell the curves apart, few enough to cost the host nothing. */
-enum { READINGS = 5 };
+/* Readings of one VM: enough to tell the curves apart, few enough to cost the host nothing; and
+   room for what waits to be read besides. */
+enum { READINGS = 5, POINTS = 16 };
 
 /* A VM whose dirty pages are to be logged. */
 typedef struct turn {
@@ -16,7 +17,7 @@ typedef struct turn {
     uint32_t round; /* its place among those of its host */
     gboolean running;
     size_t count;   /* points so far */
-    double elapsed_s[READINGS], dirtied_bytes[READINGS];
+    double elapsed_s[POINTS], dirtied_bytes[POINTS], grain_bytes[POINTS];
 } turn;
 
 typedef struct logging {
@@ -25,6 +26,7 @@ typedef struct logging {
     turn *turns;           /* sorted by round */
     size_t count;
     double for_s;          /* each */
+    double most_s;         /* each, where pages are sampled */
     double end_s;          /* of all */
 } logging;
 
@@ -111,19 +113,19 @@ stop(const logging *l, turn *t)
 }
 
 static void
-read_point(const logging *l, turn *t)
+read_points(const logging *l, turn *t)
 {
+    imig__dirty_points points = {
+        t->elapsed_s, t->dirtied_bytes, t->grain_bytes, t->count, POINTS,
+    };
     imig_error *error = NULL;
-    imig_dirty_point point;
 
-    if (imig__connection_dirty_read(l->monitor->connection, l->cluster->hosts[t->host].id,
-                                    l->cluster->vms[t->vm].id, &point, &error) != IMIG_OK) {
+    if (imig__dirty_collect(l->monitor->connection, l->cluster->hosts[t->host].id,
+                            l->cluster->vms[t->vm].id, &points, &error) != IMIG_OK) {
         pass_over(l, t, error);
         stop(l, t);
-        return;
     }
-    if (t->count < READINGS)
-        imig__dirty_keep(&point, t->elapsed_s, t->dirtied_bytes, &t->count);
+    t->count = points.count;
 }
 
 static void
@@ -136,8 +138,8 @@ fit(const logging *l, const turn *t)
 
     if (g_strcmp0(w->id, l->cluster->vms[t->vm].id) != 0)
         return; /* it is gone, and its slot has another VM */
-    if (imig_dirty_fit(t->elapsed_s, t->dirtied_bytes, t->count, &rate, &set, &writes, NULL,
-                       &error) != IMIG_OK) {
+    if (imig_dirty_fit_sampled(t->elapsed_s, t->dirtied_bytes, t->grain_bytes, t->count, &rate,
+                               &set, &writes, NULL, &error) != IMIG_OK) {
         pass_over(l, t, error);
         return;
     }
@@ -155,6 +157,16 @@ any_without(const turn *turns, size_t n)
     return FALSE;
 }
 
+/* Is there one of whom every further look tells more? */
+static gboolean
+any_sampled(const turn *turns, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (turns[i].running && turns[i].count > 0 && turns[i].grain_bytes[0] > 0)
+            return TRUE;
+    return FALSE;
+}
+
 static int
 read_round(const logging *l, turn *turns, size_t n, double at_s, imig_error **error)
 {
@@ -162,7 +174,7 @@ read_round(const logging *l, turn *turns, size_t n, double at_s, imig_error **er
 
     for (size_t i = 0; i < n && code == IMIG_OK; i++)
         if (turns[i].running)
-            read_point(l, &turns[i]);
+            read_points(l, &turns[i]);
     return code;
 }
 
@@ -198,6 +210,10 @@ run_round(const logging *l, turn *turns, size_t n, imig_error **error)
     for (size_t k = 0; k < READINGS && code == IMIG_OK; k++)
         code = read_round(l, turns, n, start_s + imig__dirty_reading_s(l->for_s, READINGS, k),
                           error);
+    if (code == IMIG_OK && l->most_s > l->for_s && any_sampled(turns, n)) {
+        at_s = fmin(start_s + l->most_s, l->end_s);
+        code = read_round(l, turns, n, at_s, error);
+    }
     while (code == IMIG_OK && at_s < patience_s && any_without(turns, n)) {
         at_s = fmin(at_s + IMIG__DIRTY_AGAIN_S, patience_s);
         code = read_round(l, turns, n, at_s, error);
@@ -214,16 +230,18 @@ run_round(const logging *l, turn *turns, size_t n, imig_error **error)
 }
 
 /* As the options say, or so that every VM has its turn; some time is lost between turns. */
-static double
-share_of_time(const logging *l)
+static void
+share_time(logging *l)
 {
     const imig_monitor *monitor = l->monitor;
-    double left_s = l->end_s - imig_connection_clock(monitor->connection);
+    double left_s = l->end_s - imig_connection_clock(monitor->connection), share_s;
 
+    l->for_s = l->most_s = monitor->options.dirty_for_s;
     if (monitor->options.set & IMIG_MONITOR_HAS_DIRTY_FOR || l->count == 0)
-        return monitor->options.dirty_for_s;
-    return CLAMP(0.9 * left_s / (l->turns[l->count - 1].round + 1), IMIG__DIRTY_LEAST_S,
-                 IMIG__DIRTY_MOST_S);
+        return;
+    share_s = fmax(0.9 * left_s / (l->turns[l->count - 1].round + 1), IMIG__DIRTY_LEAST_S);
+    l->for_s = fmin(share_s, IMIG__DIRTY_MOST_S);
+    l->most_s = fmin(share_s, IMIG__DIRTY_SAMPLED_MOST_S);
 }
 
 /* Fewer VMs with a reading are better than many without.  Where there is no time for even the first
@@ -246,7 +264,7 @@ imig__monitor_log_dirty(imig_monitor *monitor, double end_s, imig_error **error)
     int code = IMIG_OK;
 
     make_turns(&l);
-    l.for_s = share_of_time(&l);
+    share_time(&l);
     for (size_t i = 0, n; i < l.count && code == IMIG_OK; i += n) {
         for (n = 1; i + n < l.count && l.turns[i + n].round == l.turns[i].round; n++)
             ;

@@ -41,6 +41,8 @@ struct imig_monitor {
    longer one is time that other VMs of the host lack. */
 #define IMIG__DIRTY_LEAST_S 1.0
 #define IMIG__DIRTY_MOST_S  12.0
+/* Where pages are sampled, which costs the VM nothing, and every further look makes chance less. */
+#define IMIG__DIRTY_SAMPLED_MOST_S 32.0
 /* At least so long where a hypervisor estimates over whole seconds: three of them, and some time
    for the answer. */
 #define IMIG__DIRTY_SLOW_S  3.5
