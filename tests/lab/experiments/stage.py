@@ -17,7 +17,7 @@ from lab import Lab, LabUnavailable, guest_uuid     # noqa: E402
 import runs                                         # noqa: E402
 
 LINK, LINK_BYTES_PER_S = "200mbit", 25e6
-WATCH_S = 13            # how long imig looks before it predicts: all looks at dirty pages
+WATCH_S = 34            # how long imig looks before it predicts: nine looks at dirty pages, or ten
 PATIENCE_S = 300
 SHOWN = ("kind", "memory_mb", "size_mb", "rate_mb", "pattern")
 

@@ -66,8 +66,8 @@ def drain(trial):
     trial.lab.start_all([trial.guest("host1", name, kind) for name, kind in BUSY])
     trial.set_cores(0.5)
     plan = str(trial.lab.dir / "drain.json")
-    # So long that each of the five is looked at for what makes its place: half a minute shows 16 MB
-    # that are being dirtied as anything from 6 to 26.
+    # So long that each of the five has looks of four seconds, too: how much they dirty in the time
+    # of a round makes their places.
     made = trial.imig("plan", "--drain", "host1", "--for", "75s", "-o", plan, hosts=hosts)
     done = trial.imig("run", plan, "--for", "2s", "--yes", "--json", hosts=hosts)
     if not trial.claim(made.status in (0, 3) and done.status == 0, "a host is drained",
