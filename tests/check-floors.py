@@ -23,6 +23,7 @@ FLOORS = {
     "store": LOW,
     "observe": LOW + ["backend"],
     "execute": LOW + ["plan", "backend", "store"],
+    "record": LOW + ["cost", "store", "execute"],
 }
 
 # The public headers are floors as well: their contracts stand in the folder that implements them.
@@ -37,6 +38,7 @@ PUBLIC = {
     "monitor": "observe",
     "execute": "execute",
     "store": "store",
+    "recorder": "record",
 }
 # backend.h holds the operations a context registers, and the context's own header needs them.
 ALSO = {"context": ["backend"]}

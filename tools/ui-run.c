@@ -8,7 +8,8 @@
 /* What the progress lines need from one event to the next. */
 struct progress {
     const imig_cluster *cluster;
-    ui_recorder *recorder;
+    imig_recorder *recorder; /* NULL: none */
+    gboolean recorder_failed;
     size_t steps, ended, running;
     gboolean shown, terminal, line_shown;
 };
@@ -85,12 +86,25 @@ show_event(struct progress *p, const imig_step_report *report, double clock_s)
     fflush(stdout);
 }
 
+/* How the steps ended of which no event told. */
+static void
+record_end(struct progress *p, const imig_run *run)
+{
+    for (size_t i = 0; run && i < p->steps; i++) {
+        imig_step_report report = IMIG_STEP_REPORT_INIT;
+
+        imig_run_get_step(run, i, &report, NULL);
+        ui_recorder_step(p->recorder, &report, &p->recorder_failed);
+    }
+    imig_recorder_free(p->recorder);
+}
+
 static void
 take_event(const imig_step_report *report, double clock_s, void *user_data)
 {
     struct progress *p = user_data;
 
-    ui_recorder_event(p->recorder, report);
+    ui_recorder_step(p->recorder, report, &p->recorder_failed);
     if (p->shown)
         show_event(p, report, clock_s);
 }
@@ -101,7 +115,7 @@ ui_execute(const ui_common *common, imig_connection *connection, const imig_plan
            imig_run **run)
 {
     struct progress p = {
-        .cluster = cluster, .recorder = ui_recorder_new(common, plan, cluster, options),
+        .cluster = cluster, .recorder = ui_recorder_new(common, cluster, options),
         .steps = imig_plan_step_count(plan), .shown = progress, .terminal = ui_on_terminal(),
     };
     imig_error *error = NULL;
@@ -111,7 +125,7 @@ ui_execute(const ui_common *common, imig_connection *connection, const imig_plan
     options->event = take_event;
     options->user_data = &p;
     code = imig_execute(connection, plan, options, run, &error);
-    ui_recorder_end(p.recorder, code == IMIG_OK ? *run : NULL);
+    record_end(&p, code == IMIG_OK ? *run : NULL);
     if (p.line_shown)
         printf("\r\033[K");
     return code == IMIG_OK ? UI_DONE : ui_fail_error(NULL, error);

@@ -322,15 +322,12 @@ void ui_print_constants(const ui_common *common, const imig_cluster *cluster,
 
 /* ---- ui-record.c: migrations into the store ---- */
 
-typedef struct ui_recorder ui_recorder;
+/* NULL where there is no store. */
+imig_recorder *ui_recorder_new(const ui_common *common, const imig_cluster *cluster,
+                               const imig_execute_options *options);
 
-/* NULL where there is no store.  Keeps the arguments. */
-ui_recorder *ui_recorder_new(const ui_common *common, const imig_plan *plan,
-                             const imig_cluster *cluster, const imig_execute_options *options);
-void ui_recorder_event(ui_recorder *recorder, const imig_step_report *report);
-
-/* How the steps ended of which no event told; frees.  run: may be NULL. */
-void ui_recorder_end(ui_recorder *recorder, const imig_run *run);
+/* recorder: may be NULL.  The first failure of a run is told. */
+void ui_recorder_step(imig_recorder *recorder, const imig_step_report *report, gboolean *failed);
 
 /* What VMs get done beside whom, for imig affinity learn. */
 void ui_record_observation(const ui_common *common, const imig_cluster *cluster);

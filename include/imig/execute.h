@@ -57,7 +57,7 @@ typedef struct imig_step_report {
  * Called when a step begins, advances or ends.
  *
  * Runs on the thread that called imig_execute(), between two looks at the backend; may trigger the
- * cancel object, nothing else of the library.
+ * cancel object and call imig_recorder_step(), nothing else of the library.
  *
  * @param report     the step; lent for the call
  * @param clock_s    the connection's clock, from the start of the run

@@ -24,6 +24,7 @@
 #include <imig/order.h>
 #include <imig/place.h>
 #include <imig/plan.h>
+#include <imig/recorder.h>
 #include <imig/records.h>
 #include <imig/select.h>
 #include <imig/store.h>

@@ -81,11 +81,19 @@ imig__traffic_usage(const imig__traffic *t, uint32_t vm)
     };
 }
 
-/* Of the CPU that its VMs want, what they get. */
-static double
-cpu_share(const imig__side *side)
+double
+imig__side_cpu_share(const imig__side *side)
 {
     return side->usage.demand > side->cores ? side->cores / side->usage.demand : 1;
+}
+
+/* That others take its CPU before it leaves is nothing to count on. */
+double
+imig__traffic_dirty(const imig__traffic *t, uint32_t vm)
+{
+    const struct guest *g = &t->guests[vm];
+
+    return MAX(g->dirty * imig__side_cpu_share(&t->sides[t->host[vm]]), g->seen);
 }
 
 /* Adds a VM to the sums of its host, or with sign -1 takes it out. */
@@ -155,7 +163,7 @@ allow_for_shortage(imig__traffic *t)
     double *share = g_new(double, c->host_count);
 
     for (size_t i = 0; i < c->host_count; i++)
-        share[i] = cpu_share(&t->sides[i]);
+        share[i] = imig__side_cpu_share(&t->sides[i]);
     for (uint32_t i = 0; i < c->vm_count; i++) {
         if (share[t->host[i]] == 1)
             continue;
@@ -270,9 +278,8 @@ imig__traffic_move(imig__traffic *t, uint32_t vm, uint32_t host)
     add_guest(t, vm, 1);
 }
 
-/* What VMs that take so much leave of a host's link to migrations. */
-static double
-link_left(const imig__side *side, double taken)
+double
+imig__side_link_left(const imig__side *side, double taken)
 {
     if (side->link > 0)
         return side->link;
@@ -291,7 +298,7 @@ static double
 dirty_hold(const imig__side *side, double dirty)
 {
     return imig__dirty_hold(side->constants->dirty_hold_ratio, side->usage.demand / side->cores,
-                            dirty * cpu_share(side));
+                            dirty * imig__side_cpu_share(side));
 }
 
 /* Only a queue that is nearly always there holds up the acknowledgements. */
@@ -325,9 +332,9 @@ find_rates(const imig__traffic *t, const imig__usage *own, const imig__side *fro
     const double share = imig__pairs_link_share(t->pairs, from->host, into->host,
                                                 from->constants->link_share_ratio);
     /* A VM that stands still sends nothing, nor do dirtying neighbours keep it from copying. */
-    double out_live = link_left(from, from->usage.tx) / out_sharing;
-    double out_stop = link_left(from, from->usage.tx - own->tx) / out_sharing;
-    double in = link_left(into, into->usage.rx) / in_sharing;
+    double out_live = imig__side_link_left(from, from->usage.tx) / out_sharing;
+    double out_stop = imig__side_link_left(from, from->usage.tx - own->tx) / out_sharing;
+    double in = imig__side_link_left(into, into->usage.rx) / in_sharing;
     double hold = dirty_hold(from, from->usage.dirty - own->dirty);
     double received = 1 + imig__receive_hold(from->constants->receive_hold_ratio, sent);
 
@@ -353,9 +360,7 @@ precopy_of(const imig__traffic *t, uint32_t vm, double live, double stop)
         .nonzero_bytes = info->memory_bytes,
         .populated_bytes = info->memory_bytes,
         .working_set_bytes = info->memory_bytes,
-        /* That others take its CPU before it leaves is nothing to count on. */
-        .dirty_bytes_per_s = MAX(t->guests[vm].dirty * cpu_share(&t->sides[t->host[vm]]),
-                                 t->guests[vm].seen),
+        .dirty_bytes_per_s = imig__traffic_dirty(t, vm),
         .downtime_limit_s = t->downtime_limit_s,
         .live_bytes_per_s = live,
         .stop_bytes_per_s = stop,
@@ -427,8 +432,8 @@ imig__traffic_predict_idle(const imig__traffic *t, uint32_t vm, imig_cost *cost)
     for (size_t i = t->first[vm]; i < t->first[vm + 1]; i++)
         own -= t->neighbours[i].tx;
     share = imig__pairs_best_share(t->pairs, from->host, from->constants->link_share_ratio);
-    p = precopy_of(t, vm, live_rate(t, share, link_left(from, own)),
-                   stop_rate(t, from->host, share, link_left(from, 0)));
+    p = precopy_of(t, vm, live_rate(t, share, imig__side_link_left(from, own)),
+                   stop_rate(t, from->host, share, imig__side_link_left(from, 0)));
     imig__precopy_predict(&p, cost, NULL);
     /* More bandwidth may mean a larger remainder, never a shorter fixed part. */
     p.dirty_bytes_per_s = p.downtime_limit_s = 0;
@@ -451,8 +456,9 @@ imig__traffic_hold(const imig__traffic *t, uint32_t vm, uint32_t to, double *hol
     g_assert(vm < t->cluster->vm_count && to < t->cluster->host_count);
     if (has_flows || has(info, IMIG_METRIC_NET_TX_BYTES_PER_S)
         || has(info, IMIG_METRIC_DIRTY_BYTES_PER_S)) {
-        double now = link_left(from, from->usage.tx) / (1 + dirty_hold(from, from->usage.dirty));
-        double without = link_left(from, from->usage.tx - own.tx)
+        double now = imig__side_link_left(from, from->usage.tx)
+                     / (1 + dirty_hold(from, from->usage.dirty));
+        double without = imig__side_link_left(from, from->usage.tx - own.tx)
                          / (1 + dirty_hold(from, from->usage.dirty - own.dirty));
 
         *hold_source = 1 - now / without;
@@ -461,8 +467,8 @@ imig__traffic_hold(const imig__traffic *t, uint32_t vm, uint32_t to, double *hol
         *hold_source = row ? row->hold_source / (1 + row->hold_source) : 0;
     }
     if (has_flows || has(info, IMIG_METRIC_NET_RX_BYTES_PER_S))
-        *hold_destination = link_left(into, into->usage.rx)
-                            / link_left(into, into->usage.rx + g->rx) - 1;
+        *hold_destination = imig__side_link_left(into, into->usage.rx)
+                            / imig__side_link_left(into, into->usage.rx + g->rx) - 1;
     else
         *hold_destination = row ? row->hold_destination : 0;
 }

@@ -29,10 +29,17 @@ imig__side_add(imig__side *side, const imig__usage *usage, double sign)
     side->usage.demand += sign * usage->demand;
 }
 
+/* Of the CPU that its VMs want, what they get. */
+double imig__side_cpu_share(const imig__side *side);
+
+/* What VMs that take so much of its link leave to migrations. */
+double imig__side_link_left(const imig__side *side, double taken);
+
 const imig__side *imig__traffic_side(const imig__traffic *traffic, uint32_t host);
 
 /* Of a VM, where it is now. */
 imig__usage imig__traffic_usage(const imig__traffic *traffic, uint32_t vm);
+double imig__traffic_dirty(const imig__traffic *traffic, uint32_t vm); /* bytes/s */
 
 /* Bytes of the stream in a second while a VM, which is own on side from, runs and stands still. */
 void imig__traffic_rates(const imig__traffic *traffic, const imig__usage *own,
