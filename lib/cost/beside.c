@@ -283,14 +283,28 @@ precopy_of(const imig_record *r, const imig_constants *constants)
     return p;
 }
 
+/* How many times the bandwidth that was allowed the links have. */
+static double
+links_beyond_cap(const imig_record *r)
+{
+    const uint64_t both = IMIG_RECORD_HAS_FROM_LINK | IMIG_RECORD_HAS_TO_LINK;
+
+    if ((r->present & both) != both)
+        return 1;
+    return fmax(fmin(r->from_link_bytes_per_s, r->to_link_bytes_per_s) / r->bandwidth_bytes_per_s,
+                1);
+}
+
 void
 imig__record_predict(const imig_record *record, const imig_constants *constants, double rate,
                      imig_cost *cost)
 {
     imig__precopy p = precopy_of(record, constants);
+    double beyond = p.hypervisor->caps_live_only ? links_beyond_cap(record) : 1;
 
-    p.stop_bytes_per_s = constants->link_share_ratio * rate;
-    p.live_bytes_per_s = p.stop_bytes_per_s
+    p.capped = beyond > 1;
+    p.stop_bytes_per_s = constants->link_share_ratio * rate * beyond;
+    p.live_bytes_per_s = constants->link_share_ratio * rate
         / (1 + imig__dirty_hold(constants->dirty_hold_ratio, record->from_cpu_ratio,
                                 record->from_dirty_ratio));
     imig__precopy_predict(&p, cost, NULL);
