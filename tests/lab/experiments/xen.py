@@ -17,6 +17,7 @@ import runs                                         # noqa: E402
 import table                                        # noqa: E402
 
 PAGES_OF_MB = 256
+LOOK = "18s"            # at one guest of a host after the other: three may be there
 Cell = collections.namedtuple("Cell", "vm memory_mb pattern rate pages")   # pages a second, pages
 CELLS = {"idle": Cell("idle", 96, "idle", 0, 1),
          "cyclic": Cell("cyclic", 112, "cyclic", 1000, 2048),
@@ -36,7 +37,7 @@ def migrate(trial, cell, words):
     """To the other host; the others are idle meanwhile."""
     trial.lab.order(cell.vm, cell.pattern, cell.rate, cell.pages)
     target = "xen2" if trial.place(cell.vm) == "xen1" else "xen1"
-    moved = trial.outside("migrate", cell.vm, target, "--for", "8s", "--json", "--measure-dirty",
+    moved = trial.outside("migrate", cell.vm, target, "--for", LOOK, "--json", "--measure-dirty",
                           *words)
     if not moved.out.startswith("{"):
         raise RuntimeError(str(moved))
