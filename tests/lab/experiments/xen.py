@@ -6,6 +6,7 @@ xen_training.py has learned from other guests there."""
 
 import collections
 import pathlib
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "xen"))
@@ -56,25 +57,27 @@ def run(trial, words, experiment, cells, left, into):
                             *migrate(trial, cells[name], words)))
 
 
-def measure(chosen, experiment, cells, into):
-    """Those that are not in the table yet, in a laboratory of their own; exit 77: there is none."""
+def measure(chosen, experiment, cells, into, known, *words):
+    """Those that are not in the table yet, in a laboratory of their own; exit 77: there is none.
+    known: a table for all that imig knew of them and measured."""
     build = chosen.imig.resolve().parents[1]
+    store = known.with_suffix(".db")
     left = list(table.in_blocks(cells, chosen.blocks, chosen.seed, into.done(experiment)))
     if not left:
         return
     try:
         with Lab(hosts=2, imig_build=build) as lab:
-            run(Trial(lab, build, False), chosen.words, experiment, cells, left, into)
+            run(Trial(lab, build, False), ["--store", store, *words], experiment, cells, left, into)
     except LabUnavailable as unavailable:
         print(f"no laboratory: {unavailable}", file=sys.stderr)
         sys.exit(77)
+    subprocess.run([chosen.imig, "history", "--store", store, "-o", known], check=True)
 
 
 def main():
     chosen = runs.options(__doc__)
-    if not chosen.constants:
-        chosen.words += ["--constants", chosen.into / runs.CONSTANTS]
-    measure(chosen, "xen", CELLS, runs.migrations(chosen))
+    measure(chosen, "xen", CELLS, runs.migrations(chosen), chosen.into / "judged.csv",
+            "--constants", chosen.constants or chosen.into / runs.CONSTANTS)
 
 
 if __name__ == "__main__":

@@ -21,13 +21,9 @@ BLOCKS = 3
 def main():
     chosen = runs.options(__doc__)
     chosen.blocks = BLOCKS
-    store = chosen.into / "training.db"
-    chosen.words = ["--store", store]
-    measure(chosen, "xen-training", CELLS,
-            table.Table(chosen.into / "training.csv", table.MIGRATIONS))
     calibration = chosen.into / runs.CALIBRATION
-    if store.exists():
-        subprocess.run([chosen.imig, "history", "--store", store, "-o", calibration], check=True)
+    measure(chosen, "xen-training", CELLS,
+            table.Table(chosen.into / "training.csv", table.MIGRATIONS), calibration)
     subprocess.run([chosen.imig, "calibrate", "--csv", calibration,
                     "-o", chosen.into / runs.CONSTANTS], check=True)
 
