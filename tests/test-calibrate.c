@@ -20,6 +20,7 @@ typedef struct world {
     imig_constants truth;
     uint32_t seed;
     double noise;        /* of times */
+    double downtime_noise;
     double outliers;     /* share of times that mean nothing */
     gboolean side_by_side;
 } world;
@@ -82,6 +83,8 @@ measure_plan(world *w, imig_records *into, int number, int migrations)
         if (next(w) < w->outliers)
             r.duration_s *= 2 + 8 * next(w);
         r.downtime_s = downtime_s[i];
+        if (w->downtime_noise > 0)
+            r.downtime_s *= 1 + w->downtime_noise * (next(w) + next(w) - 1);
         r.transferred_bytes = bytes[i];
         r.present |= IMIG_RECORD_HAS_DURATION | IMIG_RECORD_HAS_DOWNTIME
                    | IMIG_RECORD_HAS_TRANSFERRED;
@@ -183,6 +186,30 @@ who_sends_and_receives_is_told_from_the_link(void **state)
         imig_calibration_unref(learned);
     }
     imig_records_free(some);
+}
+
+/* That downtimes are longer must not keep a link from being found faster, which shortens them; nor
+   must that keep them from being found longer.  Of few migrations chance may. */
+static void
+a_link_is_judged_with_the_downtime(void **state)
+{
+    int found = 0;
+
+    (void) state;
+    for (uint32_t seed = 1; seed <= 20; seed++) {
+        world w = make_world("xen");
+        imig_constants c;
+
+        w.seed = seed;
+        w.truth.link_share_ratio = 1.4;
+        w.truth.setup_s = 7;
+        w.truth.downtime_s = 0.5;
+        w.noise = 0.1;
+        w.downtime_noise = 0.3;
+        c = learn_constants(&w, 27, 1);
+        found += fabs(c.link_share_ratio - 1.4) < 0.15 && fabs(c.downtime_s - 0.5) < 0.1;
+    }
+    assert_in_range(found, 16, 20);
 }
 
 static void
@@ -662,6 +689,7 @@ main(void)
     const struct CMUnitTest single[] = {
         cmocka_unit_test(constants_that_were_so_are_found),
         cmocka_unit_test(who_sends_and_receives_is_told_from_the_link),
+        cmocka_unit_test(a_link_is_judged_with_the_downtime),
         cmocka_unit_test(outliers_do_not_matter),
         cmocka_unit_test(what_is_assumed_stays_where_it_is_right),
         cmocka_unit_test(nothing_gets_worse),

@@ -319,7 +319,7 @@ class Tables(unittest.TestCase):
         self.assertIn("(figure-4.svg)", text)
         self.assertNotIn("(figure-5.svg)", text)
         self.assertIn("with its default constants", text)
-        self.assertIn("constants.json", report.page(Results(rows, learned=["xen"]), template))
+        self.assertIn("constants.json", report.page(Results(rows, learned={"xen": 27}), template))
         for wrong in (template + "{surprise}", template.replace("{overview}", "")):
             with self.assertRaisesRegex(ValueError, "surprise|overview"):
                 report.page(Results(rows), wrong)

@@ -34,6 +34,9 @@ static const struct stage {
     double (*varies)(const imig_record *record);
     uint64_t measured; /* IMIG_RECORD_HAS_*: of half of them at least; 0: nothing */
 } stages[] = {
+    /* A faster link makes downtimes shorter, too: it cannot be judged by a downtime besides copying
+       that is wrong itself. */
+    { 3, { IMIG__LINK_SHARE, IMIG__SETUP, IMIG__DOWNTIME }, NULL, IMIG_RECORD_HAS_DOWNTIME },
     { 2, { IMIG__LINK_SHARE, IMIG__SETUP }, NULL, 0 },
     { 1, { IMIG__RECEIVE_HOLD }, NULL, 0 },
     { 1, { IMIG__DOWNTIME }, NULL, IMIG_RECORD_HAS_DOWNTIME },

@@ -11,6 +11,7 @@ import json
 import typing
 from statistics import mean, median
 
+import runs
 import table
 
 WORDS = {"experiment", "cell", "hypervisor", "vm", "kind", "pattern", "state", "faults", "beside"}
@@ -62,23 +63,24 @@ def place_of(cell):
 
 
 def learned_of(path):
-    """Hypervisors that imig had constants of."""
+    """{hypervisor that imig had constants of: from how many migrations it learned them}"""
     if not path.exists():
-        return ()
-    return sorted({c["hypervisor"] for c in json.loads(path.read_text())["constants"]})
+        return {}
+    return {c["hypervisor"]: c["migrations"]
+            for c in json.loads(path.read_text())["constants"] if "from" not in c}
 
 
 class Results:
-    def __init__(self, migrations, rates=(), learned=()):
+    def __init__(self, migrations, rates=(), learned=None):
         self.migrations, self.rates = list(migrations), list(rates)
-        self.learned = learned      # hypervisors with constants of their own, not the defaults
+        self.learned = learned or {}    # of hypervisors with constants of their own
 
     @classmethod
     def read(cls, where):
         return cls(read_table(where / "migrations.csv", table.MIGRATIONS,
                               ("experiment", "block", "cell", "position")),
                    read_table(where / "rates.csv", table.RATES),
-                   learned_of(where / "constants.json"))
+                   learned_of(where / runs.CONSTANTS))
 
     def of(self, experiment, **wanted):
         """The migrations of an experiment that are done."""

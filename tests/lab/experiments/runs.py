@@ -10,6 +10,8 @@ import time
 import table
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
+# What was learned, and from which migrations, beside the tables.
+CONSTANTS, CALIBRATION = "constants.json", "calibration.csv"
 AMOUNTS = {"duration_s": ("predicted_s", "measured_s"),
            "downtime_s": ("predicted_downtime_s", "measured_downtime_s"),
            "transferred_bytes": ("predicted_bytes", "measured_bytes")}

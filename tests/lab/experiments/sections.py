@@ -7,6 +7,7 @@ from statistics import median
 import measures
 import verdicts
 from results import AMOUNTS, DATA, DOWNTIME, ORDERS, PLACES, TIME
+from runs import CONSTANTS
 from verdicts import OVERHEAD, per_cent, shown
 
 NONE = "Not measured."
@@ -49,10 +50,10 @@ def overview(found):
 def constants(results):
     if not results.learned:
         return "predicts with its default constants"
-    return (f"predicts on {' and '.join(results.learned)} with the constants in "
-            "[constants.json](constants.json), learned from the migrations in "
-            "[calibration.csv](calibration.csv), which are none of those here; elsewhere with its "
-            "defaults")
+    learned = " and ".join(f"on {hypervisor} with constants learned from {count} migrations"
+                           for hypervisor, count in sorted(results.learned.items()))
+    return (f"predicts {learned}, none of those here ([{CONSTANTS}]({CONSTANTS})), elsewhere with "
+            "its default constants")
 
 
 def counts(results):

@@ -7,7 +7,7 @@ import csv
 import random
 
 # One migration.  cell: what is the same in all repetitions; block: the repetition; position: its
-# place in the sequence, from 1.  Predicted by imig just before, with its defaults.
+# place in the sequence, from 1.  Predicted by imig just before.
 MIGRATIONS = ("experiment", "block", "cell", "position", "hypervisor", "vm", "kind", "memory_mb",
               "size_mb", "rate_mb", "pattern", "cap_mb_s", "state", "rounds", "start_s",
               "predicted_s", "measured_s", "predicted_downtime_s", "measured_downtime_s",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One Xen host: a QEMU, the hypervisor in it, and a way to run commands in its domain 0."""
 
+import contextlib
 import json
 import pathlib
 import re
@@ -59,6 +60,9 @@ class XenHost:
         with open(f"{self.dir}/{self.name}.qemu.log", "ab") as log:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True)
+        # Where sessions share processors evenly whatever is nice in them, its session has to be.
+        with contextlib.suppress(OSError):
+            pathlib.Path(f"/proc/{self.process.pid}/autogroup").write_text("-20", encoding="ascii")
         wait_until(lambda: self._forwarded() or self._gone(), f"QEMU of {self.name} runs", 20)
         self.port = self._forwarded()
 
