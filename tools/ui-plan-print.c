@@ -180,6 +180,26 @@ print_level(const imig_plan_summary *s)
                ui_bytes(s->moved_bytes_bound));
 }
 
+static void
+print_above(const imig_plan *plan, const imig_cluster *cluster)
+{
+    static const char *const headings[] = { "above its limits", "because", NULL };
+    ui_table *table;
+
+    if (imig_plan_above_count(plan) == 0)
+        return;
+    putchar('\n');
+    table = ui_table_new(headings);
+    for (size_t i = 0; i < imig_plan_above_count(plan); i++) {
+        const char *host, *text;
+
+        imig_plan_get_above(plan, i, &host, NULL, &text, NULL);
+        ui_table_add(table, ui_host_name(cluster, host));
+        ui_table_add(table, text);
+    }
+    ui_table_print(table);
+}
+
 /* Goal consolidate: what is left, and what can go. */
 static void
 print_empty_hosts(const imig_plan *plan, const imig_cluster *cluster, const imig_plan_summary *s)
@@ -204,6 +224,7 @@ print_goal(const imig_plan *plan, const imig_cluster *cluster, const imig_plan_s
 {
     if (s->cpu_to_mean > 0 || s->memory_to_mean > 0)
         print_level(s);
+    print_above(plan, cluster);
     if (s->hosts_in_use > 0 || imig_plan_empty_host_count(plan) > 0)
         print_empty_hosts(plan, cluster, s);
 }

@@ -311,6 +311,32 @@ IMIG_EXPORT size_t imig_plan_empty_host_count(const imig_plan *plan);
 IMIG_EXPORT const char *imig_plan_empty_host(const imig_plan *plan, size_t index);
 
 /**
+ * Number of hosts that stay above their limits, for goal level; else 0.
+ *
+ * @param plan  not NULL
+ * @return the count
+ * @threads{safe from any thread}
+ */
+IMIG_EXPORT size_t imig_plan_above_count(const imig_plan *plan);
+
+/**
+ * Look at a host that stays above its limits.
+ *
+ * @param plan       not NULL
+ * @param index      from 0
+ * @param[out] host  its id; may be NULL
+ * @param[out] code  "fixed-vms", "too-large", "budget" or "above-level"; may be NULL
+ * @param[out] text  the same in words, with figures and limits; may be NULL
+ * @param[out] error set on failure; may be NULL
+ * @ownership{strings are lent as long as the plan}
+ * @threads{safe from any thread}
+ * @retval IMIG_OK            the outputs are set
+ * @retval IMIG_ERR_ARGUMENT  NULL, or no such entry
+ */
+IMIG_EXPORT int imig_plan_get_above(const imig_plan *plan, size_t index, const char **host,
+                                    const char **code, const char **text, imig_error **error);
+
+/**
  * The cluster in figures before and after.
  *
  * @param plan         not NULL
