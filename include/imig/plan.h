@@ -53,7 +53,7 @@ typedef struct imig_plan_options {
                                     #IMIG_MIGRATE_POST_COPY */
     const imig_calibration *calibration; /**< learned constants; NULL: all assumed */
     double      tolerance;    /**< goal "level": how far a host may be above the mean utilisation of
-                                    its pool, >= 0; default 0.1 */
+                                    its pool, >= 0; default 0.1; no other goal takes one */
 } imig_plan_options;
 
 #define IMIG_PLAN_HAS_THRESHOLD           (UINT64_C(1) << 0)  /**< `threshold` */
@@ -164,7 +164,7 @@ typedef struct imig_plan imig_plan;
  * @paper{section 3.4}
  * @retval IMIG_OK            @p plan is set; imig_plan_get_summary() says whether it is complete
  * @retval IMIG_ERR_ARGUMENT  NULL, no such goal or policy, a value out of range, drain without
- *                            hosts, no host left beside those to spare
+ *                            hosts, tolerance without level, no host left beside those to spare
  * @retval IMIG_ERR_ABI       `options->size` is not known
  */
 IMIG_EXPORT int imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options,

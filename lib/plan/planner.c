@@ -103,6 +103,9 @@ check_options(imig__planner *planner, imig_error **error)
     if (goal == G_N_ELEMENTS(goals))
         return imig__fail(error, IMIG_ERR_ARGUMENT, "no goal \"%s\"", opt->goal);
     planner->goal = (imig__goal) goal;
+    if (opt->set & IMIG_PLAN_HAS_TOLERANCE && planner->goal != IMIG__LEVEL)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "a tolerance needs goal level, not %s",
+                          goals[goal]);
     planner->policy = imig__select_policy(opt->policy);
     if (planner->policy == UINT32_MAX || imig__place_policy(opt->policy) != planner->policy)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "no policy \"%s\"", opt->policy);
