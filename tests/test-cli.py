@@ -1239,8 +1239,9 @@ class Store(Case):
         self.assertGreater(learned["duration_s"] / learned["transferred_bytes"],
                            plain["duration_s"] / plain["transferred_bytes"])
         self.assertIn("learned from 36", self.ok("plan", DEMO, "--store", self.store))
-        self.assertIn("assumed constants", self.ok("plan", DEMO, "--store", self.store,
-                                                   "--constants", self.constants()))
+        self.assertIn("with the given constants of qemu",
+                      self.ok("plan", DEMO, "--store", self.store, "--constants",
+                              self.constants()))
         self.balance("--store", self.store)
         self.assertEqual({one["learned_from"] for one in self.history()["migrations"]}, {36})
 
@@ -1283,6 +1284,13 @@ class Store(Case):
         self.assertIn("All stay as assumed", text)
         self.assertIn("predicted again", text)
         self.assertNotIn("in parentheses", text)
+        # What is written says how far off the assumed ones are, not that they were learned.
+        out = self.dir / "constants.json"
+        self.ok("calibrate", "--csv", "-", "-o", out, text=head + "".join(rows))
+        text = self.ok("predict", "--memory", "4GB", "--bandwidth", "1Gbit/s", "--constants", out)
+        self.assertIn("with assumed constants of qemu, which 30 migrations could not better: half "
+                      "of", text)
+        self.assertNotIn("learned", text)
         self.assertIn("in parentheses", self.ok("calibrate", "--csv", "-", "--dry-run",
                                                 text=self.rows()))
 

@@ -313,6 +313,9 @@ void ui_store_leave(ui_common *common);
 /* The one that was named, or the default one, which must be there. */
 int ui_store_open(const ui_common *common, uint64_t flags, imig_store **store);
 
+/* Are they all as they are without learning? */
+gboolean ui_all_assumed(const imig_constants *constants);
+
 /* "Predicted with ...": where the constants come from, one line; to be freed. */
 char *ui_constants_text(const imig_calibration *calibration, const char *hypervisor);
 
