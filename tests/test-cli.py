@@ -988,8 +988,30 @@ class Predict(Case):
 
     def test_what_does_not_converge_is_said(self):
         args = ("--dirty-rate", "500MB/s", "--hypervisor", "qemu")
-        self.assertFalse(self.cost(*args)["converges"])
-        self.assertIn("does not converge", self.ok("predict", *self.common, *args))
+        cost = self.cost(*args)
+        self.assertFalse(cost["converges"])
+        self.assertEqual(cost["stopped_after_rounds"], 100)
+        self.assertEqual(cost["rounds"], 101)
+        self.assertNotIn("stopped_after_rounds", self.cost())
+        text = self.ok("predict", *self.common, *args)
+        self.assertRegex(text, r"^It never ends by itself: .* does not converge\.\n"
+                               r"Stopped by force after 100 rounds it would have taken \d+ s, with "
+                               r"\d+ GiB sent and a downtime of [\d.]+ s\.\n")
+        self.assertAlmostEqual(cost["downtime_s"], 2**32 * (1 + 8 / 4096) / (0.94 * 1.25e8), 0)
+
+    def test_what_cannot_be_is_refused(self):
+        for args, names in (
+                (("--working-set", "5GiB", "--dirty-rate", "1MB/s"),
+                 "--working-set 5.0 GiB is more than --memory 4.0 GiB"),
+                (("--nonzero", "5GiB"), "--nonzero 5.0 GiB is more than --memory 4.0 GiB"),
+                (("--populated", "5GiB"), "--populated 5.0 GiB is more than --memory"),
+                (("--nonzero", "3GiB", "--populated", "2GiB"), "more than --populated 2.0 GiB"),
+                (("--working-set", "1GiB"), "--working-set needs --dirty-rate"),
+                (("--writes", "cyclic"), "--writes needs --dirty-rate"),
+                (("--hypervisor", "xen", "--downtime-limit", "1s"), "--downtime-limit is of qemu")):
+            with self.subTest(args=args):
+                self.refused("predict", *self.common, *args, names=names)
+        self.cost("--working-set", "4GiB", "--nonzero", "4GiB", "--dirty-rate", "1MB/s")
 
     def test_units(self):
         want = self.cost("--dirty-rate", "20MB/s", "--downtime-limit", "300ms")
