@@ -91,6 +91,9 @@ enum cause {
     PARKS, LEVELS_CPU, LEVELS_MEMORY, FREES_HOST,
 };
 
+#define ROUNDING 1e-9     /* a gain as small is what sums of losses leave in their last digits */
+#define WORTH_SAYING 1e-3 /* lost cores */
+
 /* What a move is worth once everything else is done: more would be lost without it. */
 struct worth {
     imig__losses less; /* by cause */
@@ -123,6 +126,8 @@ worth_of(imig__state *end, uint32_t vm, uint32_t home)
     w.less.disk = without.disk - with.disk;
     w.less.communication = without.communication - with.communication;
     w.gain = w.less.cpu + w.less.network + w.less.neighbours + w.less.disk + w.less.communication;
+    if (fabs(w.gain) < ROUNDING)
+        w.gain = 0;
     return w;
 }
 
@@ -225,18 +230,22 @@ step_text(const imig__planner *planner, imig__state *state, const imig__schedule
           enum cause cause, uint32_t rule, double gain)
 {
     double from = PERCENT(state, step->from), to = PERCENT(state, step->to);
-    char *named = rule != IMIG_NO_INDEX ? imig__rule_text(planner->cluster, rule) : NULL, *text;
+    char *named = rule != IMIG_NO_INDEX ? imig__rule_text(planner->cluster, rule) : NULL;
+    GString *text;
     char *first = named ? g_strdup_printf("repairs %s", named)
                         : g_strdup_printf(causes[cause].text, host_id(planner, step->from));
 
     imig__state_move(state, step->vm, step->to);
-    text = g_strdup_printf("%s; CPU of %s %.0f -> %.0f %%, of %s %.0f -> %.0f %%; %s %.3g lost "
-                           "cores", first, host_id(planner, step->from), from,
-                           PERCENT(state, step->from), host_id(planner, step->to), to,
-                           PERCENT(state, step->to), gain >= 0 ? "saves" : "costs", fabs(gain));
+    text = g_string_new(first);
+    g_string_append_printf(text, "; CPU of %s %.0f -> %.0f %%, of %s %.0f -> %.0f %%",
+                           host_id(planner, step->from), from, PERCENT(state, step->from),
+                           host_id(planner, step->to), to, PERCENT(state, step->to));
+    if (fabs(gain) >= WORTH_SAYING)
+        g_string_append_printf(text, "; %s %.3g lost cores", gain >= 0 ? "saves" : "costs",
+                               fabs(gain));
     g_free(first);
     g_free(named);
-    return text;
+    return g_string_free(text, FALSE);
 }
 
 static void

@@ -9,6 +9,8 @@
 /* Hosts that are looked at to say why a VM stays: the emptiest ones, and on to one that fits. */
 enum { LOOKED_AT = 32 };
 
+#define NOTHING 1e-6 /* lost cores */
+
 #define HOST_ID(planner, host) ((planner)->cluster->hosts[host].id)
 
 static const struct {
@@ -181,7 +183,9 @@ no_gain_code(const imig__planner *planner, const imig__state *state, const struc
                                 "migrations or bytes is used up", name, -cost);
         return "budget";
     }
-    if (cost >= 0)
+    if (fabs(cost) < NOTHING)
+        *text = g_strdup_printf("the best other host, %s, would save nothing", name);
+    else if (cost >= 0)
         *text = g_strdup_printf("the best other host, %s, would cost %.3g lost cores", name, cost);
     else
         *text = g_strdup_printf("going to %s would save %.3g lost cores; %.3g%s asked for", name,
