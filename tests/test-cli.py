@@ -204,11 +204,12 @@ class Usage(Case):
                 (("dirty", "-c", self.sim, "nobody"), '"nobody"'),
                 (("predict", "--memory", "4GiB"), "--bandwidth"),
                 (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--hypervisor", "x"),
-                 '"x"'),
+                 '"x"; there are qemu, xen'),
                 (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--writes", "x"),
                  '"x"'),
+                (("history", "--class", "x"), 'no --class "x"; there are idle, cpu, disk-io'),
                 (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--class", "x"),
-                 '"x"')):
+                 '"x"; there are idle, cpu, disk-io')):
             with self.subTest(args=args):
                 self.refused(*args, names=names)
 
@@ -1059,12 +1060,24 @@ class Predict(Case):
                 ("memory_bytes;bandwidth_bytes_per_s\n1;1\n", 'not ";"'),
                 ("memory_bytes,bandwidth_bytes_per_s,colour\n1,1,red\n", '"colour"'),
                 ("memory_bytes,memory_bytes,bandwidth_bytes_per_s\n1,1,1\n", "twice"),
-                ("memory_bytes,bandwidth_bytes_per_s\n1\n", "1 cells"),
-                ("memory_bytes,bandwidth_bytes_per_s\nx,1\n", '"x"'),
-                ("memory_bytes,bandwidth_bytes_per_s\n1,1\n-5,1\n", "row 2"),
+                ("memory_bytes,bandwidth_bytes_per_s\n1\n",
+                 "line 2: 1 cell, not 2 as in the header"),
+                ("memory_bytes,bandwidth_bytes_per_s\nx,1\n", 'line 2: memory_bytes: "x"'),
+                ("memory_bytes,bandwidth_bytes_per_s\n1,1\n-5,1\n", "line 3: memory_bytes: -5"),
                 ("memory_bytes,bandwidth_bytes_per_s\n1,nan\n", '"nan"'),
-                ("memory_bytes,bandwidth_bytes_per_s,hypervisor\n1,1,vmx\n", "vmx"),
-                ('memory_bytes,bandwidth_bytes_per_s\n"1"x,1\n', "stray")):
+                # Lines of the file, whatever stands between them or in a cell.
+                ("\n\nmemory_bytes,bandwidth_bytes_per_s\r\n1,1\r\n\r\nx,1\r\n", "line 6: "),
+                ('vm,memory_bytes,bandwidth_bytes_per_s\n"a\nb",1,1\n"c\nd",x,1\n', "line 4: "),
+                ('vm,memory_bytes,bandwidth_bytes_per_s\n"a\nb",1,1\n"c\nd",1\n', "line 4: 2"),
+                ("memory_bytes,bandwidth_bytes_per_s,hypervisor\n1,1,vmx\n",
+                 'line 2: no hypervisor "vmx"; there are qemu, xen'),
+                ("memory_bytes,bandwidth_bytes_per_s,class\n1,1,mail\n",
+                 'line 2: no class "mail"; there are idle, cpu'),
+                ("memory_bytes,bandwidth_bytes_per_s,writes\n1,1,odd\n",
+                 'no writes "odd"; there are random, cyclic'),
+                ("memory_bytes,bandwidth_bytes_per_s,outcome\n1,1,odd\n",
+                 'no outcome "odd"; there are unfinished, done, failed, cancelled'),
+                ('memory_bytes,bandwidth_bytes_per_s\n"1"x,1\n', "line 2: a stray")):
             with self.subTest(text=text):
                 self.refused("predict", "--csv", "-", text=text, names=names)
         self.refused("predict", "--csv", "-", data=b"memory_bytes\xff,\n", names="UTF-8")
@@ -1346,10 +1359,12 @@ class Store(Case):
         for text, names in (
                 ("", "no columns"), (head, "too few"),
                 (head + "p,1e9,1e8,10\n" * 30, "3 are needed"),
-                (head + "p,1e9,1e8,-10\n", "row 1"), (head + "p,1e9,1e8,soon\n", '"soon"'),
+                (head + "p,1e9,1e8,-10\n", "line 2: duration_s"),
+                (head + "p,1e9,1e8,soon\n", '"soon"'),
                 (head[:-1] + ",downtime_s\np,1e9,1e8,10,3\nq,1e9,1e8,10,9999\n",
-                 "row 2: downtime_s: 9999 is more than duration_s, 10"),
-                (head[:-1] + ",transferred_bytes\np,1e9,1e8,10,1\n", "row 1: transferred_bytes"),
+                 "line 3: downtime_s: 9999 is more than duration_s, 10"),
+                (head[:-1] + ",transferred_bytes\np,1e9,1e8,10,1\n",
+                 "line 2: transferred_bytes"),
                 (head + "".join(f"p{i},1e9,1e8,10\n" for i in range(30)), "took 10 s"),
                 (head + "".join(f"p{i},{1e9 + i},1e8,{10 ** (i % 7 - 1)}\n" for i in range(40)),
                  "far more or less")):

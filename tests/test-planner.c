@@ -343,8 +343,10 @@ wrong_options_are_answered(void **unused)
         const char *message;
         imig_plan_options options;
     } rows[] = {
-        { "no goal \"happiness\"", { .goal = "happiness" } },
-        { "no policy \"luck\"", { .policy = "luck" } },
+        { "no goal \"happiness\"; there are balance, relieve, drain, level, consolidate",
+          { .goal = "happiness" } },
+        { "no policy \"luck\"; there are informed, paper, least-loaded, smallest-first, "
+          "largest-first, random, as-given", { .policy = "luck" } },
         { "goal drain needs the hosts to drain", { .goal = "drain" } },
         { "threshold -1: must be > 0",
           { .set = IMIG_PLAN_HAS_THRESHOLD, .threshold = -1 } },

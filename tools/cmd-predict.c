@@ -67,10 +67,8 @@ read_profile(const asked *a, imig_migration_profile *profile)
                  a->downtime_limit_s);
     if (a->writes && !csv_writes_from_name(a->writes, &profile->writes))
         return ui_fail(UI_USAGE, "--writes \"%s\" is not random or cyclic", a->writes);
-    if (a->workload
-        && (profile->workload_class = imig_workload_from_name(a->workload))
-               == IMIG_WORKLOAD_UNKNOWN)
-        return ui_fail(UI_USAGE, "--class \"%s\" is no class", a->workload);
+    if (a->workload && ui_read_class(a->workload, &profile->workload_class) != UI_DONE)
+        return UI_USAGE;
     return check_together(a);
 }
 
@@ -164,18 +162,6 @@ predict(asked *a)
     return status;
 }
 
-/* "qemu (default), xen" and so on, from the library. */
-static char *
-list_hypervisors(void)
-{
-    GString *text = g_string_new(NULL);
-
-    for (uint32_t i = 0; imig_hypervisor_name(i); i++)
-        g_string_append_printf(text, "%s%s", i > 0 ? ", " : "", imig_hypervisor_name(i));
-    g_string_append(text, " (qemu)");
-    return g_string_free(text, FALSE);
-}
-
 int
 cmd_predict(int argc, char **argv)
 {
@@ -188,7 +174,10 @@ cmd_predict(int argc, char **argv)
     asked a = {
         UI_COMMON_INIT, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NULL, NULL, NULL, NULL,
     };
-    g_autofree char *hypervisors = list_hypervisors();
+    g_autofree char *hypervisors = ui_list_names(imig_hypervisor_name);
+    g_autofree char *classes = ui_list_names(ui_class_name);
+    g_autofree char *hypervisor_help = g_strconcat(hypervisors, " (qemu)", NULL);
+    g_autofree char *class_help = g_strconcat("for the slowdown: ", classes, NULL);
     const ui_option options[] = {
         { "memory", 0, UI_BYTES, &a.memory, "BYTES", "of the VM, such as 4GiB" },
         { "bandwidth", 0, UI_RATE, &a.bandwidth, "RATE", "of the link, such as 1Gbit/s" },
@@ -200,9 +189,9 @@ cmd_predict(int argc, char **argv)
           "memory that the hypervisor has backed (all of it)" },
         { "disk", 0, UI_BYTES0, &a.disk, "BYTES", "disks that are copied along (0)" },
         { "downtime-limit", 0, UI_SECONDS, &a.downtime_limit_s, "TIME", "of the hypervisor" },
-        { "hypervisor", 0, UI_TEXT, &a.hypervisor, "NAME", hypervisors },
+        { "hypervisor", 0, UI_TEXT, &a.hypervisor, "NAME", hypervisor_help },
         { "writes", 0, UI_TEXT, &a.writes, "HOW", "random (default) or cyclic" },
-        { "class", 0, UI_TEXT, &a.workload, "CLASS", "workload class, for the slowdown" },
+        { "class", 0, UI_TEXT, &a.workload, "CLASS", class_help },
         { "csv", 0, UI_TEXT, &a.csv, "FILE", "one migration a row, columns as imig(1) lists them" },
         UI_OPTION_CONSTANTS(&a.common),
         UI_OPTION_JSON(&a.common),

@@ -5,25 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Names come from the library alone: "balance (default), relieve, ...". */
+/* Names come from the library alone; the first is the default: "balance (default), relieve". */
 static char *
 list_names(const char *(*name)(uint32_t), const char *before)
 {
-    GString *text = g_string_new(before);
+    g_autofree char *all = ui_list_names(name);
+    const char *comma = strchr(all, ',');
 
-    for (uint32_t i = 0; name(i); i++)
-        g_string_append_printf(text, "%s%s%s", i > 0 ? ", " : "", name(i),
-                               i == 0 ? " (default)" : "");
-    return g_string_free(text, FALSE);
-}
-
-int
-ui_find_name(const char *(*name)(uint32_t), const char *wanted)
-{
-    for (uint32_t i = 0; name(i); i++)
-        if (g_str_equal(name(i), wanted))
-            return (int) i;
-    return -1;
+    return g_strdup_printf("%s%.*s (default)%s", before, (int) (comma - all), all, comma);
 }
 
 static const char *

@@ -347,10 +347,21 @@ ui_deadline *ui_deadline_new(double limit_s);
 const imig_cancel *ui_deadline_cancel(const ui_deadline *deadline);
 gboolean ui_deadline_free(ui_deadline *deadline);
 
-/* ---- ui-plan.c: the planner's options, and plans ---- */
+/* ---- ui-names.c: what there is, by name ---- */
 
 /* Index of a name, or -1; name: NULL behind the last one. */
 int ui_find_name(const char *(*name)(uint32_t), const char *wanted);
+
+/* "idle, cpu, ...": what a function of the library names, up to NULL.  To be freed. */
+char *ui_list_names(const char *(*name)(uint32_t));
+
+/* The names of workload classes, up to NULL. */
+const char *ui_class_name(uint32_t index);
+
+/* An option --class: fails, with one line, where it is none. */
+int ui_read_class(const char *text, int32_t *class);
+
+/* ---- ui-plan.c: the planner's options, and plans ---- */
 
 /* A table of slowdowns from a file, "-" standard input. */
 int ui_load_affinity(const char *path, imig_affinity **affinity);
