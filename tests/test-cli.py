@@ -96,7 +96,7 @@ class Case(unittest.TestCase):
 
 class Usage(Case):
     commands = ("observe", "status", "plan", "run", "balance", "simulate", "migrate", "predict",
-                "dirty", "watch", "agent", "history", "calibrate", "affinity")
+                "dirty", "watch", "agent", "history", "calibrate", "affinity", "check")
 
     def test_help_lists_every_command(self):
         text = self.ok("--help")
@@ -122,7 +122,7 @@ class Usage(Case):
     def test_man_page_names_every_option(self):
         page = (TOP / "doc/imig.1.scd").read_text()
         for command in ("plan", "balance", "simulate", "observe", "run", "migrate",
-                        "watch", "history", "calibrate", "affinity"):
+                        "watch", "history", "calibrate", "affinity", "check"):
             for line in self.ok(command, "--help").splitlines():
                 word = line.strip().split(", ")[-1].split("=")[0].split(" ")[0]
                 if word.startswith("--"):
@@ -559,6 +559,63 @@ class Plan(Case):
                               stderr=subprocess.PIPE, timeout=60, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"standard output", done.stderr)
+
+
+class Check(Case):
+    def plan(self, *steps):
+        return self.write("plan.json", {
+            "format": "imig-plan/1", "goal": "balance", "policy": "informed",
+            "steps": [{"vm": vm, "from": source, "to": to} for vm, source, to in steps]})
+
+    def test_a_plan_by_hand(self):
+        plan = self.plan(("milc-a", "node1", "node5"), ("games-a", "node1", "node5"))
+        text = self.ok("check", plan, DEMO)
+        self.assertRegex(text, r"\n +1  milc-a +node1  node5 +0\.0 s +[\d.]+ s +\d+ ms  2\.5 GiB\n")
+        self.assertRegex(text, r"\nlost cores +55\.64  23\.29\n")
+        self.assertRegex(text, r"\n2 of 2 steps can be carried out, [\d.]+ s if one by one\.\n$")
+        document = json.loads(self.ok("check", plan, DEMO, "--json"))
+        first, second = document["steps"]
+        self.assertTrue(document["feasible"])
+        self.assertEqual(second["start_s"], first["duration_s"])
+        self.assertAlmostEqual(document["makespan_s"], second["start_s"] + second["duration_s"])
+        self.assertGreater(document["before"]["loss"], document["after"]["loss"])
+        slow = json.loads(self.ok("check", plan, DEMO, "--json", "--bandwidth", "10MB/s"))
+        self.assertGreater(slow["steps"][0]["duration_s"], 2 * first["duration_s"])
+        self.assertIn("2 of 2 steps", self.ok("check", plan, "-c", self.sim))
+        self.assertIn("0 of 0 steps", self.ok("check", self.plan(), DEMO))
+
+    def test_every_step_has_its_own_fault(self):
+        plan = self.plan(("milc-a", "node1", "node5"), ("nobody", "node1", "node5"),
+                         ("oltp-b", "node4", "node1"), ("oltp-b", "node1", "node2"),
+                         ("licence", "node3", "node5"), ("games-a", "node1", "node5"))
+        text = self.ok("check", plan, DEMO, status=3)
+        for fault in ('vm: "nobody": no such VM', 'to: "node1": no memory for the VM then',
+                      'from: "node1": the VM is on "node4"', 'vm: "licence": it is pinned'):
+            self.assertIn(f"-  {fault}\n", text)
+        self.assertIn("2 of 6 steps can be carried out", text)
+        document = json.loads(self.ok("check", plan, DEMO, "--json", status=3))
+        self.assertFalse(document["feasible"])
+        self.assertEqual(["fault" in step for step in document["steps"]],
+                         [False, True, True, True, True, False])
+        alone = json.loads(self.ok("check", self.plan(("milc-a", "node1", "node5"),
+                                                      ("games-a", "node1", "node5")),
+                                   DEMO, "--json"))
+        self.assertEqual(document["after"], alone["after"])
+
+    def test_it_agrees_with_the_planner(self):
+        plan = self.dir / "made.json"
+        self.ok("plan", DEMO, "-o", plan, "--quiet")
+        document = json.loads(self.ok("check", plan, DEMO, "--json"))
+        made = json.loads(plan.read_text())
+        for key in ("loss", "cpu_max", "memory_max", "overloaded_hosts"):
+            self.assertAlmostEqual(document["after"][key], made["after"][key], 9)
+
+    def test_broken_arguments(self):
+        plan = self.plan()
+        self.refused("check", names="usage")
+        self.refused("check", plan, names="neither a file nor -c")
+        self.refused("check", DEMO, DEMO, names="format")
+        self.refused("check", plan, self.dir / "none.json", names="none.json")
 
 
 class Run(Case):

@@ -12,6 +12,7 @@ static const struct {
     { "observe", "watch hosts, classify, write a snapshot", cmd_observe },
     { "status", "hosts and VMs: load, class, dirty rate, working set", cmd_status },
     { "plan", "decide which VMs move, where, and in which sequence", cmd_plan },
+    { "check", "what a plan would do, step by step; also one by hand", cmd_check },
     { "run", "carry a plan out, predicted beside measured", cmd_run },
     { "balance", "observe, plan and run", cmd_balance },
     { "watch", "the same, continuously", cmd_watch },

@@ -13,8 +13,8 @@ add_row(ui_table *table, const char *what, const char *before, const char *after
     ui_table_add(table, after);
 }
 
-static void
-print_totals(const imig_plan_totals *before, const imig_plan_totals *after)
+void
+ui_print_totals(const imig_plan_totals *before, const imig_plan_totals *after)
 {
     static const char *const headings[] = { "", ">before", ">after", NULL };
     ui_table *table = ui_table_new(headings);
@@ -263,7 +263,7 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
                ui_time(predicted ? summary.makespan_s : NAN),
                ui_colour_off());
         if (predicted) {
-            print_totals(&before, &after);
+            ui_print_totals(&before, &after);
             print_remainder(&after, &summary);
         }
         print_goal(plan, cluster, &summary);

@@ -302,6 +302,20 @@ ui_load_plan(const char *path, ui_migration *migration, imig_plan **plan)
     return UI_DONE;
 }
 
+json_t *
+ui_plan_as_json(const imig_plan *plan)
+{
+    json_t *document = NULL;
+    char *text;
+    size_t length;
+
+    if (imig_plan_to_json(plan, &text, &length, NULL) == IMIG_OK) {
+        document = json_loadb(text, length, 0, NULL);
+        imig_free(text);
+    }
+    return document;
+}
+
 int
 ui_plan_status(const imig_plan *plan)
 {

@@ -268,8 +268,9 @@ int ui_fail_missing(const imig_connection *connection, const ui_common *common,
 
 /* ---- ui-migration.c: how migrations are done ---- */
 
-/* Which of the options a command takes: it decides, carries out, or does a single one. */
-enum { UI_DECIDES = 1, UI_CARRIES_OUT = 2, UI_MIGRATES = 4 };
+/* Which of the options a command takes: it decides, carries out, does a single one, or only
+   predicts what was decided. */
+enum { UI_DECIDES = 1, UI_CARRIES_OUT = 2, UI_MIGRATES = 4, UI_CHECKS = 8 };
 
 typedef struct ui_migration {
     ui_option table[16];
@@ -389,9 +390,11 @@ int ui_make_plan(const ui_planner *planner, const ui_common *common, const imig_
                  const char *policy, imig_plan **plan);
 
 /* migration: what was not given becomes the plan's own. */
+json_t *ui_plan_as_json(const imig_plan *plan);
 int ui_load_plan(const char *path, ui_migration *migration, imig_plan **plan);
 
 /* cluster: NULL, or the one the plan was made from.  planner: what was asked for. */
+void ui_print_totals(const imig_plan_totals *before, const imig_plan_totals *after);
 void ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_planner *planner);
 
 /* A plan written by hand need not predict anything. */

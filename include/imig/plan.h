@@ -381,6 +381,23 @@ IMIG_EXPORT int imig_plan_check(const imig_plan *plan, const imig_cluster *clust
                                 imig_error **error);
 
 /**
+ * The same of every step, for a plan that was written by hand: one that does not hold is left out,
+ * and the rest goes on without it.
+ *
+ * @param plan        not NULL
+ * @param cluster     finished
+ * @param[out] faults [step_count] what is wrong with each step, such as
+ *                    `to: "h2": no memory for the VM then`; NULL where nothing is
+ * @param[out] error  set on failure; may be NULL
+ * @ownership{each of @p faults goes back to imig_free()}
+ * @threads{safe from any thread}
+ * @retval IMIG_OK            @p faults is filled, whether there are any or not
+ * @retval IMIG_ERR_ARGUMENT  NULL
+ */
+IMIG_EXPORT int imig_plan_check_steps(const imig_plan *plan, const imig_cluster *cluster,
+                                      char **faults, imig_error **error);
+
+/**
  * Read an `imig-plan/1` document.
  *
  * Goal, policy and the steps' VMs and hosts are required; everything else has 0, "" or nothing as
