@@ -62,6 +62,12 @@ host_id(const imig__planner *planner, uint32_t host)
     return planner->cluster->hosts[host].id;
 }
 
+static const char *
+host_name(const imig__planner *planner, uint32_t host)
+{
+    return planner->cluster->hosts[host].name;
+}
+
 /* Is there no host that could have it, even alone, within its limits? */
 static gboolean
 is_too_large(const imig__planner *planner, uint32_t vm)
@@ -90,7 +96,7 @@ level_code(const imig__planner *planner, const imig__state *state, uint32_t vm, 
     if (!imig__aim_misses(planner, state, host)) {
         *text = g_strdup_printf("%s is within its limits: CPU %.1f %%, memory %.1f %%, the "
                                 "means of the pool being %.1f %% and %.1f %%",
-                                host_id(planner, host), cpu, memory,
+                                host_name(planner, host), cpu, memory,
                                 100 * aim->mean_cpu[pool], 100 * aim->mean_memory[pool]);
         return "host-not-overloaded";
     }
@@ -104,7 +110,7 @@ level_code(const imig__planner *planner, const imig__state *state, uint32_t vm, 
     }
     *text = g_strdup_printf("%s stays above its limits: CPU %.1f %%, memory %.1f %%, the means of "
                             "the pool being %.1f %% and %.1f %%; %s",
-                            host_id(planner, host), cpu, memory, 100 * aim->mean_cpu[pool],
+                            host_name(planner, host), cpu, memory, 100 * aim->mean_cpu[pool],
                             100 * aim->mean_memory[pool],
                             aim->is_cut ? "the budget of migrations or bytes is used up"
                                         : "nothing better was found");
@@ -127,7 +133,7 @@ is_broken(const imig__planner *planner, const imig__state *state, uint32_t vm)
 static const char *
 consolidate_code(const imig__planner *planner, const imig__state *state, uint32_t vm, char **text)
 {
-    const char *host = host_id(planner, state->host[vm]);
+    const char *host = host_name(planner, state->host[vm]);
 
     if (is_broken(planner, state, vm))
         return NULL;

@@ -205,7 +205,7 @@ say_crowded(const struct match *m)
         for (size_t i = 0; i < m->asked && !any; i++)
             any = may_be_on(m->b, m->room, rule->vms[m->queue[i]], h);
         if (any)
-            g_ptr_array_add(hosts, (void *) cluster->hosts[h].id);
+            g_ptr_array_add(hosts, (void *) cluster->hosts[h].name);
     }
     put_list(text, (const char *const *) vms->pdata, vms->len);
     if (m->asked == 1) {
@@ -265,9 +265,9 @@ why_not_together(const imig__broken *b, uint32_t r, const double *room)
             == imig__rule_place(cluster, r, b->state->host[first]))
             continue;
         imig__append_name(text, "", cluster->vms[first].name);
-        imig__append_name(text, " stays on ", cluster->hosts[b->state->host[first]].id);
+        imig__append_name(text, " stays on ", cluster->hosts[b->state->host[first]].name);
         imig__append_name(text, " and ", cluster->vms[v].name);
-        imig__append_name(text, " on ", cluster->hosts[b->state->host[v]].id);
+        imig__append_name(text, " on ", cluster->hosts[b->state->host[v]].name);
         g_string_append_printf(text, " (%s, %s)", space->fixed[first], space->fixed[v]);
         return g_string_free(text, FALSE);
     }
@@ -324,7 +324,7 @@ imig__broken_text(imig__broken *b, uint32_t vm)
         return g_strdup(rule_text(b, b->rule[vm]));
     if (!imig__space_allows(b->planner->problem.space, vm, host))
         return g_strdup_printf("its list of hosts leaves out %s",
-                               b->planner->cluster->hosts[host].id);
+                               b->planner->cluster->hosts[host].name);
     return NULL;
 }
 

@@ -16,6 +16,13 @@ host_id(const imig__planner *planner, uint32_t host)
     return planner->cluster->hosts[host].id;
 }
 
+/* What people call it, in texts. */
+static const char *
+host_name(const imig__planner *planner, uint32_t host)
+{
+    return planner->cluster->hosts[host].name;
+}
+
 /* -- totals -- */
 
 static double
@@ -233,13 +240,13 @@ step_text(const imig__planner *planner, imig__state *state, const imig__schedule
     char *named = rule != IMIG_NO_INDEX ? imig__rule_text(planner->cluster, rule) : NULL;
     GString *text;
     char *first = named ? g_strdup_printf("repairs %s", named)
-                        : g_strdup_printf(causes[cause].text, host_id(planner, step->from));
+                        : g_strdup_printf(causes[cause].text, host_name(planner, step->from));
 
     imig__state_move(state, step->vm, step->to);
     text = g_string_new(first);
     g_string_append_printf(text, "; CPU of %s %.0f -> %.0f %%, of %s %.0f -> %.0f %%",
-                           host_id(planner, step->from), from, PERCENT(state, step->from),
-                           host_id(planner, step->to), to, PERCENT(state, step->to));
+                           host_name(planner, step->from), from, PERCENT(state, step->from),
+                           host_name(planner, step->to), to, PERCENT(state, step->to));
     if (fabs(gain) >= WORTH_SAYING)
         g_string_append_printf(text, "; %s %.3g lost cores", gain >= 0 ? "saves" : "costs",
                                fabs(gain));

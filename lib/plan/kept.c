@@ -11,7 +11,7 @@ enum { LOOKED_AT = 32 };
 
 #define NOTHING 1e-6 /* lost cores */
 
-#define HOST_ID(planner, host) ((planner)->cluster->hosts[host].id)
+#define HOST_NAME(planner, host) ((planner)->cluster->hosts[host].name)
 
 static const struct {
     const char *code, *text;
@@ -170,12 +170,12 @@ no_gain_code(const imig__planner *planner, const imig__state *state, const struc
              uint32_t vm, uint32_t to, double cost, char **text)
 {
     uint32_t home = state->host[vm];
-    const char *name = HOST_ID(planner, to);
+    const char *name = HOST_NAME(planner, to);
     double price = planner->move_price[vm];
 
     if (-cost > price && planner->goal == IMIG__RELIEVE
         && !imig__space_overloaded(planner->problem.space, state, home)) {
-        *text = g_strdup_printf("%s is not above the threshold any more", HOST_ID(planner, home));
+        *text = g_strdup_printf("%s is not above the threshold any more", HOST_NAME(planner, home));
         return "host-not-overloaded";
     }
     if (-cost > price && is_spent(planner, look, vm, to)) {
@@ -215,7 +215,7 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
     if (!missed && !planner->sheds[home] && planner->goal != IMIG__BALANCE) {
         *text = g_strdup_printf(planner->goal == IMIG__DRAIN ? "%s is not to be emptied"
                                                              : "%s is not above the threshold",
-                                HOST_ID(planner, home));
+                                HOST_NAME(planner, home));
         return "host-not-overloaded";
     }
     if (is_unpaid(planner, state, vm)) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/check-priv.h"
 #include "plan/plan-data-priv.h"
 
 #include <math.h>
@@ -17,6 +18,22 @@ static const char *
 keep(imig_plan *plan, const char *text)
 {
     return text ? g_string_chunk_insert_const(plan->texts, text) : "";
+}
+
+/* What is written has to be read back, whatever the names in it. */
+static const char *
+keep_reason(imig_plan *plan, const char *text)
+{
+    const char *valid, *kept;
+    char *cut;
+
+    if (!text || strlen(text) <= IMIG__REASON_MAX)
+        return keep(plan, text);
+    g_utf8_validate_len(text, IMIG__REASON_MAX, &valid);
+    cut = g_strndup(text, (size_t) (valid - text));
+    kept = keep(plan, cut);
+    g_free(cut);
+    return kept;
 }
 
 imig_plan *
@@ -113,14 +130,14 @@ imig__plan_add_step(imig_plan *plan, const imig_plan_step *step)
     kept.from = keep(plan, step->from);
     kept.to = keep(plan, step->to);
     kept.reason_code = keep(plan, step->reason_code);
-    kept.reason_text = keep(plan, step->reason_text);
+    kept.reason_text = keep_reason(plan, step->reason_text);
     g_array_append_val(plan->steps, kept);
 }
 
 void
 imig__plan_add_kept(imig_plan *plan, const char *vm, const char *code, const char *text)
 {
-    imig__plan_kept kept = { keep(plan, vm), keep(plan, code), keep(plan, text) };
+    imig__plan_kept kept = { keep(plan, vm), keep(plan, code), keep_reason(plan, text) };
 
     g_array_append_val(plan->kept, kept);
 }
@@ -136,7 +153,7 @@ imig__plan_add_empty_host(imig_plan *plan, const char *host)
 void
 imig__plan_add_above(imig_plan *plan, const char *host, const char *code, const char *text)
 {
-    imig__plan_kept above = { keep(plan, host), keep(plan, code), keep(plan, text) };
+    imig__plan_kept above = { keep(plan, host), keep(plan, code), keep_reason(plan, text) };
 
     g_array_append_val(plan->above, above);
 }
