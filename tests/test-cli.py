@@ -104,6 +104,11 @@ class Usage(Case):
             self.assertIn(f"  {command} ", text)
         self.assertRegex(self.ok("--version"), r"^imig \d+\.\d+\.\d+\n$")
 
+    def test_help_of_a_command(self):
+        self.assertEqual(self.ok("help", "plan"), self.ok("plan", "--help"))
+        self.assertEqual(self.ok("help"), self.ok("--help"))
+        self.refused("help", "mend", names='"mend"')
+
     def test_every_command_has_help_for_every_option(self):
         for command in self.commands:
             text = self.ok(command, "--help")
@@ -554,6 +559,14 @@ class Plan(Case):
         self.ok("plan", DEMO, "--affinity", "-", "--json", text="w,a,b\na,2,3\nb,4,2\n")
         self.refused("plan", DEMO, "--affinity", "-", text="w,a,b\na,2\n")
 
+    def test_without_a_host_that_is_active(self):
+        for hosts in ([], [{"id": "h", "cpu_cores": 1, "memory_bytes": 1, "state": "offline"}]):
+            self.assertEqual(
+                self.ok("plan", "-", text=json.dumps({"format": "imig-cluster/1", "hosts": hosts,
+                                                      "vms": []})),
+                "Nothing to do: no host is active.\n")
+        self.refused("plan", "-", text="{", names="standard input: line 1 column ")
+
     def test_full_disk(self):
         done = subprocess.run([IMIG, "plan", str(DEMO), "--json"], stdout=open("/dev/full", "wb"),
                               stderr=subprocess.PIPE, timeout=60, check=False)
@@ -738,6 +751,21 @@ class Balance(Case):
         self.ok("balance", "-c", uri, "--yes")
         self.assertIn("Nothing worth doing", self.ok("balance", "-c", uri, "--yes"))
 
+    def test_who_stops_reading_stops_no_migration(self):
+        state = self.dir / "state.json"
+        uri = f"{self.sim}?pace=300&state={state}"
+        with subprocess.Popen([IMIG, "balance", "-c", uri, "--yes"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            while b"Migrating" not in (line := child.stdout.readline()):
+                self.assertTrue(line)
+            child.stdout.close()
+            err = child.stderr.read()
+            self.assertEqual(child.wait(100), 1, err)
+        self.assertEqual(err, b"imig: standard output: Broken pipe\n")
+        was, now = ({vm["id"]: vm["host"] for vm in json.loads(path.read_text())["vms"]}
+                    for path in (DEMO, state))
+        self.assertEqual(sum(was[vm] != now[vm] for vm in was), 13)
+
     def test_dry_run_moves_nothing(self):
         uri = f"{self.sim}?state={self.dir}/state.json"
         document = json.loads(self.ok("balance", "-c", uri, "--dry-run", "--json"))
@@ -782,6 +810,13 @@ class Watch(Case):
         line = r"busiest host node\d at \d+ %, mean \d+ %: nothing worth doing\n"
         self.assertRegex(text, f"({line}.*){{2}}")
         self.assertEqual(self.ok("watch", "-c", uri, "--rounds", "2", "-q"), "")
+
+    def test_lines_that_cannot_be_written(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([IMIG, "watch", "-c", self.sim, "--rounds", "2", "--dry-run"],
+                                  stdout=full, stderr=subprocess.PIPE, timeout=100, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"standard output: No space left", done.stderr)
 
     def test_one_line_for_each_round(self):
         text = self.ok("watch", "-c", self.sim, "--rounds", "3")

@@ -116,6 +116,8 @@ go_round(watcher *w)
         }
         if (w->common.json && (status != UI_INTERRUPTED || round.run))
             written = watch_write_round(w, &round);
+        else
+            written = ui_flush();
         if (status == UI_INTERRUPTED && !round.run)
             status = UI_DONE;
         round_clear(&round);

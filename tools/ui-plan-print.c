@@ -124,10 +124,25 @@ total_bytes(const imig_plan *plan)
     return bytes;
 }
 
+static size_t
+active_hosts(const imig_cluster *cluster)
+{
+    size_t n = 0;
+
+    for (uint32_t h = 0; h < imig_cluster_host_count(cluster); h++) {
+        imig_host_info host = IMIG_HOST_INFO_INIT;
+
+        imig_cluster_get_host(cluster, h, &host, NULL);
+        n += host.state == IMIG_HOST_ACTIVE;
+    }
+    return n;
+}
+
 /* Why there are no steps: a goal is not met where a host is overloaded, nor known to be where a
    budget ends the search. */
 static void
-print_nothing(const imig_plan *plan, const imig_plan_totals *now, const ui_planner *asked)
+print_nothing(const imig_plan *plan, const imig_cluster *cluster, const imig_plan_totals *now,
+              const ui_planner *asked)
 {
     const char *separator = " within ";
 
@@ -140,6 +155,9 @@ print_nothing(const imig_plan *plan, const imig_plan_totals *now, const ui_plann
         if (!isnan(asked->max_bytes))
             printf("%s--max-bytes %s", separator, ui_bytes(asked->max_bytes));
         fputs(": ", stdout);
+    } else if (active_hosts(cluster) == 0) {
+        puts("Nothing to do: no host is active.");
+        return;
     } else if (now->overloaded_hosts > 0) {
         printf("Nothing worth doing for goal %s: ", imig_plan_goal(plan));
     } else {
@@ -254,7 +272,7 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
     imig_plan_get_summary(plan, &summary, NULL);
     predicted = steps == 0 || ui_is_predicted(summary.makespan_s);
     if (steps == 0 && summary.complete) {
-        print_nothing(plan, &before, planner);
+        print_nothing(plan, cluster, &before, planner);
         print_goal(plan, cluster, &summary);
     } else {
         printf("%sGoal %s, policy %s: %zu migration%s, %s to send, %s in all.%s\n\n",

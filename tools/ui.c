@@ -139,7 +139,7 @@ ui_fail_error(const char *prefix, imig_error *error)
 {
     int status = ui_status_of(error);
 
-    say_no(prefix, imig_error_message(error));
+    say_no(g_strcmp0(prefix, "-") == 0 ? "standard input" : prefix, imig_error_message(error));
     imig_error_free(error);
     return status;
 }
@@ -370,6 +370,21 @@ on_signal(int number)
 {
     (void) number;
     imig_cancel_trigger(wish);
+}
+
+static void
+on_broken_pipe(int number)
+{
+    (void) number;
+}
+
+void
+ui_outlive_reader(void)
+{
+    /* Not ignored: what is started in between inherits that, but no handler. */
+    struct sigaction action = { .sa_handler = on_broken_pipe };
+
+    sigaction(SIGPIPE, &action, NULL);
 }
 
 imig_cancel *

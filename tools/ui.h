@@ -88,6 +88,9 @@ int ui_confirm(const char *question);
 /* Ctrl-C, SIGTERM and SIGHUP express this wish from now on; the process keeps it. */
 imig_cancel *ui_catch_signals(void);
 
+/* From now on migrations are under way: who closes standard output does not end the process. */
+void ui_outlive_reader(void);
+
 /* ---- ui-options.c: the command line ---- */
 
 typedef enum ui_kind {
