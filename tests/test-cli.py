@@ -652,6 +652,14 @@ class Run(Case):
         self.assertAlmostEqual(run["duration_s"]["measured"],
                                sum(s["duration_s"]["measured"] for s in run["steps"]))
 
+    def test_a_plan_by_hand_has_time(self):
+        plan = self.write("plan.json", {
+            "format": "imig-plan/1", "goal": "balance", "policy": "informed",
+            "steps": [{"vm": "milc-a", "from": "node1", "to": "node5"}]})
+        run = json.loads(self.ok("run", plan, "-c", self.sim, "--yes", "--json", "--bandwidth",
+                                 "20MB/s"))
+        self.assertGreater(run["steps"][0]["duration_s"]["measured"], 60)
+
     def test_asks_only_on_a_terminal(self):
         plan = self.plan()
         for uri in (self.sim, "sim:/none.json"):  # refused before anything is opened
