@@ -345,6 +345,18 @@ is_split(const imig__planner *planner, uint32_t r, uint32_t vm)
     return named && split;
 }
 
+static gboolean
+was_split(const imig__planner *planner, uint32_t unit)
+{
+    const imig__space *space = planner->problem.space;
+    const uint32_t *vm = space->unit_vm;
+
+    for (uint32_t i = space->unit_begin[unit] + 1; i < space->unit_begin[unit + 1]; i++)
+        if (planner->home[vm[i]] != planner->home[vm[i - 1]])
+            return TRUE;
+    return FALSE;
+}
+
 uint32_t
 imig__broken_repairs(const imig__planner *planner, const imig__state *state, uint32_t vm,
                      uint32_t from, uint32_t to)
@@ -360,7 +372,9 @@ imig__broken_repairs(const imig__planner *planner, const imig__state *state, uin
             return r;
     }
     /* Rules that make a unit are no conflicts: it was split, and moves as one. */
-    for (uint32_t r = 0; !imig__space_unit_alone(space, vm) && r < space->cluster->rule_count; r++)
+    if (!was_split(planner, space->unit[vm]))
+        return IMIG_NO_INDEX;
+    for (uint32_t r = 0; r < space->cluster->rule_count; r++)
         if (is_split(planner, r, vm))
             return r;
     return IMIG_NO_INDEX;
