@@ -419,8 +419,8 @@ imig__planner_prepare(imig__planner *planner, imig_error **error)
     }
     planner->before = imig__state_copy(planner->problem.state);
     planner->home = g_memdup2(planner->problem.load->home, cluster->vm_count * sizeof(uint32_t));
-    planner->kept = g_new0(const char *, cluster->vm_count);
-    planner->unpaid = g_new0(uint8_t, cluster->vm_count);
+    planner->kept = g_new0(const char *, cluster->vm_count + 1);
+    planner->unpaid = g_new0(uint8_t, cluster->vm_count + 1);
     price_moves(planner);
     find_sources(planner);
     imig__aim_make(planner);
