@@ -774,6 +774,12 @@ class Balance(Case):
                     for path in (DEMO, state))
         self.assertEqual(sum(was[vm] != now[vm] for vm in was), 13)
 
+    def test_nothing_moves_where_the_end_cannot_be_written(self):
+        state = self.dir / "state.json"
+        self.refused("balance", "-c", f"{self.sim}?state={state}", "--yes", "--after",
+                     self.dir / "none/after.json", status=1,
+                     names="none/after.json: No such file")
+
     def test_dry_run_moves_nothing(self):
         uri = f"{self.sim}?state={self.dir}/state.json"
         document = json.loads(self.ok("balance", "-c", uri, "--dry-run", "--json"))

@@ -112,6 +112,8 @@ balance_hosts(const balance *b)
     g_autoptr(json_t) document = json_object();
     int status = b->yes || b->dry_run ? UI_DONE : ui_can_confirm(), written;
 
+    if (status == UI_DONE && b->after && !b->dry_run)
+        status = ui_can_write(b->after);
     if (status == UI_DONE)
         status = ui_connect(&b->common, &connection);
     if (status == UI_DONE)

@@ -188,6 +188,18 @@ ui_flush(void)
 }
 
 int
+ui_can_write(const char *path)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    gboolean renamed = !g_file_test(path, G_FILE_TEST_EXISTS)
+                       || g_file_test(path, G_FILE_TEST_IS_REGULAR);
+
+    if (g_str_equal(path, "-") || g_access(renamed ? folder : path, W_OK) == 0)
+        return UI_DONE;
+    return ui_fail(UI_FAILED, "%s: %s", path, g_strerror(errno));
+}
+
+int
 ui_write(const char *path, const char *text, size_t length)
 {
     GError *error = NULL;

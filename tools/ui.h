@@ -52,6 +52,9 @@ int ui_fail_error(const char *prefix, imig_error *error);
 /* A whole file, or standard input for "-". */
 int ui_read(const char *path, char **text, size_t *length);
 
+/* Asked before anything is done that cannot be taken back. */
+int ui_can_write(const char *path);
+
 /* A whole file at once: written beside it, then renamed; or standard output for "-". */
 int ui_write(const char *path, const char *text, size_t length);
 int ui_write_json(const char *path, json_t *document);
