@@ -197,7 +197,9 @@ static const struct answer_case {
     { "what cannot be understood is passed over", "odd:",
       "what?\n{\"id\": 3, \"op\": \"dance\"}\n{\"id\": 4, \"op\": \"clock\"}\n",
       FAILED("0", "syntax", "line 1 column 1: '{' expected")
-      FAILED("3", "invalid", "op: \\\"dance\\\": no such operation")
+      FAILED("3", "invalid", "op: \\\"dance\\\": no such operation; there are clock, sample, "
+             "locate, wait, check, dirty_start, dirty_read, dirty_stop, migrate, poll, cancel, "
+             "result")
       "{\"id\": 4, \"clock_s\": 5, \"ok\": {}}\n" },
     { "a failure without words", "odd:", "{\"id\": 1, \"op\": \"sample\"}",
       FAILED("1", "unsupported", "sample failed without a reason") },

@@ -96,13 +96,18 @@ class Case(unittest.TestCase):
 
 class Usage(Case):
     commands = ("observe", "status", "plan", "run", "balance", "simulate", "migrate", "predict",
-                "dirty", "watch", "agent", "history", "calibrate", "affinity")
+                "dirty", "watch", "agent", "history", "calibrate", "affinity", "check")
 
     def test_help_lists_every_command(self):
         text = self.ok("--help")
         for command in self.commands:
             self.assertIn(f"  {command} ", text)
         self.assertRegex(self.ok("--version"), r"^imig \d+\.\d+\.\d+\n$")
+
+    def test_help_of_a_command(self):
+        self.assertEqual(self.ok("help", "plan"), self.ok("plan", "--help"))
+        self.assertEqual(self.ok("help"), self.ok("--help"))
+        self.refused("help", "mend", names='"mend"')
 
     def test_every_command_has_help_for_every_option(self):
         for command in self.commands:
@@ -122,7 +127,7 @@ class Usage(Case):
     def test_man_page_names_every_option(self):
         page = (TOP / "doc/imig.1.scd").read_text()
         for command in ("plan", "balance", "simulate", "observe", "run", "migrate",
-                        "watch", "history", "calibrate", "affinity"):
+                        "watch", "history", "calibrate", "affinity", "check"):
             for line in self.ok(command, "--help").splitlines():
                 word = line.strip().split(", ")[-1].split("=")[0].split(" ")[0]
                 if word.startswith("--"):
@@ -160,6 +165,20 @@ class Usage(Case):
                 (("plan", DEMO, "--goal", "level", "--tolerance", "ten"), '"ten"'),
                 (("plan", DEMO, "--goal", "consolidate", "--spare-hosts", "5"), "spare"),
                 (("plan", DEMO, "--goal", "consolidate", "node1"), "drain"),
+                (("balance", "-c", "test:///none", "--goal", "drain", "--yes"),
+                 "needs --drain HOST"),
+                (("plan", DEMO, "--tolerance", "0.2"), "--tolerance needs --goal level"),
+                (("balance", "-c", "test:///none", "--goal", "relieve", "--tolerance", "0.2",
+                  "--yes"), "--tolerance needs --goal level"),
+                (("balance", "-c", "test:///none", "--goal", "win", "--yes"), "no goal"),
+                (("plan", DEMO, "--policy", "paper", "--gain-ratio", "2"),
+                 "--gain-ratio needs policy informed"),
+                (("plan", DEMO, "--policy", "random", "--noise-ratio", "2"), "--noise-ratio needs"),
+                (("plan", DEMO, "--policy", "paper", "--order-by", "time"), "--order-by needs"),
+                (("plan", DEMO, "--order-policy", "random", "--order-by", "time"),
+                 "--order-by needs the sequence of policy informed, not of random"),
+                (("watch", "-c", self.sim, "--goal", "level", "--dead-band", "0.2"),
+                 "--dead-band does not go with goal level"),
                 (("plan", DEMO, "--threshold", "-1"), "threshold"),
                 (("plan", DEMO, "--bandwidth", "1parsec"), '"1parsec"'),
                 (("plan", DEMO, "--bandwidth", "0"), '"0"'),
@@ -190,11 +209,12 @@ class Usage(Case):
                 (("dirty", "-c", self.sim, "nobody"), '"nobody"'),
                 (("predict", "--memory", "4GiB"), "--bandwidth"),
                 (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--hypervisor", "x"),
-                 '"x"'),
+                 '"x"; there are qemu, xen'),
                 (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--writes", "x"),
                  '"x"'),
+                (("history", "--class", "x"), 'no --class "x"; there are idle, cpu, disk-io'),
                 (("predict", "--memory", "4GiB", "--bandwidth", "1Gbit/s", "--class", "x"),
-                 '"x"')):
+                 '"x"; there are idle, cpu, disk-io')):
             with self.subTest(args=args):
                 self.refused(*args, names=names)
 
@@ -491,7 +511,9 @@ class Plan(Case):
         done = imig("plan", DEMO, "--goal", "level", "--tolerance", "0")
         self.assertEqual(done.returncode, 3)
         self.assertIn("cannot be reached whole:", done.stdout.decode())
-        self.assertIn("above its limits", done.stdout.decode())
+        self.assertRegex(done.stdout.decode(),
+                         r"above its limits  because\nnode1  .*CPU [\d.]+ % of at most [\d.]+ %.*; "
+                         r"nothing better was found\n")
 
     def test_consolidate(self):
         text = self.ok("plan", DEMO, "--goal", "consolidate")
@@ -537,11 +559,76 @@ class Plan(Case):
         self.ok("plan", DEMO, "--affinity", "-", "--json", text="w,a,b\na,2,3\nb,4,2\n")
         self.refused("plan", DEMO, "--affinity", "-", text="w,a,b\na,2\n")
 
+    def test_without_a_host_that_is_active(self):
+        for hosts in ([], [{"id": "h", "cpu_cores": 1, "memory_bytes": 1, "state": "offline"}]):
+            self.assertEqual(
+                self.ok("plan", "-", text=json.dumps({"format": "imig-cluster/1", "hosts": hosts,
+                                                      "vms": []})),
+                "Nothing to do: no host is active.\n")
+        self.refused("plan", "-", text="{", names="standard input: line 1 column ")
+
     def test_full_disk(self):
         done = subprocess.run([IMIG, "plan", str(DEMO), "--json"], stdout=open("/dev/full", "wb"),
                               stderr=subprocess.PIPE, timeout=60, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"standard output", done.stderr)
+
+
+class Check(Case):
+    def plan(self, *steps):
+        return self.write("plan.json", {
+            "format": "imig-plan/1", "goal": "balance", "policy": "informed",
+            "steps": [{"vm": vm, "from": source, "to": to} for vm, source, to in steps]})
+
+    def test_a_plan_by_hand(self):
+        plan = self.plan(("milc-a", "node1", "node5"), ("games-a", "node1", "node5"))
+        text = self.ok("check", plan, DEMO)
+        self.assertRegex(text, r"\n +1  milc-a +node1  node5 +0\.0 s +[\d.]+ s +\d+ ms  2\.5 GiB\n")
+        self.assertRegex(text, r"\nlost cores +55\.64  23\.29\n")
+        self.assertRegex(text, r"\n2 of 2 steps can be carried out, [\d.]+ s if one by one\.\n$")
+        document = json.loads(self.ok("check", plan, DEMO, "--json"))
+        first, second = document["steps"]
+        self.assertTrue(document["feasible"])
+        self.assertEqual(second["start_s"], first["duration_s"])
+        self.assertAlmostEqual(document["makespan_s"], second["start_s"] + second["duration_s"])
+        self.assertGreater(document["before"]["loss"], document["after"]["loss"])
+        slow = json.loads(self.ok("check", plan, DEMO, "--json", "--bandwidth", "10MB/s"))
+        self.assertGreater(slow["steps"][0]["duration_s"], 2 * first["duration_s"])
+        self.assertIn("2 of 2 steps", self.ok("check", plan, "-c", self.sim))
+        self.assertIn("0 of 0 steps", self.ok("check", self.plan(), DEMO))
+
+    def test_every_step_has_its_own_fault(self):
+        plan = self.plan(("milc-a", "node1", "node5"), ("nobody", "node1", "node5"),
+                         ("oltp-b", "node4", "node1"), ("oltp-b", "node1", "node2"),
+                         ("licence", "node3", "node5"), ("games-a", "node1", "node5"))
+        text = self.ok("check", plan, DEMO, status=3)
+        for fault in ('vm: "nobody": no such VM', 'to: "node1": no memory for the VM then',
+                      'from: "node1": the VM is on "node4"', 'vm: "licence": it is pinned'):
+            self.assertIn(f"-  {fault}\n", text)
+        self.assertIn("2 of 6 steps can be carried out", text)
+        document = json.loads(self.ok("check", plan, DEMO, "--json", status=3))
+        self.assertFalse(document["feasible"])
+        self.assertEqual(["fault" in step for step in document["steps"]],
+                         [False, True, True, True, True, False])
+        alone = json.loads(self.ok("check", self.plan(("milc-a", "node1", "node5"),
+                                                      ("games-a", "node1", "node5")),
+                                   DEMO, "--json"))
+        self.assertEqual(document["after"], alone["after"])
+
+    def test_it_agrees_with_the_planner(self):
+        plan = self.dir / "made.json"
+        self.ok("plan", DEMO, "-o", plan, "--quiet")
+        document = json.loads(self.ok("check", plan, DEMO, "--json"))
+        made = json.loads(plan.read_text())
+        for key in ("loss", "cpu_max", "memory_max", "overloaded_hosts"):
+            self.assertAlmostEqual(document["after"][key], made["after"][key], 9)
+
+    def test_broken_arguments(self):
+        plan = self.plan()
+        self.refused("check", names="usage")
+        self.refused("check", plan, names="neither a file nor -c")
+        self.refused("check", DEMO, DEMO, names="format")
+        self.refused("check", plan, self.dir / "none.json", names="none.json")
 
 
 class Run(Case):
@@ -564,6 +651,14 @@ class Run(Case):
             self.assertGreater(step["transferred_bytes"]["measured"], 0)
         self.assertAlmostEqual(run["duration_s"]["measured"],
                                sum(s["duration_s"]["measured"] for s in run["steps"]))
+
+    def test_a_plan_by_hand_has_time(self):
+        plan = self.write("plan.json", {
+            "format": "imig-plan/1", "goal": "balance", "policy": "informed",
+            "steps": [{"vm": "milc-a", "from": "node1", "to": "node5"}]})
+        run = json.loads(self.ok("run", plan, "-c", self.sim, "--yes", "--json", "--bandwidth",
+                                 "20MB/s"))
+        self.assertGreater(run["steps"][0]["duration_s"]["measured"], 60)
 
     def test_asks_only_on_a_terminal(self):
         plan = self.plan()
@@ -664,6 +759,27 @@ class Balance(Case):
         self.ok("balance", "-c", uri, "--yes")
         self.assertIn("Nothing worth doing", self.ok("balance", "-c", uri, "--yes"))
 
+    def test_who_stops_reading_stops_no_migration(self):
+        state = self.dir / "state.json"
+        uri = f"{self.sim}?pace=300&state={state}"
+        with subprocess.Popen([IMIG, "balance", "-c", uri, "--yes"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            while b"Migrating" not in (line := child.stdout.readline()):
+                self.assertTrue(line)
+            child.stdout.close()
+            err = child.stderr.read()
+            self.assertEqual(child.wait(100), 1, err)
+        self.assertEqual(err, b"imig: standard output: Broken pipe\n")
+        was, now = ({vm["id"]: vm["host"] for vm in json.loads(path.read_text())["vms"]}
+                    for path in (DEMO, state))
+        self.assertEqual(sum(was[vm] != now[vm] for vm in was), 13)
+
+    def test_nothing_moves_where_the_end_cannot_be_written(self):
+        state = self.dir / "state.json"
+        self.refused("balance", "-c", f"{self.sim}?state={state}", "--yes", "--after",
+                     self.dir / "none/after.json", status=1,
+                     names="none/after.json: No such file")
+
     def test_dry_run_moves_nothing(self):
         uri = f"{self.sim}?state={self.dir}/state.json"
         document = json.loads(self.ok("balance", "-c", uri, "--dry-run", "--json"))
@@ -708,6 +824,13 @@ class Watch(Case):
         line = r"busiest host node\d at \d+ %, mean \d+ %: nothing worth doing\n"
         self.assertRegex(text, f"({line}.*){{2}}")
         self.assertEqual(self.ok("watch", "-c", uri, "--rounds", "2", "-q"), "")
+
+    def test_lines_that_cannot_be_written(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([IMIG, "watch", "-c", self.sim, "--rounds", "2", "--dry-run"],
+                                  stdout=full, stderr=subprocess.PIPE, timeout=100, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"standard output: No space left", done.stderr)
 
     def test_one_line_for_each_round(self):
         text = self.ok("watch", "-c", self.sim, "--rounds", "3")
@@ -972,8 +1095,30 @@ class Predict(Case):
 
     def test_what_does_not_converge_is_said(self):
         args = ("--dirty-rate", "500MB/s", "--hypervisor", "qemu")
-        self.assertFalse(self.cost(*args)["converges"])
-        self.assertIn("does not converge", self.ok("predict", *self.common, *args))
+        cost = self.cost(*args)
+        self.assertFalse(cost["converges"])
+        self.assertEqual(cost["stopped_after_rounds"], 100)
+        self.assertEqual(cost["rounds"], 101)
+        self.assertNotIn("stopped_after_rounds", self.cost())
+        text = self.ok("predict", *self.common, *args)
+        self.assertRegex(text, r"^It never ends by itself: .* does not converge\.\n"
+                               r"Stopped by force after 100 rounds it would have taken \d+ s, with "
+                               r"\d+ GiB sent and a downtime of [\d.]+ s\.\n")
+        self.assertAlmostEqual(cost["downtime_s"], 2**32 * (1 + 8 / 4096) / (0.94 * 1.25e8), 0)
+
+    def test_what_cannot_be_is_refused(self):
+        for args, names in (
+                (("--working-set", "5GiB", "--dirty-rate", "1MB/s"),
+                 "--working-set 5.0 GiB is more than --memory 4.0 GiB"),
+                (("--nonzero", "5GiB"), "--nonzero 5.0 GiB is more than --memory 4.0 GiB"),
+                (("--populated", "5GiB"), "--populated 5.0 GiB is more than --memory"),
+                (("--nonzero", "3GiB", "--populated", "2GiB"), "more than --populated 2.0 GiB"),
+                (("--working-set", "1GiB"), "--working-set needs --dirty-rate"),
+                (("--writes", "cyclic"), "--writes needs --dirty-rate"),
+                (("--hypervisor", "xen", "--downtime-limit", "1s"), "--downtime-limit is of qemu")):
+            with self.subTest(args=args):
+                self.refused("predict", *self.common, *args, names=names)
+        self.cost("--working-set", "4GiB", "--nonzero", "4GiB", "--dirty-rate", "1MB/s")
 
     def test_units(self):
         want = self.cost("--dirty-rate", "20MB/s", "--downtime-limit", "300ms")
@@ -1021,12 +1166,24 @@ class Predict(Case):
                 ("memory_bytes;bandwidth_bytes_per_s\n1;1\n", 'not ";"'),
                 ("memory_bytes,bandwidth_bytes_per_s,colour\n1,1,red\n", '"colour"'),
                 ("memory_bytes,memory_bytes,bandwidth_bytes_per_s\n1,1,1\n", "twice"),
-                ("memory_bytes,bandwidth_bytes_per_s\n1\n", "1 cells"),
-                ("memory_bytes,bandwidth_bytes_per_s\nx,1\n", '"x"'),
-                ("memory_bytes,bandwidth_bytes_per_s\n1,1\n-5,1\n", "row 2"),
+                ("memory_bytes,bandwidth_bytes_per_s\n1\n",
+                 "line 2: 1 cell, not 2 as in the header"),
+                ("memory_bytes,bandwidth_bytes_per_s\nx,1\n", 'line 2: memory_bytes: "x"'),
+                ("memory_bytes,bandwidth_bytes_per_s\n1,1\n-5,1\n", "line 3: memory_bytes: -5"),
                 ("memory_bytes,bandwidth_bytes_per_s\n1,nan\n", '"nan"'),
-                ("memory_bytes,bandwidth_bytes_per_s,hypervisor\n1,1,vmx\n", "vmx"),
-                ('memory_bytes,bandwidth_bytes_per_s\n"1"x,1\n', "stray")):
+                # Lines of the file, whatever stands between them or in a cell.
+                ("\n\nmemory_bytes,bandwidth_bytes_per_s\r\n1,1\r\n\r\nx,1\r\n", "line 6: "),
+                ('vm,memory_bytes,bandwidth_bytes_per_s\n"a\nb",1,1\n"c\nd",x,1\n', "line 4: "),
+                ('vm,memory_bytes,bandwidth_bytes_per_s\n"a\nb",1,1\n"c\nd",1\n', "line 4: 2"),
+                ("memory_bytes,bandwidth_bytes_per_s,hypervisor\n1,1,vmx\n",
+                 'line 2: no hypervisor "vmx"; there are qemu, xen'),
+                ("memory_bytes,bandwidth_bytes_per_s,class\n1,1,mail\n",
+                 'line 2: no class "mail"; there are idle, cpu'),
+                ("memory_bytes,bandwidth_bytes_per_s,writes\n1,1,odd\n",
+                 'no writes "odd"; there are random, cyclic'),
+                ("memory_bytes,bandwidth_bytes_per_s,outcome\n1,1,odd\n",
+                 'no outcome "odd"; there are unfinished, done, failed, cancelled'),
+                ('memory_bytes,bandwidth_bytes_per_s\n"1"x,1\n', "line 2: a stray")):
             with self.subTest(text=text):
                 self.refused("predict", "--csv", "-", text=text, names=names)
         self.refused("predict", "--csv", "-", data=b"memory_bytes\xff,\n", names="UTF-8")
@@ -1223,8 +1380,9 @@ class Store(Case):
         self.assertGreater(learned["duration_s"] / learned["transferred_bytes"],
                            plain["duration_s"] / plain["transferred_bytes"])
         self.assertIn("learned from 36", self.ok("plan", DEMO, "--store", self.store))
-        self.assertIn("assumed constants", self.ok("plan", DEMO, "--store", self.store,
-                                                   "--constants", self.constants()))
+        self.assertIn("with the given constants of qemu",
+                      self.ok("plan", DEMO, "--store", self.store, "--constants",
+                              self.constants()))
         self.balance("--store", self.store)
         self.assertEqual({one["learned_from"] for one in self.history()["migrations"]}, {36})
 
@@ -1267,6 +1425,13 @@ class Store(Case):
         self.assertIn("All stay as assumed", text)
         self.assertIn("predicted again", text)
         self.assertNotIn("in parentheses", text)
+        # What is written says how far off the assumed ones are, not that they were learned.
+        out = self.dir / "constants.json"
+        self.ok("calibrate", "--csv", "-", "-o", out, text=head + "".join(rows))
+        text = self.ok("predict", "--memory", "4GB", "--bandwidth", "1Gbit/s", "--constants", out)
+        self.assertIn("with assumed constants of qemu, which 30 migrations could not better: half "
+                      "of", text)
+        self.assertNotIn("learned", text)
         self.assertIn("in parentheses", self.ok("calibrate", "--csv", "-", "--dry-run",
                                                 text=self.rows()))
 
@@ -1300,10 +1465,12 @@ class Store(Case):
         for text, names in (
                 ("", "no columns"), (head, "too few"),
                 (head + "p,1e9,1e8,10\n" * 30, "3 are needed"),
-                (head + "p,1e9,1e8,-10\n", "row 1"), (head + "p,1e9,1e8,soon\n", '"soon"'),
+                (head + "p,1e9,1e8,-10\n", "line 2: duration_s"),
+                (head + "p,1e9,1e8,soon\n", '"soon"'),
                 (head[:-1] + ",downtime_s\np,1e9,1e8,10,3\nq,1e9,1e8,10,9999\n",
-                 "row 2: downtime_s: 9999 is more than duration_s, 10"),
-                (head[:-1] + ",transferred_bytes\np,1e9,1e8,10,1\n", "row 1: transferred_bytes"),
+                 "line 3: downtime_s: 9999 is more than duration_s, 10"),
+                (head[:-1] + ",transferred_bytes\np,1e9,1e8,10,1\n",
+                 "line 2: transferred_bytes"),
                 (head + "".join(f"p{i},1e9,1e8,10\n" for i in range(30)), "took 10 s"),
                 (head + "".join(f"p{i},{1e9 + i},1e8,{10 ** (i % 7 - 1)}\n" for i in range(40)),
                  "far more or less")):

@@ -248,6 +248,10 @@ def test_levelling_and_consolidating():
     assert not plan.steps and plan.empty_hosts == ["h2"]
     assert plan.summary.hosts_in_use == plan.summary.hosts_in_use_bound == 1
     assert imig.Plan.from_json(plan.to_json()).empty_hosts == ["h2"]
+    assert plan.hosts_above == []
+    plan = imig.plan(imig.Cluster.from_json(small_cluster()), goal="level", tolerance=0,
+                     max_moves=0)
+    assert [(host, code) for host, code, _ in plan.hosts_above] == [("h1", "budget")]
     raises("argument", imig.plan, cluster, goal="level", tolerance=-1)
 
 

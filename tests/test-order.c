@@ -279,7 +279,8 @@ wrong_arguments_are_answered(void **unused)
         double time_s[2];
         imig_order_options options;
     } rows[] = {
-        { "no order policy \"luck\"", { 0, 0 }, { 1, 1 }, { .policy = "luck" } },
+        { "no order policy \"luck\"; there are informed, paper, least-loaded, smallest-first, "
+          "largest-first, random, as-given", { 0, 0 }, { 1, 1 }, { .policy = "luck" } },
         { "workload[1]: 17: no such class", { 0, 17 }, { 1, 1 }, { .policy = NULL } },
         { "workload[0]: -1: no such class", { -1, 0 }, { 1, 1 }, { .policy = NULL } },
         { "predicted_s[1]: nan: must be finite and >= 0", { 0, 0 }, { 1, NAN },

@@ -227,6 +227,10 @@ broken_figures_are_refused(void **unused)
         { "{ \"hosts_in_use\": 1.5 }", "x-figures.hosts_in_use" },
         { "{ \"empty_hosts\": 1 }", "x-figures.empty_hosts" },
         { "{ \"empty_hosts\": [ 1 ] }", "x-figures.empty_hosts" },
+        { "{ \"hosts_above\": 1 }", "x-figures.hosts_above" },
+        { "{ \"hosts_above\": [ { } ] }", "x-figures.hosts_above[0].host: missing" },
+        { "{ \"hosts_above\": [ { \"host\": \"h\", \"reason\": 1 } ] }",
+          "x-figures.hosts_above[0].reason" },
         { "{ \"moved\": 1 }", "x-figures: \"moved\"" },
     };
 

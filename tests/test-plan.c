@@ -169,31 +169,33 @@ static const struct check_case {
       "steps[0].to: \"b\": no memory for the VM then" },
 
     { "kept apart", v1_v2_apart, { { "v1", "a", "b", 0, 10 } },
-      "steps[0].to: \"b\": rules[0] keeps the VM away then" },
+      "steps[0].to: \"b\": rules[0] (apart: v1, v2) keeps the VM away then" },
     { "kept apart as a wish", v1_v2_rather_apart, { { "v1", "a", "b", 0, 10 } }, NULL },
     { "kept apart from one that leaves", v1_v2_apart,
       { { "v2", "b", "c", 0, 10 }, { "v1", "a", "b", 5, 10 } },
-      "steps[1].to: \"b\": rules[0] keeps the VM away then" },
+      "steps[1].to: \"b\": rules[0] (apart: v1, v2) keeps the VM away then" },
     { "kept apart from one that has left", v1_v2_apart,
       { { "v2", "b", "c", 0, 10 }, { "v1", "a", "b", 10, 10 } }, NULL },
     { "kept apart from one that comes", v1_v2_apart,
       { { "v1", "a", "c", 0, 10 }, { "v2", "b", "c", 1, 10 } },
-      "steps[1].to: \"c\": rules[0] keeps the VM away then" },
+      "steps[1].to: \"c\": rules[0] (apart: v1, v2) keeps the VM away then" },
     { "there and back is not apart from itself", v1_v2_apart,
       { { "v1", "a", "c", 0, 10 }, { "v1", "c", "a", 10, 10 } }, NULL },
     { "in one rack already: no worse", v1_v2_apart_by_rack, { { "v1", "a", "b", 0, 10 } }, NULL },
     { "kept apart by rack", v1_v2_apart_by_rack,
       { { "v1", "a", "c", 0, 10 }, { "v2", "b", "c", 10, 10 } },
-      "steps[1].to: \"c\": rules[0] keeps the VM away then" },
+      "steps[1].to: \"c\": rules[0] (apart by rack: v1, v2) keeps the VM away then" },
 
     { "torn apart", v0_v1_together, { { "v0", "a", "c", 0, 10 } },
-      "steps[0].vm: \"v0\": rules[0] keeps it together with others in the end" },
+      "steps[0].vm: \"v0\": rules[0] (together: web, v1) keeps it together with others in the "
+      "end" },
     { "moved together", v0_v1_together, { { "v0", "a", "c", 0, 10 }, { "v1", "a", "c", 10, 10 } },
       NULL },
     { "not together before: no worse", v0_v2_together, { { "v0", "a", "c", 0, 10 } }, NULL },
     { "further apart than before", v0_v1_v2_together,
       { { "v3", "b", "c", 0, 10 }, { "v1", "a", "c", 10, 10 } },
-      "steps[1].vm: \"v1\": rules[0] keeps it together with others in the end" },
+      "steps[1].vm: \"v1\": rules[0] (together: web, v1, v2) keeps it together with others in "
+      "the end" },
 };
 
 static void
@@ -212,6 +214,44 @@ plan_is_checked(void **state)
     assert_string_equal(imig_error_message(error), c->message ? c->message : "no error");
     assert_int_equal(code, c->message ? IMIG_ERR_STALE : IMIG_OK);
     imig_error_free(error);
+    imig_plan_unref(plan);
+    imig_cluster_unref(cluster);
+}
+
+/* Every step has its own fault, and what follows goes on without it. */
+static void
+every_step_is_checked(void **state)
+{
+    static const step steps[] = {
+        { "v9", "a", "b", 0, 0 }, { "v1", "a", "b", 0, 0 }, { "v1", "b", "c", 0, 0 },
+        { "v2", "b", "c", 0, 0 }, { "v0", "a", "c", 0, 0 }, { "v3", "b", "x", 0, 0 },
+        { "v3", "b", "a", 0, 0 },
+    };
+    static const char *const want[] = {
+        "vm: \"v9\": no such VM", "to: \"b\": rules[0] (apart: v1, v2) keeps the VM away then",
+        "from: \"b\": the VM is on \"a\"", NULL,
+        "vm: \"v0\": rules[1] (together: web, v1) keeps it together with others in the end",
+        "to: \"x\": no such host", NULL,
+    };
+    imig_cluster *cluster = new_cluster();
+    imig_plan *plan = new_plan(steps, G_N_ELEMENTS(steps));
+    char *faults[G_N_ELEMENTS(steps)];
+
+    (void) state;
+    v1_v2_apart(cluster);
+    v0_v1_together(cluster);
+    assert_int_equal(imig_plan_check_steps(plan, cluster, faults, NULL), IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_cluster_finish(cluster, NULL), IMIG_OK);
+    assert_int_equal(imig_plan_check_steps(NULL, cluster, faults, NULL), IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_plan_check_steps(plan, cluster, NULL, NULL), IMIG_ERR_ARGUMENT);
+    assert_int_equal(imig_plan_check_steps(plan, cluster, faults, NULL), IMIG_OK);
+    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+        if (want[i])
+            assert_string_equal(faults[i], want[i]);
+        else
+            assert_null(faults[i]);
+        imig_free(faults[i]);
+    }
     imig_plan_unref(plan);
     imig_cluster_unref(cluster);
 }
@@ -383,6 +423,7 @@ int
 main(void)
 {
     static const struct CMUnitTest single[] = {
+        cmocka_unit_test(every_step_is_checked),
         cmocka_unit_test(plan_is_applied),
         cmocka_unit_test(getters_lend_what_was_added),
         cmocka_unit_test(wrong_arguments_are_answered),

@@ -403,10 +403,17 @@ no_policy_levels_with_fewer_bytes(void **unused)
     assert_true(reached >= 13);
 }
 
+/* One that the goal would pass over is refused, too. */
 static void
 a_tolerance_that_is_none_is_refused(void **unused)
 {
-    static const double wrong[] = { -0.1, NAN, INFINITY };
+    static const struct {
+        double value;
+        const char *goal;
+    } wrong[] = {
+        { -0.1, "level" }, { NAN, "level" }, { INFINITY, "level" }, { 0.1, NULL },
+        { 0.1, "relieve" }, { 0.1, "consolidate" },
+    };
     imig_cluster *cluster = uneven_cluster(IMIG_HOST_ACTIVE);
 
     (void) unused;
@@ -415,8 +422,8 @@ a_tolerance_that_is_none_is_refused(void **unused)
         imig_error *error = NULL;
         imig_plan *plan = NULL;
 
-        options.goal = "level";
-        options.tolerance = wrong[i];
+        options.goal = wrong[i].goal;
+        options.tolerance = wrong[i].value;
         options.set = IMIG_PLAN_HAS_TOLERANCE;
         assert_int_equal(imig_plan_make(cluster, &options, &plan, &error), IMIG_ERR_ARGUMENT);
         assert_non_null(strstr(imig_error_message(error), "tolerance"));

@@ -216,12 +216,74 @@ who_stays_as_no_host_is_emptied_is_told_so(void **unused)
     imig_cluster_unref(cluster);
 }
 
+/* Every host that stays outside is named, with its limits and the reason; read back, the same. */
+static void
+hosts_left_above_are_named(void **unused)
+{
+    static const struct {
+        double cores[3]; /* the first two on h0, the third on h1 */
+        int32_t movable[3];
+        uint64_t set;
+        const char *code, *text;
+    } cases[] = {
+        { { 6, 4, 2 }, { 0, 0, 1 }, 0, "fixed-vms", "CPU 62.5 % of at most 41.2 %; what cannot "
+          "leave is more than that already: a (pinned), b (pinned)" },
+        { { 8, 0, 2 }, { 1, 0, 1 }, 0, "too-large", "CPU 50.0 % of at most 34.4 %; each VM that "
+          "could leave is above the limits of every host it may be on" },
+        { { 6, 4, 2 }, { 1, 1, 1 }, IMIG_PLAN_HAS_MAX_MOVES, "budget", "CPU 62.5 % of at most "
+          "41.2 %; the budget of migrations or bytes is used up" },
+        { { 5, 5, 4.6 }, { 1, 1, 1 }, 0, "above-level", "CPU 62.5 % of at most 50.2 %; nothing "
+          "better was found" },
+    };
+
+    (void) unused;
+    for (size_t c = 0; c < G_N_ELEMENTS(cases); c++) {
+        imig_cluster *cluster = imig_cluster_new(0);
+        imig_plan_options options = IMIG_PLAN_OPTIONS_INIT;
+        const char *host, *code, *text;
+        imig_plan *plan, *copy = NULL;
+        char *json, *again;
+
+        add_host(cluster, "h0", 16, 640);
+        add_host(cluster, "h1", 16, 640);
+        for (uint32_t v = 0; v < 3; v++) {
+            const char *const ids[] = { "a", "b", "c" };
+            imig_vm_info vm = a_vm(ids[v], v == 2, cases[c].cores[v], v == 2 ? 8 : 4, CPU);
+
+            vm.movable = cases[c].movable[v];
+            put_vm(cluster, &vm);
+        }
+        finish(cluster);
+        options.goal = "level";
+        options.set = cases[c].set;
+        plan = make(cluster, &options);
+        assert_false(summary_of(plan).complete);
+        assert_int_equal(imig_plan_above_count(plan), 1);
+        assert_int_equal(imig_plan_get_above(plan, 0, &host, &code, &text, NULL), IMIG_OK);
+        assert_string_equal(host, "h0");
+        assert_string_equal(code, cases[c].code);
+        assert_string_equal(text, cases[c].text);
+        assert_int_equal(imig_plan_get_above(plan, 1, &host, NULL, NULL, NULL),
+                         IMIG_ERR_ARGUMENT);
+        assert_int_equal(imig_plan_to_json(plan, &json, NULL, NULL), IMIG_OK);
+        assert_int_equal(imig_plan_from_json(json, strlen(json), &copy, NULL), IMIG_OK);
+        assert_int_equal(imig_plan_to_json(copy, &again, NULL, NULL), IMIG_OK);
+        assert_string_equal(json, again);
+        imig_free(json);
+        imig_free(again);
+        imig_plan_unref(plan);
+        imig_plan_unref(copy);
+        imig_cluster_unref(cluster);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_tolerance_moves_no_more),
         cmocka_unit_test(a_budget_repairs_first),
+        cmocka_unit_test(hosts_left_above_are_named),
         cmocka_unit_test(two_do_not_move_where_one_does),
         cmocka_unit_test(who_stays_as_no_host_is_emptied_is_told_so),
         cmocka_unit_test(a_wish_for_spare_hosts_that_cannot_be_had_is_said),

@@ -156,7 +156,9 @@ wrong_arguments_are_answered(void **unused)
     options.policy = "clever";
     assert_int_equal(imig_select(cluster, NULL, 0, &options, got, &count, &error),
                      IMIG_ERR_ARGUMENT);
-    assert_string_equal(imig_error_message(error), "no select policy \"clever\"");
+    assert_string_equal(imig_error_message(error), "no select policy \"clever\"; there are "
+                        "informed, paper, least-loaded, smallest-first, largest-first, random, "
+                        "as-given");
     imig_error_free(error);
     options.size = 3;
     assert_int_equal(imig_select(cluster, NULL, 0, &options, got, &count, NULL), IMIG_ERR_ABI);

@@ -29,20 +29,6 @@ show_cluster(const balance *b, const imig_connection *connection, const char *ti
     fflush(stdout);
 }
 
-static json_t *
-plan_as_json(const imig_plan *plan)
-{
-    json_t *document = NULL;
-    char *text;
-    size_t length;
-
-    if (imig_plan_to_json(plan, &text, &length, NULL) == IMIG_OK) {
-        document = json_loadb(text, length, 0, NULL);
-        imig_free(text);
-    }
-    return document;
-}
-
 static const char *
 verdict(const imig_plan_totals *before, const imig_plan_totals *observed)
 {
@@ -126,6 +112,8 @@ balance_hosts(const balance *b)
     g_autoptr(json_t) document = json_object();
     int status = b->yes || b->dry_run ? UI_DONE : ui_can_confirm(), written;
 
+    if (status == UI_DONE && b->after && !b->dry_run)
+        status = ui_can_write(b->after);
     if (status == UI_DONE)
         status = ui_connect(&b->common, &connection);
     if (status == UI_DONE)
@@ -137,7 +125,7 @@ balance_hosts(const balance *b)
     if (!b->dry_run)
         ui_record_observation(&b->common, before);
     json_object_set_new(document, "before", ui_cluster_figures(before));
-    json_object_set_new(document, "plan", plan_as_json(plan));
+    json_object_set_new(document, "plan", ui_plan_as_json(plan));
     show_cluster(b, connection, "Before", before);
     if (b->human) {
         ui_print_plan(plan, before, &b->planner);

@@ -76,7 +76,7 @@ print_constants(const imig_calibration *learned)
         ">dirty hold", NULL,
     };
     ui_table *table = ui_table_new(headings);
-    gboolean all_assumed = TRUE;
+    gboolean assumed = TRUE;
 
     for (size_t i = 0; i < imig_calibration_count(learned); i++) {
         imig_constants c = IMIG_CONSTANTS_INIT, was = IMIG_CONSTANTS_INIT;
@@ -98,11 +98,11 @@ print_constants(const imig_calibration *learned)
             gboolean is_assumed = values[k].now == values[k].before;
 
             ui_table_add(table, ui_text(is_assumed ? "(%.3f)" : "%.3f", values[k].now));
-            all_assumed = all_assumed && is_assumed;
         }
+        assumed = assumed && ui_all_assumed(&c);
     }
     ui_table_print(table);
-    printf("%s\n", all_assumed
+    printf("%s\n", assumed
                        ? "All stay as assumed: whatever was learned made some predictions worse, "
                          "or none better."
                        : "(in parentheses: as assumed, since learning it did not help)");

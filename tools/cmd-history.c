@@ -45,9 +45,8 @@ read_filter(const history *h, imig_store_filter *f)
     f->latest = h->latest < 0 ? 0 : (uint32_t) MIN(h->latest, UINT32_MAX);
     if (h->workload) {
         f->set |= IMIG_FILTER_HAS_CLASS;
-        f->workload_class = imig_workload_from_name(h->workload);
-        if (f->workload_class == IMIG_WORKLOAD_UNKNOWN)
-            return ui_fail(UI_USAGE, "--class \"%s\" is no class", h->workload);
+        if (ui_read_class(h->workload, &f->workload_class) != UI_DONE)
+            return UI_USAGE;
     }
     if (h->outcome) {
         f->set |= IMIG_FILTER_HAS_OUTCOME;

@@ -23,6 +23,31 @@ set_optional(imig_migration_profile *profile, uint64_t bit, double *field, doubl
     }
 }
 
+/* What cannot be, or would be passed over: the library takes measurements, and minds neither. */
+static int
+check_together(const asked *a)
+{
+    const struct {
+        const char *name;
+        double value;
+    } parts[] = {
+        { "working-set", a->working_set }, { "nonzero", a->nonzero }, { "populated", a->populated },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+        if (parts[i].value > a->memory)
+            return ui_fail(UI_USAGE, "--%s %s is more than --memory %s", parts[i].name,
+                           ui_bytes(parts[i].value), ui_bytes(a->memory));
+    if (a->nonzero > a->populated)
+        return ui_fail(UI_USAGE, "--nonzero %s is more than --populated %s", ui_bytes(a->nonzero),
+                       ui_bytes(a->populated));
+    if (isnan(a->dirty) && (!isnan(a->working_set) || a->writes))
+        return ui_fail(UI_USAGE, "--%s needs --dirty-rate", a->writes ? "writes" : "working-set");
+    if (!isnan(a->downtime_limit_s) && g_strcmp0(a->hypervisor, "xen") == 0)
+        return ui_fail(UI_USAGE, "--downtime-limit is of qemu alone: xen stops after its rounds");
+    return UI_DONE;
+}
+
 static int
 read_profile(const asked *a, imig_migration_profile *profile)
 {
@@ -42,11 +67,9 @@ read_profile(const asked *a, imig_migration_profile *profile)
                  a->downtime_limit_s);
     if (a->writes && !csv_writes_from_name(a->writes, &profile->writes))
         return ui_fail(UI_USAGE, "--writes \"%s\" is not random or cyclic", a->writes);
-    if (a->workload
-        && (profile->workload_class = imig_workload_from_name(a->workload))
-               == IMIG_WORKLOAD_UNKNOWN)
-        return ui_fail(UI_USAGE, "--class \"%s\" is no class", a->workload);
-    return UI_DONE;
+    if (a->workload && ui_read_class(a->workload, &profile->workload_class) != UI_DONE)
+        return UI_USAGE;
+    return check_together(a);
 }
 
 /* "8.4 %" more or less in nine of ten cases. */
@@ -60,11 +83,10 @@ static void
 print_cost(const imig_cost *cost)
 {
     static const char *const headings[] = {
-        ">time", ">nine of ten", ">downtime", ">nine of ten", ">sent", ">rounds", ">slowdown", "",
-        NULL,
+        ">time", ">nine of ten", ">downtime", ">nine of ten", ">sent", ">rounds", ">slowdown", NULL,
     };
     static const char *const assumed[] = {
-        ">time", ">downtime", ">sent", ">rounds", ">slowdown", "", NULL,
+        ">time", ">downtime", ">sent", ">rounds", ">slowdown", NULL,
     };
     gboolean learned = cost->migrations > 0;
     ui_table *table = ui_table_new(learned ? headings : assumed);
@@ -72,16 +94,22 @@ print_cost(const imig_cost *cost)
     ui_table_add(table, ui_time(cost->time_s));
     if (learned)
         ui_table_add(table, within(cost->time_p90_ratio));
-    ui_table_add(table, cost->converges ? ui_time(cost->downtime_s) : "-");
+    ui_table_add(table, ui_time(cost->downtime_s));
     if (learned)
         ui_table_add(table, within(cost->downtime_p90_ratio));
     ui_table_add(table, ui_bytes(cost->transferred_bytes));
     ui_table_add(table, ui_text("%u", cost->rounds));
     ui_table_add(table, ui_percent(cost->slowdown_ratio));
-    ui_table_add_coloured(table, cost->converges ? UI_PLAIN : UI_RED,
-                          cost->converges ? "" : "does not converge: memory is dirtied faster "
-                                                 "than the link carries it");
     ui_table_print(table);
+}
+
+static void
+print_endless(const imig_cost *cost)
+{
+    printf("%sIt never ends by itself: memory is dirtied faster than the link carries it, and does "
+           "not converge.%s\nStopped by force after %u rounds it would have taken %s, with %s sent "
+           "and a downtime of %s.\n", ui_colour_on(UI_RED), ui_colour_off(), cost->rounds - 1,
+           ui_time(cost->time_s), ui_bytes(cost->transferred_bytes), ui_time(cost->downtime_s));
 }
 
 static int
@@ -107,7 +135,10 @@ predict_one(const asked *a)
         document = predict_as_json(&cost);
         return ui_write_json("-", document);
     }
-    print_cost(&cost);
+    if (cost.converges)
+        print_cost(&cost);
+    else
+        print_endless(&cost);
     text = ui_constants_text(a->common.calibration, profile.hypervisor);
     printf("\n%s\n", text);
     if (cost.unlike > 0.05)
@@ -131,18 +162,6 @@ predict(asked *a)
     return status;
 }
 
-/* "qemu (default), xen" and so on, from the library. */
-static char *
-list_hypervisors(void)
-{
-    GString *text = g_string_new(NULL);
-
-    for (uint32_t i = 0; imig_hypervisor_name(i); i++)
-        g_string_append_printf(text, "%s%s", i > 0 ? ", " : "", imig_hypervisor_name(i));
-    g_string_append(text, " (qemu)");
-    return g_string_free(text, FALSE);
-}
-
 int
 cmd_predict(int argc, char **argv)
 {
@@ -155,7 +174,10 @@ cmd_predict(int argc, char **argv)
     asked a = {
         UI_COMMON_INIT, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NULL, NULL, NULL, NULL,
     };
-    g_autofree char *hypervisors = list_hypervisors();
+    g_autofree char *hypervisors = ui_list_names(imig_hypervisor_name);
+    g_autofree char *classes = ui_list_names(ui_class_name);
+    g_autofree char *hypervisor_help = g_strconcat(hypervisors, " (qemu)", NULL);
+    g_autofree char *class_help = g_strconcat("for the slowdown: ", classes, NULL);
     const ui_option options[] = {
         { "memory", 0, UI_BYTES, &a.memory, "BYTES", "of the VM, such as 4GiB" },
         { "bandwidth", 0, UI_RATE, &a.bandwidth, "RATE", "of the link, such as 1Gbit/s" },
@@ -167,9 +189,9 @@ cmd_predict(int argc, char **argv)
           "memory that the hypervisor has backed (all of it)" },
         { "disk", 0, UI_BYTES0, &a.disk, "BYTES", "disks that are copied along (0)" },
         { "downtime-limit", 0, UI_SECONDS, &a.downtime_limit_s, "TIME", "of the hypervisor" },
-        { "hypervisor", 0, UI_TEXT, &a.hypervisor, "NAME", hypervisors },
+        { "hypervisor", 0, UI_TEXT, &a.hypervisor, "NAME", hypervisor_help },
         { "writes", 0, UI_TEXT, &a.writes, "HOW", "random (default) or cyclic" },
-        { "class", 0, UI_TEXT, &a.workload, "CLASS", "workload class, for the slowdown" },
+        { "class", 0, UI_TEXT, &a.workload, "CLASS", class_help },
         { "csv", 0, UI_TEXT, &a.csv, "FILE", "one migration a row, columns as imig(1) lists them" },
         UI_OPTION_CONSTANTS(&a.common),
         UI_OPTION_JSON(&a.common),

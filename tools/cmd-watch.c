@@ -116,6 +116,8 @@ go_round(watcher *w)
         }
         if (w->common.json && (status != UI_INTERRUPTED || round.run))
             written = watch_write_round(w, &round);
+        else
+            written = ui_flush();
         if (status == UI_INTERRUPTED && !round.run)
             status = UI_DONE;
         round_clear(&round);
@@ -159,7 +161,7 @@ cmd_watch(int argc, char **argv)
         "Exit status with --rounds: 3 where some rounds failed, 1 where all did.", 0, 0,
     };
     watcher w = {
-        .common = UI_COMMON_INIT, .interval_s = 60, .cooldown_s = 1800, .dead_band = 0.1,
+        .common = UI_COMMON_INIT, .interval_s = 60, .cooldown_s = 1800, .dead_band = NAN,
         .rounds = -1,
     };
     const ui_option options[] = {
@@ -187,9 +189,8 @@ cmd_watch(int argc, char **argv)
     if (status == UI_GO_ON) {
         w.human = !w.common.json && !w.common.quiet;
         status = ui_planner_read(&w.planner, 0, NULL);
-        if (status == UI_DONE && (w.dead_band < 0 || w.dead_band > 10))
-            status = ui_fail(UI_USAGE, "--dead-band %g is a ratio from 0 on: 10 %% is 0.1",
-                             w.dead_band);
+        if (status == UI_DONE)
+            status = watch_check_dead_band(&w);
         if (status == UI_DONE)
             status = ui_store_use(&w.common, UI_STORE_WRITE);
         if (status == UI_DONE)

@@ -8,6 +8,7 @@ int cmd_affinity(int argc, char **argv);
 int cmd_agent(int argc, char **argv);
 int cmd_balance(int argc, char **argv);
 int cmd_calibrate(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_dirty(int argc, char **argv);
 int cmd_history(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);

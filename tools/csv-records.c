@@ -88,8 +88,8 @@ find_columns(const csv_table *t, const struct column **kind)
     return UI_DONE;
 }
 
-static const char *
-outcome_name(uint32_t index)
+const char *
+csv_outcome_name(uint32_t index)
 {
     return imig_outcome_name((int32_t) index);
 }
@@ -97,7 +97,7 @@ outcome_name(uint32_t index)
 gboolean
 csv_outcome_from_name(const char *name, int32_t *outcome)
 {
-    int index = ui_find_name(outcome_name, name);
+    int index = ui_find_name(csv_outcome_name, name);
 
     *outcome = MAX(index, 0);
     return index >= 0;
@@ -139,6 +139,23 @@ read_cell(const struct column *column, const char *cell, imig_record *r)
 }
 
 static int
+refuse_cell(const csv_table *t, const struct column *column, guint row, const char *cell)
+{
+    static const char *(*const names[])(uint32_t) = {
+        [HYPERVISOR] = imig_hypervisor_name, [WRITES] = csv_writes_name, [CLASS] = ui_class_name,
+        [OUTCOME] = csv_outcome_name, [COUNT] = NULL,
+    };
+    g_autofree char *there = NULL;
+
+    if (!names[column->kind])
+        return ui_fail(UI_USAGE, "%s: line %u: %s: \"%s\" is no number such as 1250000, 1.25e6 or "
+                       "0.3", t->path, csv_line(t, row), column->name, cell);
+    there = ui_list_names(names[column->kind]);
+    return ui_fail(UI_USAGE, "%s: line %u: no %s \"%s\"; there are %s", t->path, csv_line(t, row),
+                   column->name, cell, there);
+}
+
+static int
 read_row(const csv_table *t, const struct column *const *kind, guint row, imig_records *records)
 {
     imig_record r = IMIG_RECORD_INIT;
@@ -150,15 +167,13 @@ read_row(const csv_table *t, const struct column *const *kind, guint row, imig_r
 
         /* An empty cell is a value that is absent. */
         if (*cell != '\0' && !read_cell(kind[c], cell, &r))
-            return ui_fail(UI_USAGE, "%s: row %u: %s: \"%s\" is no %s", t->path, row + 1,
-                           kind[c]->name, cell, kind[c]->kind == NUMBER || kind[c]->kind == COUNT
-                               ? "number such as 1250000, 1.25e6 or 0.3" : "such name");
+            return refuse_cell(t, kind[c], row, cell);
         said = said || (kind[c]->kind == OUTCOME && *cell != '\0');
     }
     if (!said && r.present & IMIG_RECORD_HAS_DURATION)
         r.outcome = IMIG_OUTCOME_DONE;
     if (imig_records_add(records, &r, &error) != IMIG_OK)
-        return ui_fail_error(ui_text("%s: row %u", t->path, row + 1), error);
+        return ui_fail_error(ui_text("%s: line %u", t->path, csv_line(t, row)), error);
     return UI_DONE;
 }
 
@@ -194,7 +209,7 @@ put_cell(GString *line, const struct column *column, const imig_record *r)
                           ? NULL : imig_workload_name(r->workload_class));
         return;
     case WRITES:
-        csv_put(line, r->writes == IMIG_WRITES_CYCLIC ? "cyclic" : "random");
+        csv_put(line, csv_writes_name((uint32_t) r->writes));
         return;
     case OUTCOME:
         csv_put(line, imig_outcome_name(r->outcome));

@@ -4,9 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-/* One cell: *at is moved behind it and its separator is returned, which is overwritten. */
+/* One cell: *at is moved behind it and its separator is returned, which is overwritten; *line
+   counts on. */
 static char
-take_cell(char **at, const char **cell)
+take_cell(char **at, const char **cell, guint *line)
 {
     char *from = *at, *to = *at, end;
 
@@ -14,6 +15,7 @@ take_cell(char **at, const char **cell)
     if (*from == '"') {
         for (from++; *from && !(*from == '"' && from[1] != '"'); from++) {
             from += *from == '"';
+            *line += *from == '\n';
             *to++ = *from;
         }
         from += *from == '"';
@@ -23,6 +25,7 @@ take_cell(char **at, const char **cell)
     }
     from += *from == '\r';
     end = *from;
+    *line += end == '\n';
     *at = from + (end != '\0');
     *to = '\0';
     return end;
@@ -33,29 +36,32 @@ static int
 split(csv_table *t)
 {
     char *at = t->text;
-    guint line = 1, in_row = 0;
+    guint line = 1, begins = 1, in_row = 0;
 
     if (g_str_has_prefix(at, "\xef\xbb\xbf"))
         at += 3;
     while (*at || in_row > 0) {
         const char *cell;
-        char end = take_cell(&at, &cell);
+        char end;
 
+        begins = in_row == 0 ? line : begins;
+        end = take_cell(&at, &cell, &line);
         if (end != ',' && end != '\n' && end != '\0')
-            return ui_fail(UI_USAGE, "%s:%u: a stray character behind a cell", t->path, line);
+            return ui_fail(UI_USAGE, "%s: line %u: a stray character behind a cell", t->path, line);
         g_ptr_array_add(t->cells, (char *) cell);
         in_row++;
         if (end == ',')
             continue;
         if (in_row == 1 && *cell == '\0')
             g_ptr_array_set_size(t->cells, (gint) t->cells->len - 1);
-        else if (t->width == 0)
+        else if (t->width > 0 && in_row != t->width)
+            return ui_fail(UI_USAGE, "%s: line %u: %u cell%s, not %u as in the header", t->path,
+                           begins, in_row, in_row == 1 ? "" : "s", t->width);
+        else
+            g_array_append_val(t->lines, begins);
+        if (t->width == 0 && t->lines->len > 0)
             t->width = in_row;
-        else if (in_row != t->width)
-            return ui_fail(UI_USAGE, "%s:%u: %u cells, not %u as in the first line", t->path, line,
-                           in_row, t->width);
         in_row = 0;
-        line++;
     }
     if (t->width == 0)
         return ui_fail(UI_USAGE, "%s: no columns", t->path);
@@ -73,6 +79,7 @@ csv_read(const char *path, csv_table *t)
 
     *t = (csv_table) {
         .path = g_str_equal(path, "-") ? "standard input" : path, .cells = g_ptr_array_new(),
+        .lines = g_array_new(FALSE, FALSE, sizeof(guint)),
     };
     status = ui_read(path, &t->text, &length);
     if (status != UI_DONE)
@@ -86,6 +93,7 @@ void
 csv_clear(csv_table *t)
 {
     g_ptr_array_free(t->cells, TRUE);
+    g_array_free(t->lines, TRUE);
     g_free(t->text);
 }
 
@@ -134,14 +142,21 @@ csv_read_number(const char *cell, double *value)
     return *cell != '\0' && *end == '\0' && isfinite(*value);
 }
 
+const char *
+csv_writes_name(uint32_t index)
+{
+    static const char *const names[] = {
+        [IMIG_WRITES_RANDOM] = "random", [IMIG_WRITES_CYCLIC] = "cyclic",
+    };
+
+    return index < G_N_ELEMENTS(names) ? names[index] : NULL;
+}
+
 gboolean
 csv_writes_from_name(const char *name, int32_t *writes)
 {
-    if (g_str_equal(name, "random"))
-        *writes = IMIG_WRITES_RANDOM;
-    else if (g_str_equal(name, "cyclic"))
-        *writes = IMIG_WRITES_CYCLIC;
-    else
-        return FALSE;
-    return TRUE;
+    int index = ui_find_name(csv_writes_name, name);
+
+    *writes = MAX(index, 0);
+    return index >= 0;
 }

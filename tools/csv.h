@@ -10,6 +10,7 @@ typedef struct csv_table {
     const char *path;      /* for messages */
     char *text;            /* ended at every cell; cells point into it */
     GPtrArray *cells;      /* const char *, header first, row by row */
+    GArray *lines;         /* guint: where each row begins, header first; from 1 */
     guint width;
 } csv_table;
 
@@ -28,6 +29,13 @@ static inline const char *
 csv_cell(const csv_table *table, guint row, guint column)
 {
     return table->cells->pdata[(row + 1) * table->width + column];
+}
+
+/* The line of the file, for messages. */
+static inline guint
+csv_line(const csv_table *table, guint row)
+{
+    return g_array_index(table->lines, guint, row + 1);
 }
 
 static inline const char *
@@ -50,5 +58,7 @@ char *csv_from_records(const imig_records *records);
 gboolean csv_read_number(const char *cell, double *value);
 gboolean csv_outcome_from_name(const char *name, int32_t *outcome); /* FALSE: no such */
 gboolean csv_writes_from_name(const char *name, int32_t *writes);
+const char *csv_outcome_name(uint32_t index); /* NULL behind the last one */
+const char *csv_writes_name(uint32_t index);
 
 #endif

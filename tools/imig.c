@@ -12,6 +12,7 @@ static const struct {
     { "observe", "watch hosts, classify, write a snapshot", cmd_observe },
     { "status", "hosts and VMs: load, class, dirty rate, working set", cmd_status },
     { "plan", "decide which VMs move, where, and in which sequence", cmd_plan },
+    { "check", "what a plan would do, step by step; also one by hand", cmd_check },
     { "run", "carry a plan out, predicted beside measured", cmd_run },
     { "balance", "observe, plan and run", cmd_balance },
     { "watch", "the same, continuously", cmd_watch },
@@ -39,6 +40,15 @@ print_help(void)
     return ui_flush();
 }
 
+static int
+run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
+        if (g_str_equal(argv[0], commands[i].name))
+            return commands[i].run(argc, argv);
+    return ui_fail(UI_USAGE, "no command \"%s\"; see imig --help", argv[0]);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -46,6 +56,11 @@ main(int argc, char **argv)
     setlocale(LC_CTYPE, "");
     if (argc < 2)
         return ui_fail(UI_USAGE, "no command given; see imig --help");
+    if (argc == 3 && g_str_equal(argv[1], "help")) {
+        char *shown[] = { argv[2], (char *) "--help", NULL };
+
+        return run_command(2, shown);
+    }
     if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")
         || g_str_equal(argv[1], "help"))
         return print_help();
@@ -53,8 +68,5 @@ main(int argc, char **argv)
         printf("imig %s\n", imig_version());
         return ui_flush();
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
-        if (g_str_equal(argv[1], commands[i].name))
-            return commands[i].run(argc - 1, argv + 1);
-    return ui_fail(UI_USAGE, "no command \"%s\"; see imig --help", argv[1]);
+    return run_command(argc - 1, argv + 1);
 }

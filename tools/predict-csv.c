@@ -64,7 +64,10 @@ predict_as_json(const imig_cost *cost)
         (int) cost->rounds, "converges", (int) cost->converges, "slowdown_ratio",
         cost->slowdown_ratio, "learned_from", (int) cost->migrations);
 
-    for (size_t i = 0; i < G_N_ELEMENTS(errors); i++)
+    /* It would never end: the figures are those of a stop by force. */
+    if (!cost->converges)
+        json_object_set_new(object, "stopped_after_rounds", json_integer(cost->rounds - 1));
+    for (size_t i = 0; i < G_N_ELEMENTS(errors) && cost->converges; i++)
         if (errors[i].ratio > 0)
             json_object_set_new(object, errors[i].key, json_real(errors[i].ratio));
     return object;

@@ -20,17 +20,20 @@ static const struct {
 void
 ui_migration_init(ui_migration *m, unsigned int takes)
 {
-    enum { ALL = UI_DECIDES | UI_CARRIES_OUT | UI_MIGRATES, ACTS = UI_CARRIES_OUT | UI_MIGRATES };
+    enum {
+        ACTS = UI_CARRIES_OUT | UI_MIGRATES, ALL = UI_DECIDES | ACTS, PREDICTS = ALL | UI_CHECKS,
+    };
     const struct {
         unsigned int by;
         ui_option option;
     } rows[] = {
-        { ALL, { "bandwidth", 0, UI_RATE, &m->bandwidth, "RATE", "cap of each migration" } },
-        { ALL, { "downtime-limit", 0, UI_SECONDS, &m->downtime_limit_s, "TIME",
+        { PREDICTS, { "bandwidth", 0, UI_RATE, &m->bandwidth, "RATE",
+                      "cap of each migration" } },
+        { PREDICTS, { "downtime-limit", 0, UI_SECONDS, &m->downtime_limit_s, "TIME",
                  "a VM may stand still so long (300ms)" } },
-        { ALL, { "copy-disks", 0, UI_FLAG, &m->copy_disks, NULL,
+        { PREDICTS, { "copy-disks", 0, UI_FLAG, &m->copy_disks, NULL,
                  "copy disks that are not shared" } },
-        { ALL, { "unsafe", 0, UI_FLAG, &m->unsafe, NULL,
+        { PREDICTS, { "unsafe", 0, UI_FLAG, &m->unsafe, NULL,
                  "even where the hypervisor calls it unsafe; every disk counts as shared" } },
         { UI_DECIDES | UI_CARRIES_OUT, { "concurrency", 0, UI_COUNT1, &m->concurrency, "N",
                  "migrations out of and into each host at a time (1)" } },

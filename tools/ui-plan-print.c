@@ -13,8 +13,8 @@ add_row(ui_table *table, const char *what, const char *before, const char *after
     ui_table_add(table, after);
 }
 
-static void
-print_totals(const imig_plan_totals *before, const imig_plan_totals *after)
+void
+ui_print_totals(const imig_plan_totals *before, const imig_plan_totals *after)
 {
     static const char *const headings[] = { "", ">before", ">after", NULL };
     ui_table *table = ui_table_new(headings);
@@ -124,10 +124,25 @@ total_bytes(const imig_plan *plan)
     return bytes;
 }
 
+static size_t
+active_hosts(const imig_cluster *cluster)
+{
+    size_t n = 0;
+
+    for (uint32_t h = 0; h < imig_cluster_host_count(cluster); h++) {
+        imig_host_info host = IMIG_HOST_INFO_INIT;
+
+        imig_cluster_get_host(cluster, h, &host, NULL);
+        n += host.state == IMIG_HOST_ACTIVE;
+    }
+    return n;
+}
+
 /* Why there are no steps: a goal is not met where a host is overloaded, nor known to be where a
    budget ends the search. */
 static void
-print_nothing(const imig_plan *plan, const imig_plan_totals *now, const ui_planner *asked)
+print_nothing(const imig_plan *plan, const imig_cluster *cluster, const imig_plan_totals *now,
+              const ui_planner *asked)
 {
     const char *separator = " within ";
 
@@ -140,6 +155,9 @@ print_nothing(const imig_plan *plan, const imig_plan_totals *now, const ui_plann
         if (!isnan(asked->max_bytes))
             printf("%s--max-bytes %s", separator, ui_bytes(asked->max_bytes));
         fputs(": ", stdout);
+    } else if (active_hosts(cluster) == 0) {
+        puts("Nothing to do: no host is active.");
+        return;
     } else if (now->overloaded_hosts > 0) {
         printf("Nothing worth doing for goal %s: ", imig_plan_goal(plan));
     } else {
@@ -180,6 +198,26 @@ print_level(const imig_plan_summary *s)
                ui_bytes(s->moved_bytes_bound));
 }
 
+static void
+print_above(const imig_plan *plan, const imig_cluster *cluster)
+{
+    static const char *const headings[] = { "above its limits", "because", NULL };
+    ui_table *table;
+
+    if (imig_plan_above_count(plan) == 0)
+        return;
+    putchar('\n');
+    table = ui_table_new(headings);
+    for (size_t i = 0; i < imig_plan_above_count(plan); i++) {
+        const char *host, *text;
+
+        imig_plan_get_above(plan, i, &host, NULL, &text, NULL);
+        ui_table_add(table, ui_host_name(cluster, host));
+        ui_table_add(table, text);
+    }
+    ui_table_print(table);
+}
+
 /* Goal consolidate: what is left, and what can go. */
 static void
 print_empty_hosts(const imig_plan *plan, const imig_cluster *cluster, const imig_plan_summary *s)
@@ -204,6 +242,7 @@ print_goal(const imig_plan *plan, const imig_cluster *cluster, const imig_plan_s
 {
     if (s->cpu_to_mean > 0 || s->memory_to_mean > 0)
         print_level(s);
+    print_above(plan, cluster);
     if (s->hosts_in_use > 0 || imig_plan_empty_host_count(plan) > 0)
         print_empty_hosts(plan, cluster, s);
 }
@@ -233,7 +272,7 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
     imig_plan_get_summary(plan, &summary, NULL);
     predicted = steps == 0 || ui_is_predicted(summary.makespan_s);
     if (steps == 0 && summary.complete) {
-        print_nothing(plan, &before, planner);
+        print_nothing(plan, cluster, &before, planner);
         print_goal(plan, cluster, &summary);
     } else {
         printf("%sGoal %s, policy %s: %zu migration%s, %s to send, %s in all.%s\n\n",
@@ -242,7 +281,7 @@ ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_plann
                ui_time(predicted ? summary.makespan_s : NAN),
                ui_colour_off());
         if (predicted) {
-            print_totals(&before, &after);
+            ui_print_totals(&before, &after);
             print_remainder(&after, &summary);
         }
         print_goal(plan, cluster, &summary);

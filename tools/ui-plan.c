@@ -5,25 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Names come from the library alone: "balance (default), relieve, ...". */
+/* Names come from the library alone; the first is the default: "balance (default), relieve". */
 static char *
 list_names(const char *(*name)(uint32_t), const char *before)
 {
-    GString *text = g_string_new(before);
+    g_autofree char *all = ui_list_names(name);
+    const char *comma = strchr(all, ',');
 
-    for (uint32_t i = 0; name(i); i++)
-        g_string_append_printf(text, "%s%s%s", i > 0 ? ", " : "", name(i),
-                               i == 0 ? " (default)" : "");
-    return g_string_free(text, FALSE);
-}
-
-int
-ui_find_name(const char *(*name)(uint32_t), const char *wanted)
-{
-    for (uint32_t i = 0; name(i); i++)
-        if (g_str_equal(name(i), wanted))
-            return (int) i;
-    return -1;
+    return g_strdup_printf("%s%.*s (default)%s", before, (int) (comma - all), all, comma);
 }
 
 static const char *
@@ -94,6 +83,57 @@ ui_planner_clear(ui_planner *p)
     g_free(p->order_policy_help);
 }
 
+static gboolean
+is_informed(const char *policy)
+{
+    return !policy || g_str_equal(policy, imig_plan_policy_name(0));
+}
+
+/* What only the search weighs is not passed over in silence. */
+static int
+check_rules_of_thumb(const ui_planner *p)
+{
+    const char *policy = p->policy;
+    const char *sequence = p->order_policy ? p->order_policy : policy;
+
+    if (!is_informed(policy) && (!isnan(p->gain_ratio) || !isnan(p->noise_ratio)))
+        return ui_fail(UI_USAGE, "--%s needs policy informed; %s does not weigh gains",
+                       isnan(p->gain_ratio) ? "noise-ratio" : "gain-ratio", policy);
+    if (!is_informed(sequence) && p->order_by)
+        return ui_fail(UI_USAGE, "--order-by needs the sequence of policy informed, not of %s",
+                       sequence);
+    return UI_DONE;
+}
+
+/* What is known here beside the library is what the names are. */
+static int
+check_options(const ui_planner *p)
+{
+    if (p->goal && ui_find_name(imig_plan_goal_name, p->goal) < 0)
+        return ui_fail(UI_USAGE, "no goal \"%s\"; there are %s", p->goal, p->goal_help);
+    if (p->policy && ui_find_name(imig_plan_policy_name, p->policy) < 0)
+        return ui_fail(UI_USAGE, "no policy \"%s\"; there are %s", p->policy, p->policy_help);
+    if (p->order_policy && ui_find_name(imig_order_policy_name, p->order_policy) < 0)
+        return ui_fail(UI_USAGE, "no --order-policy \"%s\"; %s", p->order_policy,
+                       p->order_policy_help);
+    if (p->order_by && ui_find_name(order_by_name, p->order_by) < 0)
+        return ui_fail(UI_USAGE, "--order-by \"%s\" is not time, completion or downtime",
+                       p->order_by);
+    if (g_strcmp0(p->goal, "drain") == 0 && !p->drain)
+        return ui_fail(UI_USAGE, "goal drain needs --drain HOST");
+    if (!isnan(p->tolerance) && g_strcmp0(p->goal, "level") != 0)
+        return ui_fail(UI_USAGE, "--tolerance needs --goal level");
+    if (check_rules_of_thumb(p) != UI_DONE)
+        return UI_USAGE;
+    if (p->threshold > 10)
+        return ui_fail(UI_USAGE, "--threshold %g is a ratio, not per cent: 80 %% is 0.8",
+                       p->threshold);
+    if (p->tolerance > 10)
+        return ui_fail(UI_USAGE, "--tolerance %g is a ratio, not per cent: 10 %% is 0.1",
+                       p->tolerance);
+    return UI_DONE;
+}
+
 int
 ui_planner_read(ui_planner *p, int n, char *const *hosts)
 {
@@ -108,7 +148,7 @@ ui_planner_read(ui_planner *p, int n, char *const *hosts)
     for (int i = 0; i < n; i++)
         g_ptr_array_add(all, g_strdup(hosts[i]));
     if (all->len == 0)
-        return UI_DONE;
+        return check_options(p);
     g_ptr_array_add(all, NULL);
     g_free(p->drain); /* the strings live on */
     p->drain = g_memdup2(all->pdata, all->len * sizeof *all->pdata);
@@ -116,7 +156,7 @@ ui_planner_read(ui_planner *p, int n, char *const *hosts)
         p->goal = g_strdup("drain");
     if (!g_str_equal(p->goal, "drain"))
         return ui_fail(UI_USAGE, "hosts to drain are given, but the goal is \"%s\"", p->goal);
-    return UI_DONE;
+    return check_options(p);
 }
 
 static void
@@ -171,26 +211,6 @@ ui_load_affinity(const char *path, imig_affinity **affinity)
     return status;
 }
 
-/* What is known here beside the library is what the names are. */
-static int
-check_options(const ui_planner *p, const char *policy)
-{
-    if (p->goal && ui_find_name(imig_plan_goal_name, p->goal) < 0)
-        return ui_fail(UI_USAGE, "no goal \"%s\"; there are %s", p->goal, p->goal_help);
-    if (policy && ui_find_name(imig_plan_policy_name, policy) < 0)
-        return ui_fail(UI_USAGE, "no policy \"%s\"; there are %s", policy, p->policy_help);
-    if (p->order_policy && ui_find_name(imig_order_policy_name, p->order_policy) < 0)
-        return ui_fail(UI_USAGE, "no --order-policy \"%s\"; %s", p->order_policy,
-                       p->order_policy_help);
-    if (p->threshold > 10)
-        return ui_fail(UI_USAGE, "--threshold %g is a ratio, not per cent: 80 %% is 0.8",
-                       p->threshold);
-    if (p->tolerance > 10)
-        return ui_fail(UI_USAGE, "--tolerance %g is a ratio, not per cent: 10 %% is 0.1",
-                       p->tolerance);
-    return UI_DONE;
-}
-
 int
 ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *cluster,
              const char *policy, imig_plan **plan)
@@ -204,15 +224,12 @@ ui_make_plan(const ui_planner *p, const ui_common *common, const imig_cluster *c
 
     options.goal = p->goal;
     options.policy = policy ? policy : p->policy;
-    if (check_options(p, options.policy) != UI_DONE)
-        return UI_USAGE;
     read_numbers(p, &options);
     options.order_policy = p->order_policy;
     options.calibration = common->calibration;
     options.seed = (uint64_t) MAX(common->seed, 0);
-    if (p->order_by && (options.order_by = ui_find_name(order_by_name, p->order_by)) < 0)
-        return ui_fail(UI_USAGE, "--order-by \"%s\" is not time, completion or downtime",
-                       p->order_by);
+    if (p->order_by)
+        options.order_by = ui_find_name(order_by_name, p->order_by);
     if (common->affinity) {
         int status = ui_load_affinity(common->affinity, &affinity);
 
@@ -283,6 +300,20 @@ ui_load_plan(const char *path, ui_migration *migration, imig_plan **plan)
         return ui_fail_error(path, error);
     take_limits(text, length, migration);
     return UI_DONE;
+}
+
+json_t *
+ui_plan_as_json(const imig_plan *plan)
+{
+    json_t *document = NULL;
+    char *text;
+    size_t length;
+
+    if (imig_plan_to_json(plan, &text, &length, NULL) == IMIG_OK) {
+        document = json_loadb(text, length, 0, NULL);
+        imig_free(text);
+    }
+    return document;
 }
 
 int

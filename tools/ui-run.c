@@ -122,6 +122,7 @@ ui_execute(const ui_common *common, imig_connection *connection, const imig_plan
     int code;
 
     options->cancel = ui_catch_signals();
+    ui_outlive_reader();
     options->event = take_event;
     options->user_data = &p;
     code = imig_execute(connection, plan, options, run, &error);

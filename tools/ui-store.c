@@ -108,6 +108,18 @@ ui_store_leave(ui_common *common)
     g_clear_pointer(&common->calibration, imig_calibration_unref);
 }
 
+gboolean
+ui_all_assumed(const imig_constants *c)
+{
+    imig_constants assumed = IMIG_CONSTANTS_INIT;
+
+    imig_constants_assumed(c->hypervisor, &assumed, NULL);
+    return c->link_share_ratio == assumed.link_share_ratio && c->setup_s == assumed.setup_s
+           && c->downtime_s == assumed.downtime_s && c->dirty_ratio == assumed.dirty_ratio
+           && c->receive_hold_ratio == assumed.receive_hold_ratio
+           && c->dirty_hold_ratio == assumed.dirty_hold_ratio;
+}
+
 char *
 ui_constants_text(const imig_calibration *calibration, const char *hypervisor)
 {
@@ -115,12 +127,19 @@ ui_constants_text(const imig_calibration *calibration, const char *hypervisor)
 
     if (imig_calibration_find(calibration, hypervisor, NULL, NULL, &c, NULL) != IMIG_OK)
         imig_constants_assumed(NULL, &c, NULL);
-    if (c.migrations == 0)
+    if (c.migrations == 0 && ui_all_assumed(&c))
         return g_strdup_printf("Predicted with assumed constants of %s: imig calibrate learns "
                                "those of your hosts.", c.hypervisor);
-    return g_strdup_printf("Predicted with constants of %s learned from %u migrations: half of the "
-                           "times were within %.1f %%, nine of ten within %.1f %%.", c.hypervisor,
-                           c.migrations, 100 * c.time_p50_ratio, 100 * c.time_p90_ratio);
+    if (c.migrations == 0)
+        return g_strdup_printf("Predicted with the given constants of %s; how far off they are is "
+                               "not known.", c.hypervisor);
+    return g_strdup_printf("Predicted with %s %u migrations%s: half of the times were within "
+                           "%.1f %%, nine of ten within %.1f %%.",
+                           ui_all_assumed(&c) ? ui_text("assumed constants of %s, which",
+                                                     c.hypervisor)
+                                           : ui_text("constants of %s learned from", c.hypervisor),
+                           c.migrations, ui_all_assumed(&c) ? " could not better" : "",
+                           100 * c.time_p50_ratio, 100 * c.time_p90_ratio);
 }
 
 void

@@ -139,7 +139,7 @@ ui_fail_error(const char *prefix, imig_error *error)
 {
     int status = ui_status_of(error);
 
-    say_no(prefix, imig_error_message(error));
+    say_no(g_strcmp0(prefix, "-") == 0 ? "standard input" : prefix, imig_error_message(error));
     imig_error_free(error);
     return status;
 }
@@ -185,6 +185,18 @@ ui_flush(void)
     if (fflush(stdout) != 0 || ferror(stdout))
         return ui_fail(UI_FAILED, "standard output: %s", g_strerror(errno));
     return UI_DONE;
+}
+
+int
+ui_can_write(const char *path)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    gboolean renamed = !g_file_test(path, G_FILE_TEST_EXISTS)
+                       || g_file_test(path, G_FILE_TEST_IS_REGULAR);
+
+    if (g_str_equal(path, "-") || g_access(renamed ? folder : path, W_OK) == 0)
+        return UI_DONE;
+    return ui_fail(UI_FAILED, "%s: %s", path, g_strerror(errno));
 }
 
 int
@@ -370,6 +382,21 @@ on_signal(int number)
 {
     (void) number;
     imig_cancel_trigger(wish);
+}
+
+static void
+on_broken_pipe(int number)
+{
+    (void) number;
+}
+
+void
+ui_outlive_reader(void)
+{
+    /* Not ignored: what is started in between inherits that, but no handler. */
+    struct sigaction action = { .sa_handler = on_broken_pipe };
+
+    sigaction(SIGPIPE, &action, NULL);
 }
 
 imig_cancel *

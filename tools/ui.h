@@ -52,6 +52,9 @@ int ui_fail_error(const char *prefix, imig_error *error);
 /* A whole file, or standard input for "-". */
 int ui_read(const char *path, char **text, size_t *length);
 
+/* Asked before anything is done that cannot be taken back. */
+int ui_can_write(const char *path);
+
 /* A whole file at once: written beside it, then renamed; or standard output for "-". */
 int ui_write(const char *path, const char *text, size_t length);
 int ui_write_json(const char *path, json_t *document);
@@ -87,6 +90,9 @@ int ui_confirm(const char *question);
 
 /* Ctrl-C, SIGTERM and SIGHUP express this wish from now on; the process keeps it. */
 imig_cancel *ui_catch_signals(void);
+
+/* From now on migrations are under way: who closes standard output does not end the process. */
+void ui_outlive_reader(void);
 
 /* ---- ui-options.c: the command line ---- */
 
@@ -268,8 +274,9 @@ int ui_fail_missing(const imig_connection *connection, const ui_common *common,
 
 /* ---- ui-migration.c: how migrations are done ---- */
 
-/* Which of the options a command takes: it decides, carries out, or does a single one. */
-enum { UI_DECIDES = 1, UI_CARRIES_OUT = 2, UI_MIGRATES = 4 };
+/* Which of the options a command takes: it decides, carries out, does a single one, or only
+   predicts what was decided. */
+enum { UI_DECIDES = 1, UI_CARRIES_OUT = 2, UI_MIGRATES = 4, UI_CHECKS = 8 };
 
 typedef struct ui_migration {
     ui_option table[16];
@@ -313,6 +320,9 @@ void ui_store_leave(ui_common *common);
 /* The one that was named, or the default one, which must be there. */
 int ui_store_open(const ui_common *common, uint64_t flags, imig_store **store);
 
+/* Are they all as they are without learning? */
+gboolean ui_all_assumed(const imig_constants *constants);
+
 /* "Predicted with ...": where the constants come from, one line; to be freed. */
 char *ui_constants_text(const imig_calibration *calibration, const char *hypervisor);
 
@@ -341,10 +351,21 @@ ui_deadline *ui_deadline_new(double limit_s);
 const imig_cancel *ui_deadline_cancel(const ui_deadline *deadline);
 gboolean ui_deadline_free(ui_deadline *deadline);
 
-/* ---- ui-plan.c: the planner's options, and plans ---- */
+/* ---- ui-names.c: what there is, by name ---- */
 
 /* Index of a name, or -1; name: NULL behind the last one. */
 int ui_find_name(const char *(*name)(uint32_t), const char *wanted);
+
+/* "idle, cpu, ...": what a function of the library names, up to NULL.  To be freed. */
+char *ui_list_names(const char *(*name)(uint32_t));
+
+/* The names of workload classes, up to NULL. */
+const char *ui_class_name(uint32_t index);
+
+/* An option --class: fails, with one line, where it is none. */
+int ui_read_class(const char *text, int32_t *class);
+
+/* ---- ui-plan.c: the planner's options, and plans ---- */
 
 /* A table of slowdowns from a file, "-" standard input. */
 int ui_load_affinity(const char *path, imig_affinity **affinity);
@@ -372,9 +393,11 @@ int ui_make_plan(const ui_planner *planner, const ui_common *common, const imig_
                  const char *policy, imig_plan **plan);
 
 /* migration: what was not given becomes the plan's own. */
+json_t *ui_plan_as_json(const imig_plan *plan);
 int ui_load_plan(const char *path, ui_migration *migration, imig_plan **plan);
 
 /* cluster: NULL, or the one the plan was made from.  planner: what was asked for. */
+void ui_print_totals(const imig_plan_totals *before, const imig_plan_totals *after);
 void ui_print_plan(const imig_plan *plan, const imig_cluster *cluster, const ui_planner *planner);
 
 /* A plan written by hand need not predict anything. */

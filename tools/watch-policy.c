@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "watch.h"
 
+#include <math.h>
+
 /* Some steps are no matter of balance: a host is to be emptied, a rule or memory to be mended; and
    some goals have limits of their own. */
 static gboolean
@@ -19,6 +21,22 @@ has_to_move(const imig_plan *plan)
                 return TRUE;
     }
     return FALSE;
+}
+
+int
+watch_check_dead_band(watcher *w)
+{
+    const char *goal = w->planner.goal;
+
+    if (isnan(w->dead_band))
+        w->dead_band = 0.1;
+    else if (goal && (g_str_equal(goal, "level") || g_str_equal(goal, "consolidate")))
+        return ui_fail(UI_USAGE, "--dead-band does not go with goal %s, which has limits of its "
+                       "own", goal);
+    if (w->dead_band < 0 || w->dead_band > 10)
+        return ui_fail(UI_USAGE, "--dead-band %g is a ratio from 0 on: 10 %% is 0.1",
+                       w->dead_band);
+    return UI_DONE;
 }
 
 watch_end

@@ -37,6 +37,9 @@ typedef struct watch_round {
 
 /* ---- watch-policy.c ---- */
 
+/* Fills in the default, and refuses what is none, or of no use. */
+int watch_check_dead_band(watcher *watcher);
+
 /* Is there something to do, and is it worth beginning? */
 watch_end watch_decide(const watcher *watcher, const imig_plan *plan);
 

@@ -76,7 +76,8 @@ typedef struct imig_execute_options {
     double   poll_s;         /**< between two looks at running jobs, > 0; default 0.5 */
     double   bandwidth_bytes_per_s; /**< cap of each migration, > 0; default none */
     double   downtime_limit_s;      /**< > 0; default the hypervisor's own */
-    double   timeout_s;      /**< of each, > 0; default 4 times the predicted, at least 60 */
+    double   timeout_s;      /**< of each, > 0; default 4 times the predicted, at least 60, and
+                                  3600 where nothing is predicted */
     uint32_t concurrency;    /**< migrations out of and into each host at a time; default 1 */
     uint32_t max_parallel;   /**< migrations in all at a time; default no limit */
     uint32_t retries;        /**< further attempts at a step that failed; default 1 */

@@ -53,7 +53,7 @@ typedef struct imig_plan_options {
                                     #IMIG_MIGRATE_POST_COPY */
     const imig_calibration *calibration; /**< learned constants; NULL: all assumed */
     double      tolerance;    /**< goal "level": how far a host may be above the mean utilisation of
-                                    its pool, >= 0; default 0.1 */
+                                    its pool, >= 0; default 0.1; no other goal takes one */
 } imig_plan_options;
 
 #define IMIG_PLAN_HAS_THRESHOLD           (UINT64_C(1) << 0)  /**< `threshold` */
@@ -164,7 +164,7 @@ typedef struct imig_plan imig_plan;
  * @paper{section 3.4}
  * @retval IMIG_OK            @p plan is set; imig_plan_get_summary() says whether it is complete
  * @retval IMIG_ERR_ARGUMENT  NULL, no such goal or policy, a value out of range, drain without
- *                            hosts, no host left beside those to spare
+ *                            hosts, tolerance without level, no host left beside those to spare
  * @retval IMIG_ERR_ABI       `options->size` is not known
  */
 IMIG_EXPORT int imig_plan_make(const imig_cluster *cluster, const imig_plan_options *options,
@@ -311,6 +311,32 @@ IMIG_EXPORT size_t imig_plan_empty_host_count(const imig_plan *plan);
 IMIG_EXPORT const char *imig_plan_empty_host(const imig_plan *plan, size_t index);
 
 /**
+ * Number of hosts that stay above their limits, for goal level; else 0.
+ *
+ * @param plan  not NULL
+ * @return the count
+ * @threads{safe from any thread}
+ */
+IMIG_EXPORT size_t imig_plan_above_count(const imig_plan *plan);
+
+/**
+ * Look at a host that stays above its limits.
+ *
+ * @param plan       not NULL
+ * @param index      from 0
+ * @param[out] host  its id; may be NULL
+ * @param[out] code  "fixed-vms", "too-large", "budget" or "above-level"; may be NULL
+ * @param[out] text  the same in words, with figures and limits; may be NULL
+ * @param[out] error set on failure; may be NULL
+ * @ownership{strings are lent as long as the plan}
+ * @threads{safe from any thread}
+ * @retval IMIG_OK            the outputs are set
+ * @retval IMIG_ERR_ARGUMENT  NULL, or no such entry
+ */
+IMIG_EXPORT int imig_plan_get_above(const imig_plan *plan, size_t index, const char **host,
+                                    const char **code, const char **text, imig_error **error);
+
+/**
  * The cluster in figures before and after.
  *
  * @param plan         not NULL
@@ -353,6 +379,23 @@ IMIG_EXPORT int imig_plan_get_summary(const imig_plan *plan, imig_plan_summary *
  */
 IMIG_EXPORT int imig_plan_check(const imig_plan *plan, const imig_cluster *cluster,
                                 imig_error **error);
+
+/**
+ * The same of every step, for a plan that was written by hand: one that does not hold is left out,
+ * and the rest goes on without it.
+ *
+ * @param plan        not NULL
+ * @param cluster     finished
+ * @param[out] faults [step_count] what is wrong with each step, such as
+ *                    `to: "h2": no memory for the VM then`; NULL where nothing is
+ * @param[out] error  set on failure; may be NULL
+ * @ownership{each of @p faults goes back to imig_free()}
+ * @threads{safe from any thread}
+ * @retval IMIG_OK            @p faults is filled, whether there are any or not
+ * @retval IMIG_ERR_ARGUMENT  NULL
+ */
+IMIG_EXPORT int imig_plan_check_steps(const imig_plan *plan, const imig_cluster *cluster,
+                                      char **faults, imig_error **error);
 
 /**
  * Read an `imig-plan/1` document.

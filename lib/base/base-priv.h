@@ -11,6 +11,16 @@
 /* Sets *error (unless there is one already) and returns code.  One line, no full stop. */
 int imig__fail(imig_error **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
+/*
+ * "no such class; there are idle, cpu, ...": a rule, and all names that there are, up to the first
+ * NULL.  To be freed.
+ */
+char *imig__there_are(const char *rule, const char *(*name)(uint32_t index));
+
+/* Sets *error to `what "name"; there are ...`. */
+int imig__fail_name(imig_error **error, int code, const char *what, const char *given,
+                    const char *(*name)(uint32_t index));
+
 /* Puts "prefix: " in front of the message of an error that is there. */
 void imig__error_prefix(imig_error **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

@@ -62,6 +62,30 @@ imig__fail(imig_error **error, int code, const char *format, ...)
     return code;
 }
 
+char *
+imig__there_are(const char *rule, const char *(*name)(uint32_t index))
+{
+    GString *text = g_string_new(rule);
+
+    for (uint32_t i = 0; name(i); i++)
+        g_string_append_printf(text, "%s%s", i == 0 ? "; there are " : ", ", name(i));
+    return g_string_free(text, FALSE);
+}
+
+int
+imig__fail_name(imig_error **error, int code, const char *what, const char *given,
+                const char *(*name)(uint32_t index))
+{
+    char quoted[IMIG__QUOTE_LENGTH];
+    char *rule = g_strdup_printf("%s %s", what, imig__quote(given, quoted));
+    char *text = imig__there_are(rule, name);
+
+    imig__fail(error, code, "%s", text);
+    g_free(rule);
+    g_free(text);
+    return code;
+}
+
 void
 imig__error_reword(imig_error *error, char *message)
 {

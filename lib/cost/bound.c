@@ -301,7 +301,7 @@ relax(const imig__load *load, const double *move_loss, const uint8_t *movable,
     }
     g_free(next);
     r.price = g_new(double, load->hosts);
-    r.asked = g_new0(double, 3 * load->hosts);
+    r.asked = g_new0(double, 3 * load->hosts + 1);
     r.answer = r.asked + load->hosts;
     r.queue = r.answer + load->hosts;
     r.guess = g_memdup2(r.cpu, load->hosts * sizeof *r.guess);

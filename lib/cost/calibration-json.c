@@ -46,9 +46,14 @@ static int
 check_names(imig__json_in *in, const imig__path *path, const imig_constants *c,
             const imig_calibration *calibration)
 {
-    if (!imig__hypervisor_find(c->hypervisor))
-        return imig__refuse_text(IMIG__KEY(path, "hypervisor"), c->hypervisor,
-                                 "no such hypervisor", imig__json_error(in));
+    if (!imig__hypervisor_find(c->hypervisor)) {
+        char *rule = imig__there_are("no such hypervisor", imig_hypervisor_name);
+
+        imig__refuse_text(IMIG__KEY(path, "hypervisor"), c->hypervisor, rule,
+                          imig__json_error(in));
+        g_free(rule);
+        return IMIG_ERR_INVALID;
+    }
     if (!c->from != !c->to)
         return imig__refuse(IMIG__KEY(path, c->from ? "to" : "from"), NULL,
                             "from and to are given together", imig__json_error(in));

@@ -76,7 +76,8 @@ imig__constants_of(const char *hypervisor, const imig_constants *given, imig_con
     int rc;
 
     if (!row)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "no hypervisor \"%s\"", hypervisor);
+        return imig__fail_name(error, IMIG_ERR_ARGUMENT, "no hypervisor", hypervisor,
+                               imig_hypervisor_name);
     imig__constants_assumed(row, constants);
     if (!given)
         return IMIG_OK;

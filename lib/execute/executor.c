@@ -115,6 +115,9 @@ fail_error(imig__runner *r, imig__running *job, int code, imig_error *error)
     return ended;
 }
 
+/* Of a plan that was written by hand. */
+#define UNPREDICTED_TIMEOUT_S 3600
+
 static imig_migration
 migration_of(const imig__runner *r, const imig_step_report *report)
 {
@@ -130,7 +133,8 @@ migration_of(const imig__runner *r, const imig_step_report *report)
     m.on_stall = o->on_stall;
     m.max_downtime_s = o->max_downtime_s;
     m.timeout_s = o->set & IMIG_EXECUTE_HAS_TIMEOUT ? o->timeout_s
-                                                    : fmax(60, 4 * report->predicted_s);
+                  : report->predicted_s > 0 ? fmax(60, 4 * report->predicted_s)
+                                            : UNPREDICTED_TIMEOUT_S;
     return m;
 }
 

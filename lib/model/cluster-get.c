@@ -230,3 +230,33 @@ imig__vm_may_be_on(const imig_cluster *cluster, uint32_t vm, uint32_t host)
     }
     return info->host_count == 0;
 }
+
+void
+imig__append_name(GString *text, const char *separator, const char *name)
+{
+    enum { MOST = 60 };
+    const char *end = g_utf8_strlen(name, -1) > MOST ? g_utf8_offset_to_pointer(name, MOST) : NULL;
+
+    g_string_append(text, separator);
+    g_string_append_len(text, name, end ? end - name : -1);
+    g_string_append(text, end ? "..." : "");
+}
+
+char *
+imig__rule_text(const imig_cluster *cluster, size_t rule)
+{
+    enum { MOST = 4 };
+    const imig_rule_info *info = &cluster->rules[rule];
+    GString *text = g_string_new(NULL);
+
+    g_string_printf(text, "rules[%zu] (%s", rule,
+                    info->kind == IMIG_RULE_APART ? "apart" : "together");
+    if (info->label)
+        imig__append_name(text, " by ", info->label);
+    for (size_t i = 0; i < info->vm_count && i < MOST; i++)
+        imig__append_name(text, i == 0 ? ": " : ", ", cluster->vms[info->vms[i]].name);
+    if (info->vm_count > MOST)
+        g_string_append_printf(text, " and %zu more", info->vm_count - MOST);
+    g_string_append_c(text, ')');
+    return g_string_free(text, FALSE);
+}

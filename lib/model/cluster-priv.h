@@ -46,6 +46,12 @@ imig__rule_place(const imig_cluster *cluster, size_t rule, uint32_t host)
     return cluster->rule_place[rule] ? cluster->rule_place[rule][host] : host;
 }
 
+/* "rules[2] (apart by rack: a, b)", with names of VMs, cut where there are many.  To be freed. */
+char *imig__rule_text(const imig_cluster *cluster, size_t rule);
+
+/* A separator and a name, cut after 60 characters. */
+void imig__append_name(GString *text, const char *separator, const char *name);
+
 /* Bytes of memory a host can give to VMs: memory x overcommit - reserved. */
 double imig__host_usable_memory(const imig_host_info *host);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model/cluster-json-priv.h"
 #include "model/cluster-store-priv.h"
+#include "model/workload-priv.h"
 
 #include <imig/workload.h>
 #include <string.h>
@@ -120,10 +121,15 @@ static int
 read_class(imig__json_in *in, const imig__path *path, json_t *value, void *field)
 {
     reader *r = field;
+    char *rule;
 
     r->vm.workload_class = imig_workload_from_name(json_string_value(value));
-    return r->vm.workload_class != IMIG_WORKLOAD_UNKNOWN
-               ? IMIG_OK : imig__json_refuse(in, path, value, "no such class");
+    if (r->vm.workload_class != IMIG_WORKLOAD_UNKNOWN)
+        return IMIG_OK;
+    rule = imig__there_are("no such class", imig__class_name);
+    imig__json_refuse(in, path, value, rule);
+    g_free(rule);
+    return IMIG_ERR_INVALID;
 }
 
 static int

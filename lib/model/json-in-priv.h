@@ -51,7 +51,8 @@ int imig__json_text(imig__json_in *in, const imig__path *path, json_t *value, vo
 int imig__json_whole(imig__json_in *in, const imig__path *path, json_t *value, void *field);
 int imig__json_bool(imig__json_in *in, const imig__path *path, json_t *value, void *field);
 
-/* One of names[n], of which some may be NULL; *index is its place.  rule: what to say otherwise. */
+/* One of names[n], of which some may be NULL; *index is its place.  rule: what is said
+   otherwise, before the names. */
 int imig__json_name(imig__json_in *in, const imig__path *path, json_t *value,
                     const char *const *names, int32_t n, const char *rule, int32_t *index);
 

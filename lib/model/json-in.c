@@ -114,12 +114,23 @@ int
 imig__json_name(imig__json_in *in, const imig__path *path, json_t *value, const char *const *names,
                 int32_t n, const char *rule, int32_t *index)
 {
+    const char *separator = "; there are ";
+    GString *all;
+
     for (int32_t i = 0; json_is_string(value) && i < n; i++)
         if (g_strcmp0(names[i], json_string_value(value)) == 0) {
             *index = i;
             return IMIG_OK;
         }
-    return imig__json_refuse(in, path, value, rule);
+    all = g_string_new(rule);
+    for (int32_t i = 0; i < n; i++)
+        if (names[i]) {
+            g_string_append_printf(all, "%s%s", separator, names[i]);
+            separator = ", ";
+        }
+    imig__json_refuse(in, path, value, all->str);
+    g_string_free(all, TRUE);
+    return IMIG_ERR_INVALID;
 }
 
 int

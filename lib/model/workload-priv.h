@@ -22,6 +22,9 @@ typedef struct imig__workload_row {
     double hold_destination; /* section 3.3: lengthens migrations into its host by this share */
 } imig__workload_row;
 
+/* imig_workload_name(), up to NULL. */
+const char *imig__class_name(uint32_t index);
+
 extern const imig__workload_row imig__workload_rows[IMIG_WORKLOAD_COUNT];
 
 #endif

@@ -29,6 +29,12 @@ imig_workload_name(int32_t workload)
                                                            : NULL;
 }
 
+const char *
+imig__class_name(uint32_t index)
+{
+    return index < IMIG_WORKLOAD_COUNT ? imig__workload_rows[index].name : NULL;
+}
+
 int32_t
 imig_workload_from_name(const char *name)
 {

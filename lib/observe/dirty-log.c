@@ -69,6 +69,8 @@ make_turns(logging *l)
             .tries = monitor->watched[slot].dirty_tries,
         };
     }
+    if (l->count == 0)
+        return;
     qsort(l->turns, l->count, sizeof *l->turns, compare_in_host);
     for (size_t i = 1; i < l->count; i++)
         if (l->turns[i].host == l->turns[i - 1].host)

@@ -62,6 +62,12 @@ host_id(const imig__planner *planner, uint32_t host)
     return planner->cluster->hosts[host].id;
 }
 
+static const char *
+host_name(const imig__planner *planner, uint32_t host)
+{
+    return planner->cluster->hosts[host].name;
+}
+
 /* Is there no host that could have it, even alone, within its limits? */
 static gboolean
 is_too_large(const imig__planner *planner, uint32_t vm)
@@ -90,7 +96,7 @@ level_code(const imig__planner *planner, const imig__state *state, uint32_t vm, 
     if (!imig__aim_misses(planner, state, host)) {
         *text = g_strdup_printf("%s is within its limits: CPU %.1f %%, memory %.1f %%, the "
                                 "means of the pool being %.1f %% and %.1f %%",
-                                host_id(planner, host), cpu, memory,
+                                host_name(planner, host), cpu, memory,
                                 100 * aim->mean_cpu[pool], 100 * aim->mean_memory[pool]);
         return "host-not-overloaded";
     }
@@ -104,7 +110,7 @@ level_code(const imig__planner *planner, const imig__state *state, uint32_t vm, 
     }
     *text = g_strdup_printf("%s stays above its limits: CPU %.1f %%, memory %.1f %%, the means of "
                             "the pool being %.1f %% and %.1f %%; %s",
-                            host_id(planner, host), cpu, memory, 100 * aim->mean_cpu[pool],
+                            host_name(planner, host), cpu, memory, 100 * aim->mean_cpu[pool],
                             100 * aim->mean_memory[pool],
                             aim->is_cut ? "the budget of migrations or bytes is used up"
                                         : "nothing better was found");
@@ -127,7 +133,7 @@ is_broken(const imig__planner *planner, const imig__state *state, uint32_t vm)
 static const char *
 consolidate_code(const imig__planner *planner, const imig__state *state, uint32_t vm, char **text)
 {
-    const char *host = host_id(planner, state->host[vm]);
+    const char *host = host_name(planner, state->host[vm]);
 
     if (is_broken(planner, state, vm))
         return NULL;
@@ -153,6 +159,103 @@ imig__aim_stay_code(const imig__planner *planner, const imig__state *state, uint
         return NULL;
     return planner->goal == IMIG__LEVEL ? level_code(planner, state, vm, text)
                                         : consolidate_code(planner, state, vm, text);
+}
+
+/* -- hosts that stay above -- */
+
+/* The VMs of a host that stays above. */
+struct stays {
+    double cpu, memory; /* of those that cannot leave */
+    uint32_t count;
+    GString *names;     /* of the first few; NULL: the host is not above */
+    gboolean some_fit;  /* of the others, elsewhere */
+};
+
+static struct stays *
+look_at_hosts(const imig__planner *planner, const imig__state *after, const char *const *fixed)
+{
+    enum { MOST = 3 };
+    const imig__space *space = planner->problem.space;
+    struct stays *all = g_new0(struct stays, after->load->hosts + 1);
+
+    for (uint32_t h = 0; h < after->load->hosts; h++)
+        if (imig__aim_misses(planner, after, h))
+            all[h].names = g_string_new(NULL);
+    for (uint32_t v = 0; v < after->load->vms; v++) {
+        struct stays *s = &all[after->host[v]];
+
+        if (!s->names)
+            continue;
+        if (!fixed[v]) {
+            s->some_fit = s->some_fit || !is_too_large(planner, v);
+            continue;
+        }
+        s->cpu += space->load->brings[v].cpu;
+        s->memory += space->load->brings[v].memory + space->overhead[after->host[v]];
+        if (s->count++ >= MOST)
+            continue;
+        imig__append_name(s->names, s->count > 1 ? ", " : "", planner->cluster->vms[v].name);
+        g_string_append_printf(s->names, " (%s)", fixed[v]);
+    }
+    for (uint32_t h = 0; h < after->load->hosts; h++)
+        if (all[h].count > MOST)
+            g_string_append_printf(all[h].names, " and %u more", all[h].count - MOST);
+    return all;
+}
+
+/* Which limits, and by how much. */
+static GString *
+over_which(const imig__planner *planner, const imig__state *after, uint32_t host)
+{
+    const imig__limits *limits = &planner->aim->limits;
+    double cores = after->load->cores[host], room = MAX(planner->problem.space->room[host], 1);
+    double memory = imig__space_memory(planner->problem.space, after, host);
+    GString *text = g_string_new(NULL);
+
+    if (imig__level_over_cpu(limits, after, host))
+        g_string_printf(text, "CPU %.1f %% of at most %.1f %%", 100 * cpu_ratio(after, host),
+                        100 * limits->cpu[host] / cores);
+    if (imig__level_is_over(memory, limits->memory[host]))
+        g_string_append_printf(text, "%smemory %.1f %% of at most %.1f %%",
+                               text->len > 0 ? ", " : "", 100 * memory / room,
+                               100 * limits->memory[host] / room);
+    return text;
+}
+
+static void
+add_above(const imig__planner *planner, const imig__state *after, const char *const *fixed,
+          imig_plan *plan)
+{
+    const imig__limits *limits = &planner->aim->limits;
+    struct stays *all = look_at_hosts(planner, after, fixed);
+
+    for (uint32_t h = 0; h < after->load->hosts; h++) {
+        const char *code = "above-level";
+        GString *text;
+
+        if (!all[h].names)
+            continue;
+        text = over_which(planner, after, h);
+        if (imig__level_is_over(all[h].cpu, limits->cpu[h])
+            || imig__level_is_over(all[h].memory, limits->memory[h])) {
+            code = "fixed-vms";
+            g_string_append_printf(text, "; what cannot leave is more than that already: %s",
+                                   all[h].names->str);
+        } else if (planner->aim->is_cut) {
+            code = "budget";
+            g_string_append(text, "; the budget of migrations or bytes is used up");
+        } else if (!all[h].some_fit) {
+            code = "too-large";
+            g_string_append(text, "; each VM that could leave is above the limits of every host "
+                            "it may be on");
+        } else {
+            g_string_append(text, "; nothing better was found");
+        }
+        imig__plan_add_above(plan, host_id(planner, h), code, text->str);
+        g_string_free(text, TRUE);
+        g_string_free(all[h].names, TRUE);
+    }
+    g_free(all);
 }
 
 /* -- the whole -- */
@@ -248,6 +351,7 @@ imig__aim_sum_up(const imig__planner *planner, const imig__state *after,
         summary->moved_bytes_bound = imig__level_bound(planner->problem.space, planner->before,
                                                        &reached, fixed);
         sum_up_level(planner, after, summary);
+        add_above(planner, after, fixed, plan);
     } else {
         sum_up_hosts(planner, after, summary, plan);
         summary->hosts_in_use_bound =

@@ -180,7 +180,7 @@ imig__aim_place(imig__planner *planner)
         consolidate(planner);
     else if (informed)
         level_informed(planner, demanded);
-    else
+    else if (planner->cluster->host_count > 0)
         level_by_rule(planner);
     if (planner->goal == IMIG__CONSOLIDATE || informed)
         imig__aim_keep_budget(planner);

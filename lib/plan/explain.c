@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan/aim-priv.h"
+#include "plan/broken-priv.h"
 
 #include "cost/bound-priv.h"
 #include "model/cluster-priv.h"
@@ -13,6 +14,13 @@ static const char *
 host_id(const imig__planner *planner, uint32_t host)
 {
     return planner->cluster->hosts[host].id;
+}
+
+/* What people call it, in texts. */
+static const char *
+host_name(const imig__planner *planner, uint32_t host)
+{
+    return planner->cluster->hosts[host].name;
 }
 
 /* -- totals -- */
@@ -76,7 +84,7 @@ static const struct {
     { "makes-room", "makes room on %s" },
     { "drains-host", "%s is to be emptied" },
     { "frees-memory", "%s is short of memory" },
-    { "repairs-rule", "a rule forbids it on %s" },
+    { "repairs-rule", "its list of hosts leaves out %s" },
     { "stays-together", "goes with its group from %s" },
     { "parks", "leaves %s until its destination has room" },
     { "levels-cpu", "the CPU of %s is too far above the mean" },
@@ -89,6 +97,9 @@ enum cause {
     JOINS_COMMUNICATING, MAKES_ROOM, DRAINS_HOST, FREES_MEMORY, REPAIRS_RULE, STAYS_TOGETHER,
     PARKS, LEVELS_CPU, LEVELS_MEMORY, FREES_HOST,
 };
+
+#define ROUNDING 1e-9     /* a gain as small is what sums of losses leave in their last digits */
+#define WORTH_SAYING 1e-3 /* lost cores */
 
 /* What a move is worth once everything else is done: more would be lost without it. */
 struct worth {
@@ -122,6 +133,8 @@ worth_of(imig__state *end, uint32_t vm, uint32_t home)
     w.less.disk = without.disk - with.disk;
     w.less.communication = without.communication - with.communication;
     w.gain = w.less.cpu + w.less.network + w.less.neighbours + w.less.disk + w.less.communication;
+    if (fabs(w.gain) < ROUNDING)
+        w.gain = 0;
     return w;
 }
 
@@ -179,9 +192,10 @@ main_cause(const struct worth *worth, double price)
     return gains[best] > 0 && worth->gain > price ? best : MAKES_ROOM;
 }
 
+/* rule: the one that is repaired, where one is. */
 static enum cause
 step_cause(const imig__planner *planner, const imig__state *state, const imig__scheduled *step,
-           const struct worth *worth)
+           const struct worth *worth, uint32_t *rule)
 {
     static const enum cause for_aim[] = {
         [IMIG__AIM_CPU] = LEVELS_CPU, [IMIG__AIM_MEMORY] = LEVELS_MEMORY,
@@ -192,13 +206,15 @@ step_cause(const imig__planner *planner, const imig__state *state, const imig__s
     uint32_t vm = step->vm, from = step->from;
     imig__aim_cause aim = imig__aim_why(planner, vm);
 
+    *rule = IMIG_NO_INDEX;
     if (step->parking)
         return PARKS;
     if (planner->empties[planner->home[vm]])
         return DRAINS_HOST;
-    if (!imig__space_allows(space, vm, from)
-        || imig__space_conflicts(space, state, vm, from, TRUE)
-               > imig__space_conflicts(space, state, vm, step->to, TRUE))
+    if (!imig__space_allows(space, vm, from))
+        return REPAIRS_RULE;
+    *rule = imig__broken_repairs(planner, state, vm, from, step->to);
+    if (*rule != IMIG_NO_INDEX)
         return REPAIRS_RULE;
     if (imig__space_excess(space, state, from) > 0)
         return FREES_MEMORY;
@@ -206,6 +222,9 @@ step_cause(const imig__planner *planner, const imig__state *state, const imig__s
         return STAYS_TOGETHER;
     if (aim != IMIG__AIM_NONE)
         return for_aim[aim];
+    /* These goals touch other hosts only for the sake of rules, memory, or hosts of their own. */
+    if (planner->goal != IMIG__BALANCE && !planner->aim && !planner->sheds[planner->home[vm]])
+        return MAKES_ROOM;
     if (PERCENT(state, from) > 100 * imig__space_threshold(space, from) && worth->less.cpu > 0)
         return RELIEVES_CPU;
     return main_cause(worth, planner->policy == IMIG__POLICY_INFORMED
@@ -215,18 +234,25 @@ step_cause(const imig__planner *planner, const imig__state *state, const imig__s
 /* The cause, what happens to the CPU of both hosts at this step, and what it is worth. */
 static char *
 step_text(const imig__planner *planner, imig__state *state, const imig__scheduled *step,
-          enum cause cause, double gain)
+          enum cause cause, uint32_t rule, double gain)
 {
     double from = PERCENT(state, step->from), to = PERCENT(state, step->to);
-    char *first = g_strdup_printf(causes[cause].text, host_id(planner, step->from)), *text;
+    char *named = rule != IMIG_NO_INDEX ? imig__rule_text(planner->cluster, rule) : NULL;
+    GString *text;
+    char *first = named ? g_strdup_printf("repairs %s", named)
+                        : g_strdup_printf(causes[cause].text, host_name(planner, step->from));
 
     imig__state_move(state, step->vm, step->to);
-    text = g_strdup_printf("%s; CPU of %s %.0f -> %.0f %%, of %s %.0f -> %.0f %%; %s %.3g lost "
-                           "cores", first, host_id(planner, step->from), from,
-                           PERCENT(state, step->from), host_id(planner, step->to), to,
-                           PERCENT(state, step->to), gain >= 0 ? "saves" : "costs", fabs(gain));
+    text = g_string_new(first);
+    g_string_append_printf(text, "; CPU of %s %.0f -> %.0f %%, of %s %.0f -> %.0f %%",
+                           host_name(planner, step->from), from, PERCENT(state, step->from),
+                           host_name(planner, step->to), to, PERCENT(state, step->to));
+    if (fabs(gain) >= WORTH_SAYING)
+        g_string_append_printf(text, "; %s %.3g lost cores", gain >= 0 ? "saves" : "costs",
+                               fabs(gain));
     g_free(first);
-    return text;
+    g_free(named);
+    return g_string_free(text, FALSE);
 }
 
 static void
@@ -242,7 +268,8 @@ add_steps(imig__planner *planner, imig_plan *plan, const struct worths *worths,
         imig_plan_step step = IMIG_PLAN_STEP_INIT;
         gpointer unit = GUINT_TO_POINTER(imig__aim_group(planner, s->vm)), known;
         const struct worth *worth = &worths->worth[worths->of[s->vm]];
-        enum cause cause = step_cause(planner, state, s, worth);
+        uint32_t rule;
+        enum cause cause = step_cause(planner, state, s, worth, &rule);
         char *text;
 
         if (!g_hash_table_lookup_extended(groups, unit, NULL, &known)) {
@@ -254,7 +281,7 @@ add_steps(imig__planner *planner, imig_plan *plan, const struct worths *worths,
         step.to = host_id(planner, s->to);
         step.gain = s->parking ? 0 : worth->gain;
         step.reason_code = causes[cause].code;
-        step.reason_text = text = step_text(planner, state, s, cause, step.gain);
+        step.reason_text = text = step_text(planner, state, s, cause, rule, step.gain);
         step.start_s = s->start_s;
         step.duration_s = s->cost.time_s;
         step.downtime_s = s->cost.downtime_s;

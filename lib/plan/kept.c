@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan/aim-priv.h"
+#include "plan/broken-priv.h"
 
 #include "model/cluster-priv.h"
 
@@ -8,7 +9,9 @@
 /* Hosts that are looked at to say why a VM stays: the emptiest ones, and on to one that fits. */
 enum { LOOKED_AT = 32 };
 
-#define HOST_ID(planner, host) ((planner)->cluster->hosts[host].id)
+#define NOTHING 1e-6 /* lost cores */
+
+#define HOST_NAME(planner, host) ((planner)->cluster->hosts[host].name)
 
 static const struct {
     const char *code, *text;
@@ -167,12 +170,12 @@ no_gain_code(const imig__planner *planner, const imig__state *state, const struc
              uint32_t vm, uint32_t to, double cost, char **text)
 {
     uint32_t home = state->host[vm];
-    const char *name = HOST_ID(planner, to);
+    const char *name = HOST_NAME(planner, to);
     double price = planner->move_price[vm];
 
     if (-cost > price && planner->goal == IMIG__RELIEVE
         && !imig__space_overloaded(planner->problem.space, state, home)) {
-        *text = g_strdup_printf("%s is not above the threshold any more", HOST_ID(planner, home));
+        *text = g_strdup_printf("%s is not above the threshold any more", HOST_NAME(planner, home));
         return "host-not-overloaded";
     }
     if (-cost > price && is_spent(planner, look, vm, to)) {
@@ -180,7 +183,9 @@ no_gain_code(const imig__planner *planner, const imig__state *state, const struc
                                 "migrations or bytes is used up", name, -cost);
         return "budget";
     }
-    if (cost >= 0)
+    if (fabs(cost) < NOTHING)
+        *text = g_strdup_printf("the best other host, %s, would save nothing", name);
+    else if (cost >= 0)
         *text = g_strdup_printf("the best other host, %s, would cost %.3g lost cores", name, cost);
     else
         *text = g_strdup_printf("going to %s would save %.3g lost cores; %.3g%s asked for", name,
@@ -210,7 +215,7 @@ stay_code(const imig__planner *planner, const imig__state *state, uint32_t vm,
     if (!missed && !planner->sheds[home] && planner->goal != IMIG__BALANCE) {
         *text = g_strdup_printf(planner->goal == IMIG__DRAIN ? "%s is not to be emptied"
                                                              : "%s is not above the threshold",
-                                HOST_ID(planner, home));
+                                HOST_NAME(planner, home));
         return "host-not-overloaded";
     }
     if (is_unpaid(planner, state, vm)) {
@@ -267,16 +272,37 @@ is_broken(const imig__planner *planner, const imig__state *state, uint32_t vm)
            || imig__space_misplaced(space, state, vm);
 }
 
-/* A VM that goes to where a rule is still broken, as nobody who stays can say that. */
-static void
-add_mover(const imig__planner *planner, imig_plan *plan, const imig__state *state, uint32_t vm)
+/* Takes the text, and gives it back with what stays broken. */
+static char *
+add_broken(imig__broken *broken, uint32_t vm, char *text)
 {
-    char *why = why_no_host(planner, state, vm);
-    char *text = g_strdup_printf("it goes where a rule is still broken, for beside that %s", why);
+    char *what = imig__broken_text(broken, vm), *both;
 
-    imig__plan_add_kept(plan, planner->cluster->vms[vm].id, "no-host-fits", text);
-    g_free(why);
+    if (!what)
+        return text;
+    both = g_strdup_printf("%s; %s", text, what);
     g_free(text);
+    g_free(what);
+    return both;
+}
+
+/* VMs that go to where a rule is still broken, as nobody who stays can say that. */
+static void
+add_movers(const imig__planner *planner, imig_plan *plan, const imig__state *state,
+           imig__broken *broken)
+{
+    for (uint32_t v = 0; v < state->load->vms; v++) {
+        char *why, *text;
+
+        if (state->host[v] == planner->home[v] || imig__broken_is_named(broken, v))
+            continue;
+        why = why_no_host(planner, state, v);
+        text = g_strdup_printf("it goes where a rule is still broken, for beside that %s", why);
+        text = add_broken(broken, v, text);
+        imig__plan_add_kept(plan, planner->cluster->vms[v].id, "no-host-fits", text);
+        g_free(why);
+        g_free(text);
+    }
 }
 
 /* Hosts to spare are asked for whatever the goal; consolidate sees to them by what it leaves on. */
@@ -293,8 +319,7 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
     const imig__space *space = planner->problem.space;
     gboolean complete = TRUE;
     struct look look = look_around(planner, state);
-    uint32_t moves_broken = IMIG_NO_INDEX;
-    gboolean explained = FALSE;
+    imig__broken *rules = NULL;
 
     for (uint32_t v = 0; v < state->load->vms; v++) {
         gboolean missed = is_missed(planner, state, v), broken = is_broken(planner, state, v);
@@ -302,14 +327,15 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
         const char *code;
 
         complete &= !broken;
-        if (state->host[v] != planner->home[v]) {
-            moves_broken = broken && moves_broken == IMIG_NO_INDEX ? v : moves_broken;
+        if (broken && !rules)
+            rules = imig__broken_new(planner, state);
+        if (state->host[v] != planner->home[v])
             continue;
-        }
         if (!missed && !broken && !planner->opt.explain)
             continue;
         code = stay_code(planner, state, v, &look, missed || broken, &text);
-        explained |= missed || broken;
+        if (broken)
+            text = add_broken(rules, v, text);
         imig__plan_add_kept(plan, planner->cluster->vms[v].id, code, text);
         g_free(text);
     }
@@ -317,8 +343,9 @@ imig__planner_add_kept(const imig__planner *planner, imig_plan *plan, const imig
         complete &= imig__space_excess(space, state, h) <= 0
                     && !imig__aim_misses(planner, state, h)
                     && !(wants_no_overload(planner) && imig__space_overloaded(space, state, h));
-    if (moves_broken != IMIG_NO_INDEX && !explained)
-        add_mover(planner, plan, state, moves_broken);
+    if (rules)
+        add_movers(planner, plan, state, rules);
+    imig__broken_free(rules);
     g_free(look.begin);
     g_free(look.host);
     return complete;

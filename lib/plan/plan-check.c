@@ -28,6 +28,7 @@ typedef struct replay {
     crowd *crowd_room;       /* their memory */
     size_t crowd_count;
     size_t *by_end;          /* [step_count] steps in the order in which they end */
+    char **faults;           /* [step_count] of steps left out; NULL: the first one ends it */
 } replay;
 
 static guint
@@ -70,6 +71,17 @@ stale(imig_error **error, size_t step, const char *key, const char *id, const ch
     return IMIG_ERR_STALE;
 }
 
+static int
+stale_rule(imig_error **error, size_t step, const char *key, const char *id,
+           const imig_cluster *cluster, size_t rule, const char *what)
+{
+    char *text = imig__rule_text(cluster, rule);
+
+    stale(error, step, key, id, "%s %s", text, what);
+    g_free(text);
+    return IMIG_ERR_STALE;
+}
+
 int
 imig__plan_find_move(const imig_plan *plan, size_t step, const imig_cluster *cluster,
                      imig__plan_move *move, imig_error **error)
@@ -103,6 +115,29 @@ imig__plan_check_origin(const imig_plan *plan, size_t step, const imig_cluster *
     return IMIG_OK;
 }
 
+/* Takes an error of a step: the step is left out, and the rest goes on; FALSE where it ends. */
+static gboolean
+leave_out(replay *r, size_t step, imig_error **error)
+{
+    const char *message, *dot;
+
+    if (!r->faults)
+        return FALSE;
+    message = imig_error_message(*error);
+    dot = strchr(message, '.'); /* behind "steps[3]" */
+    if (!r->faults[step])
+        r->faults[step] = g_strdup(dot + 1);
+    imig_error_free(*error);
+    *error = NULL;
+    return TRUE;
+}
+
+static gboolean
+is_left_out(const replay *r, size_t step)
+{
+    return r->faults && r->faults[step];
+}
+
 static gboolean
 keeps_apart(const imig_rule_info *rule)
 {
@@ -131,7 +166,8 @@ list_rules(replay *r)
             r->rules[at[cluster->rules[i].vms[j]]++] = (uint32_t) i;
     g_free(at);
     for (size_t i = 0; i < r->plan->steps->len; i++)
-        arrivals += r->rules_begin[r->moves[i].vm + 1] - r->rules_begin[r->moves[i].vm];
+        if (!is_left_out(r, i))
+            arrivals += r->rules_begin[r->moves[i].vm + 1] - r->rules_begin[r->moves[i].vm];
     r->crowd_room = g_new(crowd, members + arrivals);
     r->crowds = g_hash_table_new(crowd_hash, g_int64_equal);
     for (uint32_t i = 0; i < cluster->vm_count; i++)
@@ -201,6 +237,8 @@ end_step(replay *r, size_t step)
 {
     const imig__plan_move *m = &r->moves[step];
 
+    if (is_left_out(r, step))
+        return;
     r->used[m->from] -= r->cluster->vms[m->vm].memory_bytes +
                         r->cluster->hosts[m->from].vm_overhead_bytes;
     for (size_t i = r->rules_begin[m->vm]; i < r->rules_begin[m->vm + 1]; i++)
@@ -246,13 +284,15 @@ start_step(replay *r, size_t step, imig_error **error)
         return stale(error, step, "to", s->to, "no memory for the VM then");
     for (size_t i = r->rules_begin[m->vm]; i < r->rules_begin[m->vm + 1]; i++) {
         uint32_t rule = r->rules[i];
-        crowd *there = crowd_at(r, rule, m->to);
 
-        if (there->count && imig__rule_place(r->cluster, rule, m->to) !=
-                            imig__rule_place(r->cluster, rule, m->from))
-            return stale(error, step, "to", s->to, "rules[%u] keeps the VM away then", rule);
-        there->count++;
+        if (crowd_at(r, rule, m->to)->count > 0 &&
+            imig__rule_place(r->cluster, rule, m->to) !=
+                imig__rule_place(r->cluster, rule, m->from))
+            return stale_rule(error, step, "to", s->to, r->cluster, rule,
+                              "keeps the VM away then");
     }
+    for (size_t i = r->rules_begin[m->vm]; i < r->rules_begin[m->vm + 1]; i++)
+        crowd_at(r, r->rules[i], m->to)->count++;
     r->used[m->to] = used;
     r->on_its_way[m->vm] = TRUE;
     r->step_of[m->vm] = (uint32_t) step;
@@ -271,7 +311,7 @@ run_steps(replay *r, imig_error **error)
         while (ended < i && r->by_end[ended] < i &&
                end_of(r->plan, r->by_end[ended]) <= now * (1 + SLACK))
             end_step(r, r->by_end[ended++]);
-        if (start_step(r, i, error) != IMIG_OK)
+        if (!is_left_out(r, i) && start_step(r, i, error) != IMIG_OK && !leave_out(r, i, error))
             return IMIG_ERR_STALE;
     }
     while (ended < steps)
@@ -299,7 +339,7 @@ count_places(const replay *r, size_t rule, gboolean at_the_end, size_t *seen, si
 
 /* Hard together holds at the end, or is at least no worse than it was. */
 static int
-check_together(const replay *r, imig_error **error)
+check_together(replay *r, imig_error **error)
 {
     size_t *seen = g_new0(size_t, r->cluster->host_count);
     int code = IMIG_OK;
@@ -318,26 +358,29 @@ check_together(const replay *r, imig_error **error)
             if (step != IMIG_NO_INDEX && (last == IMIG_NO_INDEX || step > last))
                 last = step;
         }
-        code = stale(error, last, "vm", imig__plan_step(r->plan, last)->vm,
-                     "rules[%zu] keeps it together with others in the end", i);
+        code = stale_rule(error, last, "vm", imig__plan_step(r->plan, last)->vm, r->cluster, i,
+                          "keeps it together with others in the end");
+        if (leave_out(r, last, error))
+            code = IMIG_OK;
     }
     g_free(seen);
     return code;
 }
 
-int
-imig_plan_check(const imig_plan *plan, const imig_cluster *cluster, imig_error **error)
+/* faults: as in replay. */
+static int
+check(const imig_plan *plan, const imig_cluster *cluster, char **faults, imig_error **error)
 {
     replay r;
     int code = IMIG_OK;
 
-    if (!plan || !cluster)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL", plan ? "cluster" : "plan");
-    if (!cluster->finished)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "the cluster is not finished");
     replay_init(&r, plan, cluster);
-    for (size_t i = 0; i < plan->steps->len && code == IMIG_OK; i++)
+    r.faults = faults;
+    for (size_t i = 0; i < plan->steps->len && code == IMIG_OK; i++) {
         code = imig__plan_find_move(plan, i, cluster, &r.moves[i], error);
+        if (code != IMIG_OK && leave_out(&r, i, error))
+            code = IMIG_OK;
+    }
     if (code == IMIG_OK) {
         list_rules(&r);
         code = run_steps(&r, error);
@@ -346,6 +389,32 @@ imig_plan_check(const imig_plan *plan, const imig_cluster *cluster, imig_error *
         code = check_together(&r, error);
     replay_clear(&r);
     return code;
+}
+
+int
+imig_plan_check(const imig_plan *plan, const imig_cluster *cluster, imig_error **error)
+{
+    if (!plan || !cluster)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL", plan ? "cluster" : "plan");
+    if (!cluster->finished)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "the cluster is not finished");
+    return check(plan, cluster, NULL, error);
+}
+
+int
+imig_plan_check_steps(const imig_plan *plan, const imig_cluster *cluster, char **faults,
+                      imig_error **error)
+{
+    imig_error *fault = NULL;
+
+    if (!plan || !cluster || !faults)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL",
+                          !plan ? "plan" : cluster ? "faults" : "cluster");
+    if (!cluster->finished)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "the cluster is not finished");
+    for (size_t i = 0; i < plan->steps->len; i++)
+        faults[i] = NULL;
+    return check(plan, cluster, faults, &fault);
 }
 
 int

@@ -22,8 +22,9 @@ typedef struct imig__plan_option {
     double number;
 } imig__plan_option;
 
+/* A VM that stays, or a host that stays above its limits. */
 typedef struct imig__plan_kept {
-    const char *vm, *code, *text;
+    const char *id, *code, *text;
 } imig__plan_kept;
 
 struct imig_plan {
@@ -34,6 +35,7 @@ struct imig_plan {
     GArray *steps;   /* imig_plan_step; texts never NULL */
     GArray *kept;    /* imig__plan_kept; texts never NULL */
     GArray *empty_hosts; /* const char *; ids */
+    GArray *above; /* imig__plan_kept, of hosts */
     imig_plan_totals before, after;
     imig_plan_summary summary;
     GStringChunk *texts; /* all of the above */

@@ -74,6 +74,22 @@ put_head(imig__json_out *out, const imig_plan *plan)
     imig__json_put_end(out);
 }
 
+/* VMs, or hosts, and why. */
+static void
+put_kept(imig__json_out *out, const char *name, const char *key, const GArray *list)
+{
+    imig__json_put_array(out, name);
+    for (unsigned i = 0; i < list->len; i++) {
+        const imig__plan_kept *kept = &g_array_index(list, imig__plan_kept, i);
+
+        imig__json_put_object(out, NULL);
+        imig__json_put_text(out, key, kept->id);
+        put_reason(out, kept->code, kept->text);
+        imig__json_put_end(out);
+    }
+    imig__json_put_end(out);
+}
+
 /* What only some goals have to say. */
 static void
 put_figures(imig__json_out *out, const imig_plan *plan)
@@ -90,7 +106,7 @@ put_figures(imig__json_out *out, const imig_plan *plan)
         { "hosts_in_use", s->hosts_in_use },
         { "hosts_in_use_bound", s->hosts_in_use_bound },
     };
-    gboolean any = plan->empty_hosts->len > 0;
+    gboolean any = plan->empty_hosts->len > 0 || plan->above->len > 0;
 
     for (size_t i = 0; i < G_N_ELEMENTS(figures); i++)
         any |= figures[i].value > 0;
@@ -106,6 +122,8 @@ put_figures(imig__json_out *out, const imig_plan *plan)
             imig__json_put_text(out, NULL, g_array_index(plan->empty_hosts, const char *, i));
         imig__json_put_end(out);
     }
+    if (plan->above->len > 0)
+        put_kept(out, "hosts_above", "host", plan->above);
     imig__json_put_end(out);
 }
 
@@ -117,16 +135,7 @@ put_plan(imig__json_out *out, const imig_plan *plan)
     for (size_t i = 0; i < plan->steps->len; i++)
         put_step(out, imig__plan_step(plan, i));
     imig__json_put_end(out);
-    imig__json_put_array(out, "kept");
-    for (unsigned i = 0; i < plan->kept->len; i++) {
-        const imig__plan_kept *kept = &g_array_index(plan->kept, imig__plan_kept, i);
-
-        imig__json_put_object(out, NULL);
-        imig__json_put_text(out, "vm", kept->vm);
-        put_reason(out, kept->code, kept->text);
-        imig__json_put_end(out);
-    }
-    imig__json_put_end(out);
+    put_kept(out, "kept", "vm", plan->kept);
     put_totals(out, "before", &plan->before);
     put_totals(out, "after", &plan->after);
     imig__json_put_number(out, "migration_loss", plan->summary.migration_loss);

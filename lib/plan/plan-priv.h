@@ -25,6 +25,7 @@ void imig__plan_add_step(imig_plan *plan, const imig_plan_step *step);
 void imig__plan_add_kept(imig_plan *plan, const char *vm, const char *code, const char *text);
 
 void imig__plan_add_empty_host(imig_plan *plan, const char *host);
+void imig__plan_add_above(imig_plan *plan, const char *host, const char *code, const char *text);
 
 void imig__plan_set_totals(imig_plan *plan, const imig_plan_totals *before,
                            const imig_plan_totals *after);

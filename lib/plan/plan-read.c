@@ -157,53 +157,6 @@ SUMMARY(gap_ratio, imig__json_number)
 SUMMARY(makespan_s, read_amount)
 SUMMARY(makespan_bound_s, read_amount)
 SUMMARY(complete, imig__json_bool)
-/* What only some goals have to say. */
-struct figures {
-    imig_plan_summary summary;
-    json_t *empty_hosts; /* lent */
-};
-
-static int
-keep_array(imig__json_in *in, const imig__path *path, json_t *value, void *field)
-{
-    *(json_t **) field = value;
-    return imig__json_want_array(in, path, value);
-}
-
-#define FIGURE(field, read) { #field, read, offsetof(struct figures, summary.field), 0, FALSE }
-
-static const imig__json_key figures_keys[] = {
-    FIGURE(moved_bytes, read_amount),
-    FIGURE(moved_bytes_bound, read_amount),
-    FIGURE(cpu_to_mean, read_amount),
-    FIGURE(memory_to_mean, read_amount),
-    FIGURE(hosts_in_use, imig__json_whole),
-    FIGURE(hosts_in_use_bound, imig__json_whole),
-    { "empty_hosts", keep_array, offsetof(struct figures, empty_hosts), 0, FALSE },
-};
-
-static int
-read_figures(imig__json_in *in, const imig__path *path, json_t *value, void *state)
-{
-    reader *r = state;
-    struct figures f = { r->plan->summary, NULL };
-    int code = imig__json_object(in, path, value, figures_keys, G_N_ELEMENTS(figures_keys), &f,
-                                 NULL);
-    size_t index;
-    json_t *host;
-
-    if (code != IMIG_OK)
-        return code;
-    r->plan->summary = f.summary;
-    json_array_foreach(f.empty_hosts, index, host) {
-        const char *id;
-
-        if (read_text(in, IMIG__KEY(path, "empty_hosts"), host, r, &id) != IMIG_OK)
-            return IMIG_ERR_INVALID;
-        imig__plan_add_empty_host(r->plan, id);
-    }
-    return IMIG_OK;
-}
 
 /* ---- steps and kept VMs ---- */
 
@@ -323,12 +276,17 @@ read_step(imig__json_in *in, const imig__path *path, json_t *element, void *stat
 }
 
 struct kept {
-    const char *vm;
+    const char *id;
     struct reason reason;
 };
 
 static const imig__json_key kept_keys[] = {
-    { "vm", read_id, offsetof(struct kept, vm), 0, TRUE },
+    { "vm", read_id, offsetof(struct kept, id), 0, TRUE },
+    { "reason", read_reason, offsetof(struct kept, reason), 0, FALSE },
+};
+
+static const imig__json_key above_keys[] = {
+    { "host", read_id, offsetof(struct kept, id), 0, TRUE },
     { "reason", read_reason, offsetof(struct kept, reason), 0, FALSE },
 };
 
@@ -341,12 +299,71 @@ read_kept(imig__json_in *in, const imig__path *path, json_t *element, void *stat
     if (imig__json_object(in, path, element, kept_keys, G_N_ELEMENTS(kept_keys), &kept, NULL)
         != IMIG_OK)
         return IMIG_ERR_INVALID;
-    if (g_hash_table_contains(r->kept, kept.vm))
-        return imig__refuse_text(IMIG__KEY(path, "vm"), kept.vm, "must not come twice",
+    if (g_hash_table_contains(r->kept, kept.id))
+        return imig__refuse_text(IMIG__KEY(path, "vm"), kept.id, "must not come twice",
                                  imig__json_error(in));
-    imig__plan_add_kept(r->plan, kept.vm, kept.reason.code, kept.reason.text);
+    imig__plan_add_kept(r->plan, kept.id, kept.reason.code, kept.reason.text);
     g_hash_table_add(r->kept, (void *) g_array_index(r->plan->kept, imig__plan_kept,
-                                                     r->plan->kept->len - 1).vm);
+                                                     r->plan->kept->len - 1).id);
+    return IMIG_OK;
+}
+
+/* ---- what only some goals have to say ---- */
+
+struct figures {
+    imig_plan_summary summary;
+    json_t *empty_hosts, *hosts_above; /* lent */
+};
+
+static int
+keep_array(imig__json_in *in, const imig__path *path, json_t *value, void *field)
+{
+    *(json_t **) field = value;
+    return imig__json_want_array(in, path, value);
+}
+
+#define FIGURE(field, read) { #field, read, offsetof(struct figures, summary.field), 0, FALSE }
+
+static const imig__json_key figures_keys[] = {
+    FIGURE(moved_bytes, read_amount),
+    FIGURE(moved_bytes_bound, read_amount),
+    FIGURE(cpu_to_mean, read_amount),
+    FIGURE(memory_to_mean, read_amount),
+    FIGURE(hosts_in_use, imig__json_whole),
+    FIGURE(hosts_in_use_bound, imig__json_whole),
+    { "empty_hosts", keep_array, offsetof(struct figures, empty_hosts), 0, FALSE },
+    { "hosts_above", keep_array, offsetof(struct figures, hosts_above), 0, FALSE },
+};
+
+static int
+read_figures(imig__json_in *in, const imig__path *path, json_t *value, void *state)
+{
+    reader *r = state;
+    struct figures f = { r->plan->summary, NULL, NULL };
+    int code = imig__json_object(in, path, value, figures_keys, G_N_ELEMENTS(figures_keys), &f,
+                                 NULL);
+    size_t index;
+    json_t *host;
+
+    if (code != IMIG_OK)
+        return code;
+    r->plan->summary = f.summary;
+    json_array_foreach(f.empty_hosts, index, host) {
+        const char *id;
+
+        if (read_text(in, IMIG__KEY(path, "empty_hosts"), host, r, &id) != IMIG_OK)
+            return IMIG_ERR_INVALID;
+        imig__plan_add_empty_host(r->plan, id);
+    }
+    json_array_foreach(f.hosts_above, index, host) {
+        const imig__path *at = IMIG__AT(IMIG__KEY(path, "hosts_above"), index);
+        struct kept above = { NULL, { NULL, NULL } };
+
+        if (imig__json_object(in, at, host, above_keys, G_N_ELEMENTS(above_keys), &above, NULL)
+            != IMIG_OK)
+            return IMIG_ERR_INVALID;
+        imig__plan_add_above(r->plan, above.id, above.reason.code, above.reason.text);
+    }
     return IMIG_OK;
 }
 

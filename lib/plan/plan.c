@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/check-priv.h"
 #include "plan/plan-data-priv.h"
 
 #include <math.h>
@@ -19,6 +20,22 @@ keep(imig_plan *plan, const char *text)
     return text ? g_string_chunk_insert_const(plan->texts, text) : "";
 }
 
+/* What is written has to be read back, whatever the names in it. */
+static const char *
+keep_reason(imig_plan *plan, const char *text)
+{
+    const char *valid, *kept;
+    char *cut;
+
+    if (!text || strlen(text) <= IMIG__REASON_MAX)
+        return keep(plan, text);
+    g_utf8_validate_len(text, IMIG__REASON_MAX, &valid);
+    cut = g_strndup(text, (size_t) (valid - text));
+    kept = keep(plan, cut);
+    g_free(cut);
+    return kept;
+}
+
 imig_plan *
 imig__plan_new(const char *goal, const char *policy, double cluster_time_s, const char *sha256)
 {
@@ -30,6 +47,7 @@ imig__plan_new(const char *goal, const char *policy, double cluster_time_s, cons
     plan->steps = g_array_new(FALSE, FALSE, sizeof(imig_plan_step));
     plan->kept = g_array_new(FALSE, FALSE, sizeof(imig__plan_kept));
     plan->empty_hosts = g_array_new(FALSE, FALSE, sizeof(const char *));
+    plan->above = g_array_new(FALSE, FALSE, sizeof(imig__plan_kept));
     plan->goal = keep(plan, goal);
     plan->policy = keep(plan, policy);
     plan->cluster_time_s = cluster_time_s;
@@ -55,6 +73,7 @@ plan_clear(void *data)
     g_array_unref(plan->steps);
     g_array_unref(plan->kept);
     g_array_unref(plan->empty_hosts);
+    g_array_unref(plan->above);
     g_string_chunk_free(plan->texts);
     imig_cluster_unref(plan->cluster);
 }
@@ -111,14 +130,14 @@ imig__plan_add_step(imig_plan *plan, const imig_plan_step *step)
     kept.from = keep(plan, step->from);
     kept.to = keep(plan, step->to);
     kept.reason_code = keep(plan, step->reason_code);
-    kept.reason_text = keep(plan, step->reason_text);
+    kept.reason_text = keep_reason(plan, step->reason_text);
     g_array_append_val(plan->steps, kept);
 }
 
 void
 imig__plan_add_kept(imig_plan *plan, const char *vm, const char *code, const char *text)
 {
-    imig__plan_kept kept = { keep(plan, vm), keep(plan, code), keep(plan, text) };
+    imig__plan_kept kept = { keep(plan, vm), keep(plan, code), keep_reason(plan, text) };
 
     g_array_append_val(plan->kept, kept);
 }
@@ -129,6 +148,14 @@ imig__plan_add_empty_host(imig_plan *plan, const char *host)
     const char *kept = keep(plan, host);
 
     g_array_append_val(plan->empty_hosts, kept);
+}
+
+void
+imig__plan_add_above(imig_plan *plan, const char *host, const char *code, const char *text)
+{
+    imig__plan_kept above = { keep(plan, host), keep(plan, code), keep_reason(plan, text) };
+
+    g_array_append_val(plan->above, above);
 }
 
 static void
@@ -233,22 +260,45 @@ imig_plan_get_step(const imig_plan *plan, size_t index, imig_plan_step *step, im
                              error);
 }
 
-int
-imig_plan_get_kept(const imig_plan *plan, size_t index, const char **vm, const char **code,
-                   const char **text, imig_error **error)
+static void
+lend(const imig__plan_kept *kept, const char **id, const char **code, const char **text)
 {
-    const imig__plan_kept *kept;
-    int failed = check_index(plan, "kept VM", index, imig_plan_kept_count(plan), error);
-
-    if (failed)
-        return failed;
-    kept = &g_array_index(plan->kept, imig__plan_kept, index);
-    if (vm)
-        *vm = kept->vm;
+    if (id)
+        *id = kept->id;
     if (code)
         *code = kept->code;
     if (text)
         *text = kept->text;
+}
+
+int
+imig_plan_get_kept(const imig_plan *plan, size_t index, const char **vm, const char **code,
+                   const char **text, imig_error **error)
+{
+    int failed = check_index(plan, "kept VM", index, imig_plan_kept_count(plan), error);
+
+    if (failed)
+        return failed;
+    lend(&g_array_index(plan->kept, imig__plan_kept, index), vm, code, text);
+    return IMIG_OK;
+}
+
+size_t
+imig_plan_above_count(const imig_plan *plan)
+{
+    return plan ? plan->above->len : 0;
+}
+
+int
+imig_plan_get_above(const imig_plan *plan, size_t index, const char **host, const char **code,
+                    const char **text, imig_error **error)
+{
+    int failed = check_index(plan, "host above its limits", index, imig_plan_above_count(plan),
+                             error);
+
+    if (failed)
+        return failed;
+    lend(&g_array_index(plan->above, imig__plan_kept, index), host, code, text);
     return IMIG_OK;
 }
 

@@ -101,11 +101,16 @@ check_options(imig__planner *planner, imig_error **error)
     while (opt->goal && goal < G_N_ELEMENTS(goals) && strcmp(goals[goal], opt->goal) != 0)
         goal++;
     if (goal == G_N_ELEMENTS(goals))
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "no goal \"%s\"", opt->goal);
+        return imig__fail_name(error, IMIG_ERR_ARGUMENT, "no goal", opt->goal,
+                               imig_plan_goal_name);
     planner->goal = (imig__goal) goal;
+    if (opt->set & IMIG_PLAN_HAS_TOLERANCE && planner->goal != IMIG__LEVEL)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "a tolerance needs goal level, not %s",
+                          goals[goal]);
     planner->policy = imig__select_policy(opt->policy);
     if (planner->policy == UINT32_MAX || imig__place_policy(opt->policy) != planner->policy)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "no policy \"%s\"", opt->policy);
+        return imig__fail_name(error, IMIG_ERR_ARGUMENT, "no policy", opt->policy,
+                               imig_plan_policy_name);
     if (opt->drain_count > 0 && !opt->drain)
         return imig__fail(error, IMIG_ERR_ARGUMENT, "drain: NULL");
     if ((planner->goal == IMIG__DRAIN) != (opt->drain_count > 0))
@@ -414,8 +419,8 @@ imig__planner_prepare(imig__planner *planner, imig_error **error)
     }
     planner->before = imig__state_copy(planner->problem.state);
     planner->home = g_memdup2(planner->problem.load->home, cluster->vm_count * sizeof(uint32_t));
-    planner->kept = g_new0(const char *, cluster->vm_count);
-    planner->unpaid = g_new0(uint8_t, cluster->vm_count);
+    planner->kept = g_new0(const char *, cluster->vm_count + 1);
+    planner->unpaid = g_new0(uint8_t, cluster->vm_count + 1);
     price_moves(planner);
     find_sources(planner);
     imig__aim_make(planner);

@@ -415,7 +415,7 @@ list_blocked(blocked *b, imig__route *route)
         b->next[h] = b->begin[h];
     b->colour = g_new0(uint8_t, hosts);
     b->hopeless = g_new0(uint8_t, route->n);
-    b->stack = g_new(uint32_t, 2 * hosts);
+    b->stack = g_new(uint32_t, 2 * hosts + 1);
     b->via = b->stack + hosts;
     b->depth = 0;
 }

@@ -102,7 +102,8 @@ imig__room_init(imig__room *room, const imig_cluster *cluster)
 void
 imig__room_reset(imig__room *room)
 {
-    memcpy(room->used, room->used_first, room->cluster->host_count * sizeof *room->used);
+    if (room->cluster->host_count > 0)
+        memcpy(room->used, room->used_first, room->cluster->host_count * sizeof *room->used);
     memcpy(room->places, room->places_first, (room->place_mask + 1) * sizeof *room->places);
 }
 

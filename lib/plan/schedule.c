@@ -233,7 +233,7 @@ run_route(run *r, imig__route *route, const imig__traffic *home)
     r->started = g_new0(uint8_t, route->hop_count);
     r->arrival_begin = g_new0(uint32_t, hosts + 1);
     r->arrivals = g_new(uint32_t, route->hop_count);
-    r->out = g_new0(uint32_t, 2 * hosts);
+    r->out = g_new0(uint32_t, 2 * hosts + 1);
     r->in = r->out + hosts;
     r->sending = g_new0(double, hosts);
     r->rate = g_new0(double, route->n);

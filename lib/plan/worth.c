@@ -235,7 +235,8 @@ restore_placement(imig__planner *planner, struct placement *placement)
     imig__planner_reset(planner);
     for (uint32_t v = 0; v < vms; v++)
         imig__state_move(planner->problem.state, v, placement->host[v]);
-    memcpy(planner->unpaid, placement->unpaid, vms);
+    if (vms > 0)
+        memcpy(planner->unpaid, placement->unpaid, vms);
     drop_placement(placement);
 }
 

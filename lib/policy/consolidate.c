@@ -265,7 +265,8 @@ consolidate_pool(struct pool *pool)
     imig__packing *p = &pool->packing;
     const imig__load *load = p->space->load;
 
-    memcpy(p->places.host, pool->state->host, load->vms * sizeof *p->places.host);
+    if (load->vms > 0)
+        memcpy(p->places.host, pool->state->host, load->vms * sizeof *p->places.host);
     imig__pack_begin(p, pool->state);
     pool->candidates = pool->freed = 0;
     pool->bytes = 0;
@@ -279,7 +280,8 @@ consolidate_pool(struct pool *pool)
         }
     }
     qsort(pool->candidate, pool->candidates, sizeof *pool->candidate, compare_key);
-    memcpy(pool->best, pool->state->host, load->vms * sizeof *pool->best);
+    if (load->vms > 0)
+        memcpy(pool->best, pool->state->host, load->vms * sizeof *pool->best);
     try_sequences(pool);
     try_swaps(pool);
     if (p->n <= EXTRA_HOSTS)

@@ -431,7 +431,8 @@ imig_order(const int32_t *workload, const double *predicted_s, size_t n,
            && strcmp(policies[policy].name, opt.policy) != 0)
         policy++;
     if (policy == G_N_ELEMENTS(policies))
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "no order policy \"%s\"", opt.policy);
+        return imig__fail_name(error, IMIG_ERR_ARGUMENT, "no order policy", opt.policy,
+                               imig_order_policy_name);
     r = check(workload, predicted_s, n, &opt, order, error);
     if (r != IMIG_OK || n == 0)
         return r;

@@ -204,7 +204,8 @@ imig_place(const imig_cluster *cluster, const int32_t *workload, const imig_affi
     if (!cluster || !cluster->finished || (n > 0 && (!chosen || !host)))
         return imig__fail(error, IMIG_ERR_ARGUMENT, "imig_place: NULL, or not finished");
     if (policy == UINT32_MAX)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "no place policy \"%s\"", opt.policy);
+        return imig__fail_name(error, IMIG_ERR_ARGUMENT, "no place policy", opt.policy,
+                               imig_place_policy_name);
     if (!(opt.threshold > 0) || isinf(opt.threshold))
         return imig__fail(error, IMIG_ERR_ARGUMENT, "threshold %g: must be > 0", opt.threshold);
     r = check_chosen(cluster, chosen, n, error);

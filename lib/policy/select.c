@@ -224,7 +224,8 @@ imig_select(const imig_cluster *cluster, const int32_t *workload, uint32_t host,
         return imig__fail(error, IMIG_ERR_ARGUMENT, "host %u: there are %zu", host,
                           cluster->host_count);
     if (policy == UINT32_MAX)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "no select policy \"%s\"", opt.policy);
+        return imig__fail_name(error, IMIG_ERR_ARGUMENT, "no select policy", opt.policy,
+                               imig_select_policy_name);
     if (!(opt.threshold > 0) || isinf(opt.threshold))
         return imig__fail(error, IMIG_ERR_ARGUMENT, "threshold %g: must be > 0", opt.threshold);
     r = imig__problem_init(&problem, cluster, workload, opt.affinity, &imig__loss_defaults,

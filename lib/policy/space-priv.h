@@ -67,6 +67,10 @@ gboolean imig__space_overloaded(const imig__space *space, const imig__state *sta
 uint32_t imig__space_conflicts(const imig__space *space, const imig__state *state, uint32_t vm,
                                uint32_t host, gboolean hard);
 
+/* Of one rule. */
+uint32_t imig__space_rule_conflicts(const imig__space *space, const imig__state *state,
+                                    uint32_t vm, uint32_t host, uint32_t rule);
+
 /* What the VMs of a host take there, with the overhead for each, bytes. */
 static inline double
 imig__space_memory(const imig__space *space, const imig__state *state, uint32_t host)

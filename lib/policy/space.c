@@ -167,9 +167,9 @@ imig__space_overloaded(const imig__space *space, const imig__state *state, uint3
            || imig__space_excess(space, state, host) > 0;
 }
 
-static uint32_t
-rule_conflicts(const imig__space *space, const imig__state *state, uint32_t vm, uint32_t host,
-               uint32_t r)
+uint32_t
+imig__space_rule_conflicts(const imig__space *space, const imig__state *state, uint32_t vm,
+                           uint32_t host, uint32_t r)
 {
     const imig_rule_info *rule = &space->cluster->rules[r];
     uint32_t place = imig__rule_place(space->cluster, r, host), conflicts = 0;
@@ -194,7 +194,7 @@ imig__space_conflicts(const imig__space *space, const imig__state *state, uint32
         uint32_t r = space->rule_of[i];
 
         if (!space->cluster->rules[r].hard == !hard)
-            conflicts += rule_conflicts(space, state, vm, host, r);
+            conflicts += imig__space_rule_conflicts(space, state, vm, host, r);
     }
     return conflicts;
 }
@@ -236,9 +236,10 @@ rules_fit(const imig__space *space, const imig__state *state, uint32_t vm, uint3
             || imig__rule_place(space->cluster, r, host)
                    == imig__rule_place(space->cluster, r, from))
             continue;
-        there = rule_conflicts(space, state, vm, host, r);
+        there = imig__space_rule_conflicts(space, state, vm, host, r);
         if (there > 0 && (rule->kind == IMIG_RULE_APART
-                          || there > rule_conflicts(space, state, vm, from, r)))
+                          || there > imig__space_rule_conflicts(space, state, vm,
+                                                                from, r)))
             return FALSE;
     }
     return TRUE;

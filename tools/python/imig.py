@@ -215,6 +215,9 @@ _CALLS = {
                       POINTER(c_char_p)),
     "plan_empty_host_count": (c_size_t, c_void_p),
     "plan_empty_host": (c_char_p, c_void_p, c_size_t),
+    "plan_above_count": (c_size_t, c_void_p),
+    "plan_get_above": ("status", c_void_p, c_size_t, POINTER(c_char_p), POINTER(c_char_p),
+                       POINTER(c_char_p)),
     "plan_get_totals": ("status", c_void_p, POINTER(PlanTotals), POINTER(PlanTotals)),
     "plan_get_summary": ("status", c_void_p, POINTER(PlanSummary)),
     "plan_apply": ("status", c_void_p, c_void_p, POINTER(c_void_p)),
@@ -525,12 +528,20 @@ class Plan(_Object):
     @property
     def kept(self):
         """(vm, code, text) of the VMs that stay and say why."""
-        kept = []
-        for index in range(_call("plan_kept_count", self)):
+        return self._reasons("plan_kept_count", "plan_get_kept")
+
+    @property
+    def hosts_above(self):
+        """(host, code, text) of the hosts that stay above their limits (goal "level")."""
+        return self._reasons("plan_above_count", "plan_get_above")
+
+    def _reasons(self, count, get):
+        reasons = []
+        for index in range(_call(count, self)):
             texts = [c_char_p() for _ in range(3)]
-            _call("plan_get_kept", self, index, *(byref(text) for text in texts))
-            kept.append(tuple(text.value.decode() for text in texts))
-        return kept
+            _call(get, self, index, *(byref(text) for text in texts))
+            reasons.append(tuple(text.value.decode() for text in texts))
+        return reasons
 
     @property
     def empty_hosts(self):
