@@ -51,13 +51,29 @@ count_measured(imig_monitor *monitor)
     return measured;
 }
 
+/* Watches host B; for_s: dirty pages of a VM, 0: as long as there is time. */
+static imig_monitor *
+watch_b(imig_context *context, double for_s, imig_connection **connection)
+{
+    static const char *const uri = "fake:B";
+    imig_monitor_options o = IMIG_MONITOR_OPTIONS_INIT;
+    imig_monitor *monitor;
+
+    assert_int_equal(imig_connect(context, &uri, 1, connection, NULL), IMIG_OK);
+    imig_context_unref(context);
+    if (for_s > 0) {
+        o.set = IMIG_MONITOR_HAS_DIRTY_FOR;
+        o.dirty_for_s = for_s;
+    }
+    assert_int_equal(imig_monitor_new(*connection, &o, &monitor, NULL), IMIG_OK);
+    return monitor;
+}
+
 static void
 slow_readings_are_given_the_time_they_need(void **state)
 {
     static const char *const ids[VMS] = { "v0", "v1", "v2", "v3" };
-    static const char *const uri = "fake:B";
     const struct slow_case *c = *state;
-    imig_monitor_options o = IMIG_MONITOR_OPTIONS_INIT;
     GString *log = g_string_new(NULL);
     imig_context *context = begin_world();
     imig_connection *connection;
@@ -68,13 +84,7 @@ slow_readings_are_given_the_time_they_need(void **state)
     world.period_s = c->period_s;
     world.estimates = estimates;
     imig_context_set_log(context, IMIG_LOG_WARNING, take_line, log, NULL);
-    assert_int_equal(imig_connect(context, &uri, 1, &connection, NULL), IMIG_OK);
-    imig_context_unref(context);
-    if (c->for_s > 0) {
-        o.set = IMIG_MONITOR_HAS_DIRTY_FOR;
-        o.dirty_for_s = c->for_s;
-    }
-    assert_int_equal(imig_monitor_new(connection, &o, &monitor, NULL), IMIG_OK);
+    monitor = watch_b(context, c->for_s, &connection);
     assert_int_equal(imig_monitor_watch(monitor, c->watch_s, NULL), IMIG_OK);
     assert_true(fabs(world.clock_s - c->watch_s) < 1e-9);
     assert_int_equal(count_measured(monitor), c->measured);
@@ -147,9 +157,7 @@ static const struct sampled_case {
 static void
 samples_are_looked_at_for_longer(void **state)
 {
-    static const char *const uri = "fake:B";
     const struct sampled_case *c = *state;
-    imig_monitor_options o = IMIG_MONITOR_OPTIONS_INIT;
     imig_context *context = begin_world();
     imig_vm_info vm = { .size = sizeof vm };
     imig_connection *connection;
@@ -159,13 +167,7 @@ samples_are_looked_at_for_longer(void **state)
     memset(world.vms, 0, sizeof world.vms);
     world.vms[0] = (fake_vm) { "v0", "B", NULL, 0, 0 };
     world.sampled = 1;
-    assert_int_equal(imig_connect(context, &uri, 1, &connection, NULL), IMIG_OK);
-    imig_context_unref(context);
-    if (c->for_s > 0) {
-        o.set = IMIG_MONITOR_HAS_DIRTY_FOR;
-        o.dirty_for_s = c->for_s;
-    }
-    assert_int_equal(imig_monitor_new(connection, &o, &monitor, NULL), IMIG_OK);
+    monitor = watch_b(context, c->for_s, &connection);
     assert_int_equal(imig_monitor_watch(monitor, c->watch_s, NULL), IMIG_OK);
     assert_int_equal(world.given, c->given);
     assert_int_equal(world.logging, 0);
