@@ -118,7 +118,7 @@ nothing_beats_the_bound_and_little_beats_the_search(void **unused)
         };
         struct world w;
         struct best best = { INFINITY, INFINITY };
-        imig__search_options options = { .effort = 1 };
+        imig__search_options options = { 0 };
         double before, bound;
         uint8_t movable[8], takes[3] = { 1, 1, 1 };
         imig__state *all;
@@ -159,7 +159,7 @@ limits_hold_on_any_cluster(void **unused)
             .unequal = seed % 2 == 0, .measured = seed % 3 == 0,
         };
         struct world w;
-        imig__search_options options = { .noise_ratio = 2, .effort = 1 };
+        imig__search_options options = { .noise_ratio = 2 };
         double before;
 
         world_init(&w, &shape, seed);
@@ -178,7 +178,7 @@ the_same_again(void **unused)
     const cluster_shape shape = { .hosts = 12, .vms = 150, .cpu = 0.7, .memory = 0.7, .flows = 20,
                                   .skew = 1, .measured = 1 };
     struct world a, b;
-    imig__search_options options = { .effort = 1 };
+    imig__search_options options = { 0 };
 
     (void) unused;
     world_init(&a, &shape, 5);

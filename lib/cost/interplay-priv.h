@@ -70,11 +70,9 @@ void imig__sequence_improve(const imig_cluster *cluster, const imig__traffic *ho
                             const double *downtime_price, size_t effort, uint32_t *order);
 
 /*
- * With idle links at both ends.  No migration of this VM takes less time or sends less, wherever it
- * goes and whoever has left or arrived before; and least_downtime_s, what of the downtime is fixed,
- * is no more than the downtime of any.
+ * No migration of this VM costs less, wherever it goes and whoever has left or arrived before: idle
+ * links at both ends, and of the downtime only what is fixed.
  */
-void imig__traffic_predict_idle(const imig__traffic *traffic, uint32_t vm, imig_cost *cost,
-                                double *least_downtime_s);
+void imig__traffic_predict_idle(const imig__traffic *traffic, uint32_t vm, imig_cost *cost);
 
 #endif

@@ -419,8 +419,7 @@ imig__traffic_predict_beside(const imig__traffic *t, uint32_t vm, uint32_t to,
 }
 
 void
-imig__traffic_predict_idle(const imig__traffic *t, uint32_t vm, imig_cost *cost,
-                           double *least_downtime_s)
+imig__traffic_predict_idle(const imig__traffic *t, uint32_t vm, imig_cost *cost)
 {
     const struct guest *g = &t->guests[vm];
     const imig__side *from = &t->sides[t->host[vm]];
@@ -439,7 +438,7 @@ imig__traffic_predict_idle(const imig__traffic *t, uint32_t vm, imig_cost *cost,
     /* More bandwidth may mean a larger remainder, never a shorter fixed part. */
     p.dirty_bytes_per_s = p.downtime_limit_s = 0;
     imig__precopy_predict(&p, &least, NULL);
-    *least_downtime_s = least.downtime_s;
+    cost->downtime_s = least.downtime_s;
 }
 
 void

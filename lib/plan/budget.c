@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan/planner-priv.h"
 
-#include "policy/search-priv.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* What is asked for is worth more than any loss. */
 #define ASKED_WORTH 1e6
-
-enum { REFINEMENTS = 50 };
 
 /* A unit that moves, and what it is worth. */
 struct entry {
@@ -253,86 +249,4 @@ imig__planner_keep_budget(imig__planner *planner)
         planner->unpaid[v] = wished[v] != planner->home[v] && problem->state->host[v] != wished[v];
     g_free(wished);
     g_free(entry);
-}
-
-/* What the search makes small falls by this if a VM goes to a host; less than nothing where that is
-   not more than it must gain. */
-static double
-gain_of(const imig__planner *planner, uint32_t vm, uint32_t to)
-{
-    const imig__problem *problem = &planner->problem;
-    uint32_t from = problem->state->host[vm], home = planner->home[vm];
-    double gain = -imig__state_delta(problem->state, vm, to), price = planner->move_price[vm];
-
-    if (to == home)
-        return gain + price;
-    if (from == home && gain < planner->opt.noise_ratio
-                                   * imig__search_error(problem->space, problem->state, vm, from,
-                                                        to, 0))
-        return -INFINITY;
-    return gain - (from == home ? price : 0);
-}
-
-/* One VM goes somewhere, after another has gone home to pay for it. */
-struct change {
-    uint32_t back, vm, to; /* back: IMIG_NO_INDEX: nobody */
-    double gain;
-};
-
-static void
-look_for_change(const imig__planner *planner, uint32_t back, double gained, struct change *best)
-{
-    const imig__problem *problem = &planner->problem;
-    const imig__space *space = problem->space;
-    const imig__state *state = problem->state;
-    const imig__budget now = imig__planner_spent(planner, state);
-
-    for (uint32_t v = 0; v < problem->load->vms; v++) {
-        uint32_t home = planner->home[v];
-        imig__budget spent = now;
-
-        if (v == back || !imig__space_unit_alone(space, v) || space->fixed[v]
-            || (state->host[v] == home && !imig__planner_spend(planner, v, IMIG_NO_HOST, &spent)))
-            continue;
-        for (uint32_t h = 0; h < problem->load->hosts; h++) {
-            double gain;
-
-            if (!imig__space_fits(space, state, v, h, IMIG_NO_INDEX))
-                continue;
-            gain = gained + gain_of(planner, v, h);
-            if (gain > best->gain)
-                *best = (struct change) { back, v, h, gain };
-        }
-    }
-}
-
-void
-imig__planner_refine_budget(imig__planner *planner)
-{
-    imig__problem *problem = &planner->problem;
-    imig__state *state = problem->state;
-    double worth = 1e-6 * imig__state_loss(planner->before);
-
-    for (int round = 0; round < REFINEMENTS; round++) {
-        struct change best = { IMIG_NO_INDEX, IMIG_NO_INDEX, IMIG_NO_HOST, worth };
-
-        look_for_change(planner, IMIG_NO_INDEX, 0, &best);
-        for (uint32_t w = 0; w < problem->load->vms; w++) {
-            uint32_t was = state->host[w], home = planner->home[w];
-            double gained;
-
-            if (was == home || !imig__space_unit_alone(problem->space, w)
-                || !imig__space_fits(problem->space, state, w, home, IMIG_NO_INDEX))
-                continue;
-            gained = gain_of(planner, w, home);
-            imig__state_move(state, w, home);
-            look_for_change(planner, w, gained, &best);
-            imig__state_move(state, w, was);
-        }
-        if (best.vm == IMIG_NO_INDEX || imig_cancel_level(planner->opt.cancel))
-            break;
-        if (best.back != IMIG_NO_INDEX)
-            imig__state_move(state, best.back, planner->home[best.back]);
-        imig__state_move(state, best.vm, best.to);
-    }
 }

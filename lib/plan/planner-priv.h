@@ -85,9 +85,6 @@ void imig__planner_relieve_by_rule(imig__planner *planner, imig__budget *spent);
 /* Sends VMs home until the plan is within its budget, least gain per cost first. */
 void imig__planner_keep_budget(imig__planner *planner);
 
-/* While it gains, within the budget: one VM moves, or one instead of another. */
-void imig__planner_refine_budget(imig__planner *planner);
-
 /* Adds the VMs that stay in a state, and why; returns whether the goal is reached whole. */
 gboolean imig__planner_add_kept(const imig__planner *planner, imig_plan *plan,
                                 const imig__state *state);

@@ -178,16 +178,13 @@ price_moves(imig__planner *planner)
     planner->move_loss = g_new(double, vms);
     planner->move_price = g_new(double, vms);
     for (uint32_t v = 0; v < vms; v++) {
-        imig_cost cost = IMIG_COST_INIT, least;
-        double least_downtime_s;
+        imig_cost cost = IMIG_COST_INIT;
 
-        imig__traffic_predict_idle(planner->traffic, v, &cost, &least_downtime_s);
-        least = cost;
-        least.downtime_s = least_downtime_s;
-        planner->move_loss[v] = imig__planner_move_loss(planner, v, &least);
+        imig__traffic_predict_idle(planner->traffic, v, &cost);
+        planner->move_loss[v] = imig__planner_move_loss(planner, v, &cost);
         planner->move_price[v] =
             planner->opt.gain_ratio
-            * (imig__planner_move_loss(planner, v, &cost)
+            * (planner->move_loss[v]
                + (WORK_S + WORK_S_PER_BYTE * cost.transferred_bytes) / planner->opt.horizon_s);
         if (!fixed[v] && has_fixed_disk(planner, v))
             fixed[v] = "local-disk";

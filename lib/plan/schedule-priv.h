@@ -54,12 +54,4 @@ void imig__schedule_make(const imig_cluster *cluster, const imig__traffic *home,
                          const imig__schedule_options *options, imig__schedule *schedule);
 void imig__schedule_clear(imig__schedule *schedule);
 
-/*
- * The same without a clock, for those who ask again and again: marks [n] the moves that are stuck,
- * and returns how many.  For none that it does not mark in moves by number of VM is a schedule
- * stuck, up to a thousand moves.
- */
-size_t imig__schedule_find_stuck(const imig_cluster *cluster, const imig__move *moves, size_t n,
-                                 gboolean may_park, uint8_t *stuck);
-
 #endif

@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Up to so many moves are tried in another sequence where some are stuck. */
-enum { AGAIN_MOVES = 1000 };
-
 /* -- the timed pass -- */
 
 /* What hops wait for: READY is to be tried, RUNNING ends at its key; and for each host and rule. */
@@ -354,20 +351,6 @@ add_figures(imig__schedule *schedule, const imig__schedule_options *options, siz
     g_free(busy);
 }
 
-/* Takes out of the moves what has no way; finds the route of the rest, and returns how many. */
-static size_t
-find_route(imig__route *route, imig__room *room, struct place *places, imig__move *moves, size_t n,
-           gboolean may_park, uint8_t *stuck)
-{
-    imig__route_find(route, room, moves, n, may_park);
-    while (!is_done(route)) {
-        n = withdraw(route, places, moves, stuck);
-        imig__route_clear(route);
-        imig__route_find(route, room, moves, n, may_park);
-    }
-    return n;
-}
-
 /* Takes out of the moves what cannot be done, schedules the rest, and returns how many that is. */
 static size_t
 find_schedule(imig__room *room, const imig__traffic *home, struct place *places,
@@ -381,10 +364,13 @@ find_schedule(imig__room *room, const imig__traffic *home, struct place *places,
         run r = { .cluster = room->cluster, .options = options };
         imig__route route;
 
-        n = find_route(&route, room, places, moves, n, options->may_park, stuck);
-        imig__room_reset(room);
-        run_route(&r, &route, home);
+        imig__route_find(&route, room, moves, n, options->may_park);
         done = is_done(&route);
+        if (done) {
+            imig__room_reset(room);
+            run_route(&r, &route, home);
+            done = is_done(&route);
+        }
         if (done) {
             schedule->steps = r.steps;
             schedule->step_count = r.step_count;
@@ -398,10 +384,10 @@ find_schedule(imig__room *room, const imig__traffic *home, struct place *places,
     return n;
 }
 
-/* The moves in a wished sequence. */
-static void
-make_schedule(const imig_cluster *cluster, const imig__traffic *home, const imig__move *moves,
-              size_t n, const imig__schedule_options *options, imig__schedule *schedule)
+void
+imig__schedule_make(const imig_cluster *cluster, const imig__traffic *home,
+                    const imig__move *moves, size_t n, const imig__schedule_options *options,
+                    imig__schedule *schedule)
 {
     struct place *places = gather_groups(moves, n);
     imig__move *wanted = g_new(imig__move, n);
@@ -432,90 +418,6 @@ make_schedule(const imig_cluster *cluster, const imig__traffic *home, const imig
     g_free(places);
     g_free(wanted);
     g_free(stays);
-}
-
-static int
-compare_vms(const void *a, const void *b, void *data)
-{
-    const imig__move *moves = data;
-    uint32_t x = moves[*(const uint32_t *) a].vm, y = moves[*(const uint32_t *) b].vm;
-
-    return (x > y) - (x < y);
-}
-
-/* The same by number of VM: a way that imig__schedule_find_stuck() found is found again. */
-static void
-make_by_number(const imig_cluster *cluster, const imig__traffic *home, const imig__move *moves,
-               size_t n, const imig__schedule_options *options, imig__schedule *schedule)
-{
-    imig__move *sorted = g_new(imig__move, n);
-    uint32_t *order = g_new(uint32_t, n);
-    uint8_t *stuck = g_new0(uint8_t, n);
-    size_t count = 0;
-
-    for (uint32_t i = 0; i < n; i++)
-        order[i] = i;
-    g_qsort_with_data(order, (gint) n, sizeof *order, compare_vms, (gpointer) moves);
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = moves[order[i]];
-    make_schedule(cluster, home, sorted, n, options, schedule);
-    for (size_t i = 0; i < schedule->step_count; i++)
-        schedule->steps[i].move = order[schedule->steps[i].move];
-    for (size_t i = 0; i < schedule->stuck_count; i++)
-        stuck[order[schedule->stuck[i]]] = 1;
-    for (uint32_t i = 0; i < n; i++)
-        if (stuck[i])
-            schedule->stuck[count++] = i;
-    g_free(sorted);
-    g_free(order);
-    g_free(stuck);
-}
-
-void
-imig__schedule_make(const imig_cluster *cluster, const imig__traffic *home,
-                    const imig__move *moves, size_t n, const imig__schedule_options *options,
-                    imig__schedule *schedule)
-{
-    imig__schedule other;
-
-    make_schedule(cluster, home, moves, n, options, schedule);
-    if (schedule->stuck_count == 0 || n > AGAIN_MOVES)
-        return;
-    make_by_number(cluster, home, moves, n, options, &other);
-    if (other.stuck_count < schedule->stuck_count) {
-        imig__schedule swap = *schedule;
-
-        *schedule = other;
-        other = swap;
-    }
-    imig__schedule_clear(&other);
-}
-
-size_t
-imig__schedule_find_stuck(const imig_cluster *cluster, const imig__move *moves, size_t n,
-                          gboolean may_park, uint8_t *stuck)
-{
-    struct place *places = gather_groups(moves, n);
-    imig__move *wanted = g_new(imig__move, n);
-    uint8_t *withdrawn = g_new0(uint8_t, n);
-    imig__room room = { 0 };
-    imig__route route;
-    size_t left;
-
-    imig__room_init(&room, cluster);
-    for (size_t i = 0; i < n; i++) {
-        wanted[i] = moves[places[i].move];
-        stuck[i] = 1;
-    }
-    left = find_route(&route, &room, places, wanted, n, may_park, withdrawn);
-    for (size_t i = 0; i < left; i++)
-        stuck[places[i].move] = 0;
-    imig__route_clear(&route);
-    imig__room_clear(&room);
-    g_free(places);
-    g_free(wanted);
-    g_free(withdrawn);
-    return n - left;
 }
 
 void

@@ -29,30 +29,8 @@ imig__planner_reset(imig__planner *planner)
     planner->problem.state = imig__state_copy(planner->before);
 }
 
-/* The search asks: who has no way there? */
-static gboolean
-find_stuck(const void *data, const imig__state *state, uint8_t *stuck)
-{
-    const imig__planner *planner = data;
-    uint32_t vms = state->load->vms;
-    imig__move *moves = g_new(imig__move, vms + 1);
-    uint8_t *is_stuck = g_new(uint8_t, vms + 1);
-    size_t n = 0, count;
-
-    for (uint32_t v = 0; v < vms; v++)
-        if (state->host[v] != planner->home[v])
-            moves[n++] = (imig__move) { v, state->host[v], planner->problem.space->unit[v] };
-    count = imig__schedule_find_stuck(planner->cluster, moves, n, TRUE, is_stuck);
-    for (size_t i = 0; i < n; i++)
-        stuck[moves[i].vm] = is_stuck[i];
-    g_free(moves);
-    g_free(is_stuck);
-    return count > 0;
-}
-
 static void
-search(imig__planner *planner, double noise_ratio, double noise_assumed, double noise_share,
-       double effort)
+search(imig__planner *planner, double noise_ratio, double noise_assumed, double noise_share)
 {
     imig__search_options options = {
         .price = planner->move_price,
@@ -64,15 +42,24 @@ search(imig__planner *planner, double noise_ratio, double noise_assumed, double 
         .sheds = planner->goal == IMIG__BALANCE ? NULL : planner->sheds,
         .empties = planner->empties,
         .relief_price = planner->goal == IMIG__RELIEVE ? IMIG__RELIEF_PRICE : 0,
-        .find_stuck = find_stuck,
-        .stuck_data = planner,
-        .effort = effort,
         .seed = planner->opt.seed,
         .cancel = planner->opt.cancel,
     };
     imig__problem *problem = &planner->problem;
+    imig__state *start = imig__planner_has_budget(planner) ? imig__state_copy(problem->state)
+                                                           : NULL;
+    imig__budget spent;
 
     imig__search(problem->space, problem->state, &options);
+    spent = imig__planner_spent(planner, problem->state);
+    /* Part of what only many moves together bring is worth less than moves that are good alone. */
+    if (!imig__planner_can_pay(planner, &spent)) {
+        imig__state_free(problem->state);
+        problem->state = g_steal_pointer(&start);
+        options.descends_only = TRUE;
+        imig__search(problem->space, problem->state, &options);
+    }
+    imig__state_free(start);
     imig__planner_keep_budget(planner);
 }
 
@@ -279,7 +266,7 @@ search_from_rules(imig__planner *planner, double noise_ratio)
         place_by_rule(planner, p);
         if (!keep_better(planner, &best))
             continue;
-        search(planner, noise_ratio, 0, 0, 1);
+        search(planner, noise_ratio, 0, 0);
         keep_better(planner, &best);
     }
     restore_placement(planner, &best);
@@ -311,7 +298,7 @@ doubt_errors(imig__planner *planner, double noise_ratio)
     gboolean beaten = FALSE;
 
     imig__planner_reset(planner);
-    search(planner, ratio, NOISE_ASSUMED, NOISE_SHARE, 1);
+    search(planner, ratio, NOISE_ASSUMED, NOISE_SHARE);
     sure = keep_placement(planner);
     for (uint32_t p = IMIG__POLICY_INFORMED + 1;
          rules_apply(planner) && !beaten && imig_plan_policy_name(p); p++) {
@@ -363,13 +350,11 @@ search_at_prices(imig__planner *planner, double noise_ratio)
             dear[v] = price[v] + each * share_of_budget(planner, v);
         imig__planner_reset(planner);
         planner->move_price = dear;
-        search(planner, noise_ratio, 0, 0, 1.0 / PRICES);
+        search(planner, noise_ratio, 0, 0);
         planner->move_price = price;
         keep_better(planner, &best);
     }
     restore_placement(planner, &best);
-    if (planner->goal == IMIG__BALANCE && !imig__planner_is_demanded(planner))
-        imig__planner_refine_budget(planner);
     for (uint32_t v = 0; v < load->vms; v++)
         planner->unpaid[v] |= unpaid[v] && planner->problem.state->host[v] == planner->home[v];
     g_free(unpaid);
@@ -387,7 +372,7 @@ imig__planner_place_informed(imig__planner *planner)
 {
     double ratio = planner->opt.noise_ratio;
 
-    search(planner, ratio, 0, 0, 1);
+    search(planner, ratio, 0, 0);
     search_from_rules(planner, ratio);
     search_at_prices(planner, ratio);
     if (ratio > 0 && !imig__planner_is_demanded(planner)

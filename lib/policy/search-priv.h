@@ -21,11 +21,7 @@ typedef struct imig__search_options {
     const uint8_t *sheds;     /* [hosts] only VMs at home here may move; NULL: all */
     const uint8_t *empties;   /* [hosts] these must be emptied; NULL: none */
     double relief_price;      /* lost cores for each core above the threshold */
-    double effort;            /* share of the disturbances that small clusters have; 0: none */
-    /* Marks [vms] those that have no way from home to where a state has them, the others going;
-       FALSE where everybody has one.  NULL: nobody asks. */
-    gboolean (*find_stuck)(const void *data, const imig__state *state, uint8_t *stuck);
-    const void *stuck_data;
+    gboolean descends_only;   /* no disturbances, which small clusters have */
     uint64_t seed;            /* of these */
     const imig_cancel *cancel;
 } imig__search_options;

@@ -109,21 +109,6 @@ void imig__run_repair(imig__search_run *run);
 /* What none of that could solve may overload its destination; TRUE where anything moved. */
 gboolean imig__run_last_resort(imig__search_run *run);
 
-/* -- search.c -- */
-
-/*
- * Improves until a round brings next to nothing; returns what it gained.  The first round looks at
- * every host, or only at those that were touched; later ones at those that changed since, and on
- * small clusters at every host again.
- */
-double imig__run_descend(imig__search_run *run, uint32_t rounds, gboolean everywhere,
-                         double least);
-
-/* -- search-escape.c -- */
-
-/* Disturbs a small cluster and improves it again, again and again; the best is kept. */
-void imig__run_escape(imig__search_run *run, uint32_t rounds, double least);
-
 /* -- search-run.c -- */
 
 /*

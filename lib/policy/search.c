@@ -3,12 +3,18 @@
 
 #include "cost/bound-priv.h"
 #include "model/cluster-priv.h"
+#include "policy/random-priv.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Passes over all hosts at most: it ends when one brings nothing. */
-enum { ROUNDS = 12 };
+enum {
+    ROUNDS = 12,         /* passes over all hosts at most; it ends when one brings nothing */
+    KICKS = 400,         /* disturbances at most, on small clusters, */
+    PATIENCE = 200,      /* of which so many in a row may bring nothing, */
+    KICK_LEAST = 2, KICK_MOST = 7, /* and each of which moves so many VMs */
+    KICK_EFFORT = 100000 /* VMs x destinations in all disturbances together */
+};
 
 /*
  * On a large cluster, a round that gains no more than this share of all before it is the last;
@@ -325,8 +331,13 @@ run_clear(imig__search_run *run)
     g_free(run->list);
 }
 
-double
-imig__run_descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double least)
+/*
+ * Improves until a round brings next to nothing; returns what it gained.  The first round looks at
+ * every host, or only at those that were touched; later ones at those that changed since, and on
+ * small clusters at every host again.
+ */
+static double
+descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, double least)
 {
     uint32_t hosts = run->load->hosts;
     double all = 0;
@@ -352,6 +363,94 @@ imig__run_descend(imig__search_run *run, uint32_t rounds, gboolean everywhere, d
     return all;
 }
 
+/* A VM takes the place of one that goes the opposite way; returns what that gained. */
+static double
+kick_out(imig__search_run *run, uint32_t vm, uint32_t host, uint64_t seed)
+{
+    const imig__space *space = run->space;
+    uint32_t from = run->state->host[vm], n = 0, *others = run->list, other;
+    double gained;
+
+    if (from == host || !imig__space_unit_alone(space, vm))
+        return 0;
+    for (uint32_t c = run->first[host]; c != IMIG_NO_INDEX; c = run->cards[c].next) {
+        uint32_t w = run->cards[c].vm;
+
+        if (run->cards[c].may_move && imig__space_unit_alone(space, w)
+            && imig__space_fits(space, run->state, vm, host, w)
+            && imig__space_fits(space, run->state, w, from, vm))
+            others[n++] = w;
+    }
+    if (n == 0)
+        return 0;
+    other = others[imig__random(seed, vm) % n];
+    gained = -imig__run_delta(run, vm, host);
+    imig__run_move(run, vm, host);
+    gained -= imig__run_delta(run, other, from);
+    imig__run_move(run, other, from);
+    return gained;
+}
+
+/*
+ * Moves a few VMs anywhere, in exchange for another where they do not fit; returns what that
+ * gained, usually less than nothing.
+ */
+static double
+kick(imig__search_run *run, uint64_t seed)
+{
+    uint64_t moves = KICK_LEAST + seed % (KICK_MOST - KICK_LEAST + 1);
+    double gained = 0;
+
+    for (uint64_t i = 0; i < moves; i++) {
+        uint32_t v = (uint32_t) (imig__random(seed, 2 * i) % run->load->vms);
+        uint32_t h = (uint32_t) (imig__random(seed, 2 * i + 1) % run->load->hosts);
+
+        v = imig__space_unit_first(run->space, v);
+        if (!imig__card_of(run, v)->may_move)
+            continue;
+        if (!imig__space_unit_fits(run->space, run->state, v, h)) {
+            gained += kick_out(run, v, h, seed);
+            continue;
+        }
+        gained -= imig__run_unit_delta(run, v, h);
+        imig__run_unit_move(run, v, h);
+    }
+    return gained;
+}
+
+/*
+ * Iterated local search (Lourenço, Martin, Stützle 2003): where a cluster is small enough for
+ * it, the best placement is disturbed and improved again, and the better one is kept.
+ */
+static void
+escape(imig__search_run *run, double least)
+{
+    uint32_t vms = run->load->vms, hosts = run->load->hosts;
+    double effort = (double) vms * MIN(hosts, IMIG__SMALL);
+    uint64_t kicks = (uint64_t) MIN(KICK_EFFORT / effort, KICKS), misses = 0;
+    uint32_t *best = g_memdup2(run->state->host, vms * sizeof *best);
+
+    for (uint64_t i = 0; i < kicks && misses < PATIENCE; i++) {
+        double gained;
+
+        if (imig_cancel_level(run->options->cancel))
+            break;
+        memset(run->touched, 0, hosts);
+        gained = kick(run, imig__random(run->options->seed, i));
+        gained += descend(run, ROUNDS / 3, FALSE, least);
+        if (gained > run->worth) {
+            memcpy(best, run->state->host, vms * sizeof *best);
+            misses = 0;
+            continue;
+        }
+        misses++;
+        for (uint32_t v = 0; v < vms; v++)
+            if (run->state->host[v] != best[v])
+                imig__run_move(run, v, best[v]);
+    }
+    g_free(best);
+}
+
 void
 imig__search(const imig__space *space, imig__state *state, const imig__search_options *options)
 {
@@ -367,11 +466,11 @@ imig__search(const imig__space *space, imig__state *state, const imig__search_op
     find_prices(&run);
     imig__where_sort(&run.where, space, state);
     imig__run_repair(&run);
-    imig__run_descend(&run, ROUNDS, TRUE, least);
+    descend(&run, ROUNDS, TRUE, least);
     if (imig__run_last_resort(&run))
-        imig__run_descend(&run, ROUNDS / 3, FALSE, least);
-    if (options->effort > 0)
-        imig__run_escape(&run, ROUNDS / 3, least);
+        descend(&run, ROUNDS / 3, FALSE, least);
+    if (!options->descends_only)
+        escape(&run, least);
     prune(&run, TRUE);
     if (options->noise_share > 0)
         judge_groups(&run);

@@ -151,7 +151,7 @@ select_informed(const imig__problem *problem, uint32_t host, uint32_t *chosen)
     double *free_moves = g_new0(double, load->vms);
     uint8_t *sheds = g_new0(uint8_t, load->hosts);
     imig__search_options options = {
-        .price = free_moves, .sheds = sheds, .relief_price = IMIG__RELIEF_PRICE, .effort = 1,
+        .price = free_moves, .sheds = sheds, .relief_price = IMIG__RELIEF_PRICE,
     };
     size_t n = 0;
 

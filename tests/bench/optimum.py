@@ -1,19 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Compares plans with the exact optimum of small clusters: contention, migrations and flows.
+"""Compares plans with the exact optimum of small clusters: contention and migrations, no rules.
 
 usage: optimum.py --imig IMIG [--size HOSTSxVMS]... [--seeds N] [--memory RATIO]... [--time SECONDS]
-                  [--rules SHARE] [--flows SHARE] [--priced] [--keep DIRECTORY]
+                  [--priced] [--keep DIRECTORY]
 
 Where is each VM best, if what counts is the sum over hosts of the vCPUs that wait (convex in the
 host's demand) and what each VM that leaves home loses by it, within memory?  A mixed-integer
 program, solved by HiGHS: binary x[v, h], and for each host a cost above tangents of its curve.
 Tangents are below a convex curve, so that what the solver proves is a lower bound; the true cost of
 the placement it finds is an upper one.  Tangents are added where the placement is until both are
-within 0.05 % of what can be gained: that is the optimum.  Hard rules that hold at first are rows; a
-flow costs what crosses hosts, and then links of hosts have no limit.  Of the way there it only
-knows that a VM in flight needs its memory twice: one that is larger than all that is free cannot
-move.
+within 0.05 % of what can be gained: that is the optimum.  Of the way there it only knows that a VM
+in flight needs its memory twice: one that is larger than all that is free cannot move.
 
 A plan has to gain more than that: each move some times its loss and the work of its hosts
 (--gain-ratio).  So there is a second optimum, of what the search makes small: --priced.
@@ -24,7 +22,6 @@ contradicted: a bound above the optimum, or a plan below what nothing can be bel
 """
 
 import argparse
-import itertools
 import json
 import math
 import pathlib
@@ -51,7 +48,6 @@ except ImportError as missing:
 
 PROVED = 0.0005   # of what can be gained
 HORIZON_S = 3600
-FLOW_PRICE = 8e-9  # lost cores for each byte per second between hosts, by default
 
 # What leaving costs the search, by default (lib/plan/planner.c): core-seconds of both hosts.
 GAIN_RATIO, WORK_S, WORK_S_PER_BYTE = 3, 1.5, 1e-9
@@ -81,23 +77,17 @@ class Problem:
         free = sum(map(capacity, self.hosts)) - sum(vm["memory_bytes"] for vm in self.vms)
         self.stuck = [vm["memory_bytes"] > free for vm in self.vms]
         self.points = [self.first_points(host["cpu_cores"]) for host in self.hosts]
-        vm = {vm["id"]: i for i, vm in enumerate(self.vms)}
-        self.flows = [(vm[flow["a"]], vm[flow["b"]], FLOW_PRICE * flow["bytes_per_s"])
-                      for flow in document["flows"]]
-        self.rules = [(rule["kind"], pair) for rule in document["rules"]
-                      for pair in itertools.combinations([vm[one] for one in rule["vms"]], 2)]
 
     def first_points(self, cores):
         most = max(sum(self.demand) / cores, 1.0)
         return {0.25, *(0.4 + 0.5 * i / 24 for i in range(25)), most}
 
     def cost(self, placement):
-        """Lost cores of contention, of migrations, and of flows."""
+        """Lost cores of contention and of migrations."""
         load = self.loads(placement)
         return (sum(waiting(host["cpu_cores"], cores) for host, cores in zip(self.hosts, load)) +
                 sum(leaving for leaving, home, host in zip(self.leaving, self.home, placement)
-                    if home != host) +
-                sum(price for a, b, price in self.flows if placement[a] != placement[b]))
+                    if home != host))
 
     def loads(self, placement):
         load = [0.0] * len(self.hosts)
@@ -106,17 +96,9 @@ class Problem:
         return load
 
     def constraints(self):
-        """Columns: x of every VM and host, then the cost of every host, then of every flow."""
+        """Columns: x of every VM and host, then the cost of every host."""
         hosts, vms = len(self.hosts), len(self.vms)
         rows = []  # (least, most, [(column, value)])
-        for host in range(hosts):
-            for kind, (a, b) in self.rules:
-                sign = 1.0 if kind == "apart" else -1.0
-                rows.append((-math.inf if kind == "apart" else 0, kind == "apart",
-                             [(a * hosts + host, 1.0), (b * hosts + host, sign)]))
-            for flow, (a, b, price) in enumerate(self.flows):
-                rows.append((0, math.inf, [((vms + 1) * hosts + flow, 1.0),
-                                           (a * hosts + host, -price), (b * hosts + host, price)]))
         for vm in range(vms):
             rows.append((1, 1, [(vm * hosts + host, 1.0) for host in range(hosts)]))
         sizes = [vm["memory_bytes"] / generate.GIB for vm in self.vms]
@@ -132,21 +114,19 @@ class Problem:
         cells = [(row, column, value) for row, (_, _, filled) in enumerate(rows)
                  for column, value in filled]
         row, column, value = zip(*cells)
-        matrix = coo_matrix((value, (row, column)),
-                            shape=(len(rows), (vms + 1) * hosts + len(self.flows)))
+        matrix = coo_matrix((value, (row, column)), shape=(len(rows), (vms + 1) * hosts))
         return LinearConstraint(matrix.tocsr(), [least for least, _, _ in rows],
                                 [most for _, most, _ in rows])
 
     def solve(self, gap, limit_s):
         """(placement, what is proved to be below every placement) with the tangents there are."""
         hosts, vms = len(self.hosts), len(self.vms)
-        costs = hosts + len(self.flows)
-        cost = numpy.concatenate((numpy.repeat(self.leaving, hosts), numpy.ones(costs)))
+        cost = numpy.concatenate((numpy.repeat(self.leaving, hosts), numpy.ones(hosts)))
         least = numpy.zeros(len(cost))
         for vm, home in enumerate(self.home):
             cost[vm * hosts + home] = 0
             least[vm * hosts + home] = self.stuck[vm]
-        binary = numpy.concatenate((numpy.ones(hosts * vms), numpy.zeros(costs)))
+        binary = numpy.concatenate((numpy.ones(hosts * vms), numpy.zeros(hosts)))
         found = milp(cost, integrality=binary, constraints=self.constraints(),
                      bounds=Bounds(least, numpy.where(binary > 0, 1, math.inf)),
                      options={"time_limit": limit_s, "mip_rel_gap": gap})
@@ -179,8 +159,7 @@ class Problem:
 
 def find_faults(plan, mine, best, below):
     """What contradicts a proof; mine: the plan's cost, computed anew."""
-    claimed = (plan["after"]["contention"] + plan["after"]["communication"] +
-               plan["migration_loss"])
+    claimed = plan["after"]["contention"] + plan["migration_loss"]
     if plan["loss_bound"] > best * (1 + 1e-6):
         yield f"bound {plan['loss_bound']:.6f} is above the optimum {best:.6f}"
     if claimed < mine * (1 - 1e-4) - 1e-6:
@@ -189,25 +168,10 @@ def find_faults(plan, mine, best, below):
         yield f"the plan is {mine:.6f}, and {below:.6f} is least"
 
 
-def make(options, seed, hosts, vms, memory):
-    """A cluster, with what the program can say of it: hard rules between hosts, links without a
-    limit where VMs talk."""
-    document = generate.make(seed, hosts=hosts, vms=vms, memory=memory, mixed=0.3 * (seed % 2),
-                             cpu=(0.45, 0.6, 0.75)[seed % 3], rules=options.rules,
-                             flows=options.flows)
-    home = {vm["id"]: vm["host"] for vm in document["vms"]}
-    document["rules"] = [
-        rule for rule in document["rules"] if rule["hard"] and "label" not in rule and
-        len({home[vm] for vm in rule["vms"]}) == (len(rule["vms"]) if rule["kind"] == "apart"
-                                                  else 1)]
-    for host in document["hosts"] if options.flows else ():
-        del host["net_bytes_per_s"]
-    return document
-
-
 def compare(options, folder, seed, hosts, vms, memory):
     """A row: of the plan, the optimum, the bound, and faults."""
-    document = make(options, seed, hosts, vms, memory)
+    document = generate.make(seed, hosts=hosts, vms=vms, memory=memory, mixed=0.3 * (seed % 2),
+                             cpu=(0.45, 0.6, 0.75)[seed % 3])
     path = folder / f"optimum-{hosts}x{vms}-{seed}-{round(100 * memory)}.json"
     path.write_text(json.dumps(document))
     plan = json.loads(subprocess.run([options.imig, "plan", path, "--no-store", "--json"],
@@ -237,8 +201,6 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--memory", action="append", type=float)
-    parser.add_argument("--rules", type=float, default=0.0, help="for each VM")
-    parser.add_argument("--flows", type=float, default=0.0, help="for each VM")
     parser.add_argument("--time", type=float, default=60, help="of proving each")
     parser.add_argument("--priced", action="store_true")
     parser.add_argument("--keep", help="leave the clusters in this directory")
