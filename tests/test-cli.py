@@ -772,7 +772,7 @@ class Balance(Case):
         self.assertEqual(err, b"imig: standard output: Broken pipe\n")
         was, now = ({vm["id"]: vm["host"] for vm in json.loads(path.read_text())["vms"]}
                     for path in (DEMO, state))
-        self.assertEqual(sum(was[vm] != now[vm] for vm in was), 12)
+        self.assertEqual(sum(was[vm] != now[vm] for vm in was), 13)
 
     def test_nothing_moves_where_the_end_cannot_be_written(self):
         state = self.dir / "state.json"
