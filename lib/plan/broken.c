@@ -12,6 +12,7 @@ struct imig__broken {
     const imig__state *state;
     uint32_t *rule; /* [vms] the first one that a VM takes part in breaking, or IMIG_NO_INDEX */
     char **text;    /* [rules] NULL until asked for */
+    double *room;   /* [hosts] what fixed VMs leave, for those who may move */
 };
 
 /* A rule with so many members and hosts has its reason looked for; beyond, it goes without. */
@@ -43,6 +44,23 @@ mark_rule(imig__broken *b, uint32_t r, uint32_t *crowd)
         crowd[imig__rule_place(cluster, r, b->state->host[rule->vms[i]])] = 0;
 }
 
+/* What the plan itself gave up might move in another. */
+static gboolean
+is_fixed(const imig__broken *b, uint32_t vm)
+{
+    return b->planner->problem.space->fixed[vm] && !b->planner->kept[vm];
+}
+
+static void
+take_room(imig__broken *b, uint32_t vm, double sign)
+{
+    const imig__space *space = b->planner->problem.space;
+    uint32_t h = b->state->host[vm];
+
+    if (is_fixed(b, vm))
+        b->room[h] -= sign * (space->load->brings[vm].memory + space->overhead[h]);
+}
+
 imig__broken *
 imig__broken_new(const imig__planner *planner, const imig__state *state)
 {
@@ -50,10 +68,15 @@ imig__broken_new(const imig__planner *planner, const imig__state *state)
     imig__broken *b = g_new(imig__broken, 1);
     uint32_t *crowd = g_new0(uint32_t, cluster->host_count + 1);
 
-    *b = (imig__broken) { planner, state, g_new(uint32_t, cluster->vm_count + 1),
-                          g_new0(char *, cluster->rule_count + 1) };
-    for (size_t v = 0; v < cluster->vm_count; v++)
+    *b = (imig__broken) {
+        planner, state, g_new(uint32_t, cluster->vm_count + 1),
+        g_new0(char *, cluster->rule_count + 1),
+        g_memdup2(planner->problem.space->room, cluster->host_count * sizeof *b->room),
+    };
+    for (uint32_t v = 0; v < cluster->vm_count; v++) {
         b->rule[v] = IMIG_NO_INDEX;
+        take_room(b, v, 1);
+    }
     for (uint32_t r = 0; r < cluster->rule_count; r++)
         if (cluster->rules[r].hard)
             mark_rule(b, r, crowd);
@@ -69,44 +92,24 @@ imig__broken_free(imig__broken *b)
     for (size_t r = 0; r < b->planner->cluster->rule_count; r++)
         g_free(b->text[r]);
     g_free(b->text);
+    g_free(b->room);
     g_free(b->rule);
     g_free(b);
 }
 
 /* -- what keeps it so -- */
 
-/* What the plan itself gave up might move in another. */
-static gboolean
-is_fixed(const imig__broken *b, uint32_t vm)
+/* The room of a rule's members is there for them: given to them (1), and taken back (-1). */
+static void
+set_aside(imig__broken *b, const imig_rule_info *rule, double sign)
 {
-    return b->planner->problem.space->fixed[vm] && !b->planner->kept[vm];
-}
-
-/* What a host has for those who may move: fixed VMs stay, members of the rule aside. */
-static double *
-room_left(const imig__broken *b, const imig_rule_info *rule)
-{
-    const imig__space *space = b->planner->problem.space;
-    double *room = g_memdup2(space->room, space->load->hosts * sizeof *room);
-
-    for (uint32_t v = 0; v < space->load->vms; v++) {
-        uint32_t h = b->state->host[v];
-
-        if (is_fixed(b, v))
-            room[h] -= space->load->brings[v].memory + space->overhead[h];
-    }
-    for (size_t i = 0; i < rule->vm_count; i++) {
-        uint32_t v = rule->vms[i], h = b->state->host[v];
-
-        if (is_fixed(b, v))
-            room[h] += space->load->brings[v].memory + space->overhead[h];
-    }
-    return room;
+    for (size_t i = 0; i < rule->vm_count; i++)
+        take_room(b, rule->vms[i], -sign);
 }
 
 /* A VM that cannot move is where it is; another may be where it is allowed and would fit. */
 static gboolean
-may_be_on(const imig__broken *b, const double *room, uint32_t vm, uint32_t host)
+may_be_on(const imig__broken *b, uint32_t vm, uint32_t host)
 {
     const imig__space *space = b->planner->problem.space;
 
@@ -115,14 +118,13 @@ may_be_on(const imig__broken *b, const double *room, uint32_t vm, uint32_t host)
     if (!space->accepts[host] || !imig__space_allows(space, vm, host))
         return FALSE;
     return b->state->host[vm] == host
-           || space->load->brings[vm].memory + space->overhead[host] <= room[host] + 1;
+           || space->load->brings[vm].memory + space->overhead[host] <= b->room[host] + 1;
 }
 
 /* Members of an apart rule, and the places they may have, matched by paths that free a place. */
 struct match {
     const imig__broken *b;
     uint32_t rule;
-    const double *room;
     uint32_t *has, *taken_by; /* [members] a place; [hosts] of a place, a member */
     uint32_t *from;           /* [hosts] of a place: the member that asked for it first */
     uint32_t *queue;          /* [members] */
@@ -156,7 +158,7 @@ find_place(struct match *m, uint32_t first)
             uint32_t place = imig__rule_place(cluster, m->rule, h);
 
             if (m->from[place] != IMIG_NO_INDEX
-                || !may_be_on(m->b, m->room, rule->vms[m->queue[at]], h))
+                || !may_be_on(m->b, rule->vms[m->queue[at]], h))
                 continue;
             m->from[place] = m->queue[at];
             if (m->taken_by[place] == IMIG_NO_INDEX) {
@@ -203,7 +205,7 @@ say_crowded(const struct match *m)
         gboolean any = FALSE;
 
         for (size_t i = 0; i < m->asked && !any; i++)
-            any = may_be_on(m->b, m->room, rule->vms[m->queue[i]], h);
+            any = may_be_on(m->b, rule->vms[m->queue[i]], h);
         if (any)
             g_ptr_array_add(hosts, (void *) cluster->hosts[h].name);
     }
@@ -225,12 +227,12 @@ say_crowded(const struct match *m)
 
 /* Hall: they can all be apart unless some of them have fewer places than they are. */
 static char *
-why_not_apart(const imig__broken *b, uint32_t r, const double *room)
+why_not_apart(const imig__broken *b, uint32_t r)
 {
     const imig_cluster *cluster = b->planner->cluster;
     size_t n = cluster->rules[r].vm_count, hosts = cluster->host_count;
     uint32_t *memory = g_new(uint32_t, 2 * n + 2 * hosts);
-    struct match m = { b, r, room, memory, memory + 2 * n, memory + 2 * n + hosts, memory + n, 0 };
+    struct match m = { b, r, memory, memory + 2 * n, memory + 2 * n + hosts, memory + n, 0 };
     char *text = NULL;
 
     for (size_t i = 0; i < 2 * n + 2 * hosts; i++)
@@ -244,7 +246,7 @@ why_not_apart(const imig__broken *b, uint32_t r, const double *room)
 
 /* Two that cannot move; else hosts where all may be, and their memory. */
 static char *
-why_not_together(const imig__broken *b, uint32_t r, const double *room)
+why_not_together(const imig__broken *b, uint32_t r)
 {
     const imig_cluster *cluster = b->planner->cluster;
     const imig__space *space = b->planner->problem.space;
@@ -275,9 +277,9 @@ why_not_together(const imig__broken *b, uint32_t r, const double *room)
         gboolean all = TRUE;
 
         for (size_t i = 0; i < rule->vm_count && all; i++)
-            all = may_be_on(b, room, rule->vms[i], h);
+            all = may_be_on(b, rule->vms[i], h);
         common += all ? 1 : 0;
-        most = all ? MAX(most, room[h] - (double) rule->vm_count * space->overhead[h]) : most;
+        most = all ? MAX(most, b->room[h] - (double) rule->vm_count * space->overhead[h]) : most;
     }
     if (!rule->label && common == 0)
         g_string_assign(text, "no host could take all of them");
@@ -297,10 +299,9 @@ rule_text(imig__broken *b, uint32_t r)
         char *name = imig__rule_text(cluster, r), *why = NULL;
 
         if ((double) rule->vm_count * (double) cluster->host_count <= EFFORT) {
-            double *room = room_left(b, rule);
-
-            why = is_apart(rule) ? why_not_apart(b, r, room) : why_not_together(b, r, room);
-            g_free(room);
+            set_aside(b, rule, 1);
+            why = is_apart(rule) ? why_not_apart(b, r) : why_not_together(b, r);
+            set_aside(b, rule, -1);
         }
         b->text[r] = g_strdup_printf("%s stays broken%s%s", name, why ? ": " : "", why ? why : "");
         g_free(name);
