@@ -367,13 +367,19 @@ check_together(replay *r, imig_error **error)
     return code;
 }
 
-/* faults: as in replay. */
+/* faults: as in replay, filled; with them error must not be NULL. */
 static int
 check(const imig_plan *plan, const imig_cluster *cluster, char **faults, imig_error **error)
 {
     replay r;
     int code = IMIG_OK;
 
+    if (!plan || !cluster)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL", plan ? "cluster" : "plan");
+    if (!cluster->finished)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "the cluster is not finished");
+    for (size_t i = 0; faults && i < plan->steps->len; i++)
+        faults[i] = NULL;
     replay_init(&r, plan, cluster);
     r.faults = faults;
     for (size_t i = 0; i < plan->steps->len && code == IMIG_OK; i++) {
@@ -394,10 +400,6 @@ check(const imig_plan *plan, const imig_cluster *cluster, char **faults, imig_er
 int
 imig_plan_check(const imig_plan *plan, const imig_cluster *cluster, imig_error **error)
 {
-    if (!plan || !cluster)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL", plan ? "cluster" : "plan");
-    if (!cluster->finished)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "the cluster is not finished");
     return check(plan, cluster, NULL, error);
 }
 
@@ -406,15 +408,15 @@ imig_plan_check_steps(const imig_plan *plan, const imig_cluster *cluster, char *
                       imig_error **error)
 {
     imig_error *fault = NULL;
+    int code;
 
-    if (!plan || !cluster || !faults)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "%s is NULL",
-                          !plan ? "plan" : cluster ? "faults" : "cluster");
-    if (!cluster->finished)
-        return imig__fail(error, IMIG_ERR_ARGUMENT, "the cluster is not finished");
-    for (size_t i = 0; i < plan->steps->len; i++)
-        faults[i] = NULL;
-    return check(plan, cluster, faults, &fault);
+    if (!faults)
+        return imig__fail(error, IMIG_ERR_ARGUMENT, "faults is NULL");
+    code = check(plan, cluster, faults, &fault);
+    if (fault)
+        imig__fail(error, code, "%s", imig_error_message(fault));
+    imig_error_free(fault);
+    return code;
 }
 
 int
