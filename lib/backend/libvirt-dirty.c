@@ -34,7 +34,7 @@ typedef struct logger {
     char *uri, *vm;
     gboolean begun; /* the first look */
     GMutex lock; /* guards what follows */
-    gboolean stop, ended;
+    gboolean stop;
     lv_failure failure;
     struct {
         double bytes; /* of the looks, on average */
@@ -210,7 +210,6 @@ log_thread(void *data)
         lv_failure_take(&failure, "looking for the VM");
     g_mutex_lock(&l->lock);
     l->failure = failure;
-    l->ended = TRUE;
     g_mutex_unlock(&l->lock);
     if (domain)
         virDomainFree(domain);
